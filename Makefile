@@ -1,0 +1,31 @@
+# make demo: set up, run the three-stage job on phantom chest films, show where the pictures and table are.
+# make test: set up, lint, pass the tests. Both need Python 3.11 with venv and a package index, nothing else.
+PYTHON ?= python3.11
+DEMO   ?= runs/demo
+BIN    := .venv/bin
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export CUDA_VISIBLE_DEVICES ?=
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --workdir=$(DEMO)
+
+test: .venv/installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+
+.venv/installed: requirements.txt constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	touch $@
+
+clean:
+	rm -rf runs .pytest_cache .ruff_cache

@@ -1,0 +1,280 @@
+"""The one on-disk format of image and label-map pairs: real, phantom, synthetic and the user's own data.
+
+    STORE/
+      description.json  format, name, size [height, width], max_value, spacing_mm, classes
+      manifest.csv      id,split,source   (split is train, validation or test)
+      images/ID.png     grey, 8 or 16 bit
+      labels/ID.png     8-bit class codes
+      masks/ID.png      optional: bit k (value 2^k) of a 16-bit pixel is organ k+1, where organs overlap
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from datasets import files
+from datasets.errors import UserError
+from datasets.labels import ClassTable
+
+FORMAT = 1
+SPLITS = ("train", "validation", "test")
+MAX_SIDE = 8192  # pixels; larger headers are refused before decoding
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What every pair of a store has in common.
+
+    Attributes:
+      name: what the data set is called in tables and pictures.
+      size: height and width in pixels of every image and label map.
+      classes: the class table of the label maps.
+      max_value: grey value shown as white: 255 for 8 bits, up to 65535 for 16 bits.
+      spacing_mm: side of a pixel in millimetres, None where unknown.
+    """
+
+    name: str
+    size: tuple[int, int]
+    classes: ClassTable
+    max_value: int = 255
+    spacing_mm: float | None = None
+
+    def to_json(self) -> dict:
+        return {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
+                "spacing_mm": self.spacing_mm, "classes": self.classes.to_json()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A manifest row. `source` says where the pair comes from, e.g. the film an augmented copy was made of."""
+
+    id: str
+    split: str
+    source: str = ""
+
+
+class PairStore:
+    """A pair folder opened for reading.
+
+    Raises UserError naming the file, what was found and what was expected, on opening (description and
+    manifest) and on reading a pair.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        if not (self.path / "description.json").is_file():
+            raise UserError(f"{self.path}: not a pair folder (no description.json); make one with "
+                            "tools.prepare_jsrt, tools.import_dataset or tools.make_phantoms")
+        self.description = _read_description(self.path / "description.json")
+        self.entries = _read_manifest(self.path / "manifest.csv")
+
+    @property
+    def classes(self) -> ClassTable:
+        return self.description.classes
+
+    def ids(self, split: str | None = None) -> list[str]:
+        """Ids in manifest order, of one split or of all."""
+        return [entry.id for entry in self.entries if split in (None, entry.split)]
+
+    def image(self, id_: str) -> np.ndarray:
+        """Grey film, uint8 [height, width]; 16-bit films are scaled by `max_value`."""
+        image = self._read("images", id_)
+        if image.dtype == np.uint16:
+            image = np.clip(image * (255.0 / self.description.max_value), 0, 255).round().astype(np.uint8)
+        return image
+
+    def label(self, id_: str) -> np.ndarray:
+        """Class codes, uint8 [height, width]."""
+        label = self._read("labels", id_)
+        highest = self.classes.num_classes - 1
+        if label.dtype != np.uint8 or label.max() > highest:
+            raise UserError(f"{self._file('labels', id_)}: found codes {_codes(label)}, expected 0 to {highest} "
+                            "in 8 bits; write class codes, or import with --remap")
+        return label
+
+    def masks(self, id_: str) -> np.ndarray | None:
+        """Organ masks with their overlaps, bool [height, width, organs]; None where the store keeps none."""
+        if not self._file("masks", id_).is_file():
+            return None
+        bits = self._read("masks", id_).astype(np.uint16)
+        return (bits[..., None] >> np.arange(len(self.classes.organs)) & 1).astype(bool)
+
+    def scored_label(self, id_: str) -> np.ndarray:
+        """Codes of `classes.scored_table()`, uint8 [height, width]: exact from masks, else the collapsed map."""
+        masks = self.masks(id_)
+        if masks is None:
+            return self.classes.collapse(self.label(id_))
+        return self.classes.paint_scored(masks)
+
+    def fingerprint(self) -> str:
+        """Digest of the description, the manifest, and each pair file's name and content."""
+        digest = hashlib.sha256()
+        names = ["description.json", "manifest.csv"]
+        names += [f"{kind}/{id_}.png" for id_ in self.ids() for kind in ("images", "labels", "masks")]
+        for name in names:
+            file = self.path / name
+            if file.is_file():
+                digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def _file(self, kind: str, id_: str) -> pathlib.Path:
+        return self.path / kind / f"{id_}.png"
+
+    def _read(self, kind: str, id_: str) -> np.ndarray:
+        return read_png(self._file(kind, id_), self.description.size)
+
+
+class PairWriter:
+    """Writes a pair folder. Each file appears whole; `close` (or a clean `with`) writes the manifest last.
+
+    Opening an existing folder of the same description adds to it; another description is a UserError.
+    """
+
+    def __init__(self, path: str | os.PathLike, description: Description):
+        self.path = files.make_folder(path)
+        self.description = description
+        self.entries: dict[str, Entry] = {}
+        existing = self.path / "description.json"
+        if existing.is_file():
+            if _read_description(existing) != description:
+                raise UserError(f"{existing}: describes another data set; choose another folder")
+            if (self.path / "manifest.csv").is_file():
+                self.entries = {entry.id: entry for entry in _read_manifest(self.path / "manifest.csv")}
+        for kind in ("images", "labels"):
+            files.make_folder(self.path / kind)
+        files.write_json(existing, description.to_json())
+
+    def __enter__(self) -> "PairWriter":
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        if kind is None:
+            self.close()
+
+    def add(self, entry: Entry, image: np.ndarray, label: np.ndarray, masks: np.ndarray | None = None) -> None:
+        """Writes one pair.
+
+        Args:
+          image: uint8 or uint16 [height, width].
+          label: uint8 codes [height, width].
+          masks: bool [height, width, organs] in order of codes, where organs overlap.
+        """
+        size = tuple(self.description.size)
+        if image.shape != size or label.shape != size:
+            raise ValueError(f"{entry.id}: image {image.shape} and label {label.shape} must both be {size}")
+        _check_entry(entry, self.path)
+        write_png(self.path / "images" / f"{entry.id}.png", image)
+        write_png(self.path / "labels" / f"{entry.id}.png", label)
+        if masks is not None:
+            files.make_folder(self.path / "masks")
+            bits = (masks.astype(np.uint16) << np.arange(masks.shape[-1], dtype=np.uint16)).sum(-1)
+            write_png(self.path / "masks" / f"{entry.id}.png", bits.astype(np.uint16))
+        self.entries[entry.id] = entry
+
+    def close(self) -> None:
+        """Writes the manifest, sorted by id."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["id", "split", "source"])
+        rows.writerows(dataclasses.astuple(entry) for _, entry in sorted(self.entries.items()))
+        files.write_text(self.path / "manifest.csv", text.getvalue())
+
+
+def read_png(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
+    """A one-channel 8- or 16-bit PNG of `size` (height, width). Raises UserError otherwise."""
+    path = pathlib.Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 33:
+        raise UserError(f"{path}: not a PNG file; expected a grey PNG of {size[1]} x {size[0]} pixels")
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if (height, width) != tuple(size):
+        raise UserError(f"{path}: found {width} x {height} pixels, expected {size[1]} x {size[0]} as in "
+                        "description.json; resize it, or import the folder again")
+    if data[25] != 0:
+        raise UserError(f"{path}: found a colour or palette PNG, expected one grey channel")
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if b"IEND" in data[-16:] else None
+    if array is None or array.ndim != 2 or array.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path}: truncated or damaged PNG; copy it again")
+    return array
+
+
+def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Writes uint8 or uint16 [height, width] as PNG, whole or not at all."""
+    with files.replacing(path) as temporary:
+        if not cv2.imwrite(str(temporary), array, [cv2.IMWRITE_PNG_COMPRESSION, 3]):
+            raise UserError(f"{path}: could not be written; is the disk full?")
+
+
+def load_pairs(store: PairStore, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and painted label maps of `ids`, both uint8 [N, height, width]."""
+    shape = (len(ids), *store.description.size)
+    images, labels = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+    for row, id_ in enumerate(ids):
+        images[row], labels[row] = store.image(id_), store.label(id_)
+    return images, labels
+
+
+def _read_description(path: pathlib.Path) -> Description:
+    value = files.read_json(path)
+    try:
+        if value["format"] != FORMAT:
+            raise ValueError(f"format {value['format']!r}, expected {FORMAT}")
+        height, width = (int(side) for side in value["size"])
+        if not (8 <= height <= MAX_SIDE and 8 <= width <= MAX_SIDE):
+            raise ValueError(f"size {height} x {width}, expected sides of 8 to {MAX_SIDE}")
+        if not 1 <= int(value["max_value"]) <= 65535:
+            raise ValueError(f"max_value {value['max_value']}, expected 1 to 65535")
+        spacing = value.get("spacing_mm")
+        return Description(str(value["name"]), (height, width), ClassTable.from_json(value["classes"]),
+                           int(value["max_value"]), None if spacing is None else float(spacing))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: not a data set description ({error!r})") from None
+
+
+def _read_manifest(path: pathlib.Path) -> list[Entry]:
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected a CSV of id,split,source") from None
+    if not rows or rows[0] != ["id", "split", "source"]:
+        raise UserError(f"{path}: found header {rows[0] if rows else []}, expected id,split,source")
+    entries = []
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != 3:
+            raise UserError(f"{path}: line {number} has {len(row)} fields, expected id,split,source")
+        entries.append(Entry(*row))
+        _check_entry(entries[-1], path)
+    if len({entry.id for entry in entries}) != len(entries):
+        raise UserError(f"{path}: an id stands there twice; each pair needs its own id")
+    return entries
+
+
+def _check_entry(entry: Entry, path: pathlib.Path) -> None:
+    if not _ID.fullmatch(entry.id):
+        raise UserError(f"{path}: id {entry.id!r} is not a plain file name of letters, digits, '.', '_' and '-'")
+    if entry.split not in SPLITS:
+        raise UserError(f"{path}: {entry.id} has split {entry.split!r}, expected one of {', '.join(SPLITS)}")
+
+
+def _codes(label: np.ndarray) -> str:
+    values = np.unique(label)
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+
+
+def describe_ids(ids: Iterable[str], most: int = 5) -> str:
+    """`a, b, c and 9 more`, for messages."""
+    ids = list(ids)
+    extra = len(ids) - most
+    return ", ".join(ids[:most]) + (f" and {extra} more" if extra > 0 else "")

@@ -1,0 +1,16 @@
+"""Fixtures shared by all tests."""
+
+import os
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> pathlib.Path:
+    """Folder of real films and reference activations: $SHARED, or `shared` beside the checkout; else skip."""
+    default = pathlib.Path(__file__).resolve().parents[2] / "shared"
+    folder = pathlib.Path(os.environ.get("SHARED", default))
+    if not (folder / "reference").is_dir():
+        pytest.skip("needs the folder of real films and reference activations (set SHARED)")
+    return folder

@@ -1,0 +1,108 @@
+"""Every option of the three trainers: name, default, meaning and source, in one place.
+
+The defaults are the paper's (Ciano et al. 2021) or, where it is silent, those of the networks' authors.
+Binaries make their flags from these fields; presets replace some of them; each run folder keeps them.
+"""
+
+import dataclasses
+from typing import Any
+
+
+def option(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field with its help text and, for a string of few values, those values."""
+    return dataclasses.field(default=default, metadata={"help": meaning, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Options common to every training run."""
+
+    seed: int = option(0, "every random draw is a function of this seed and the step")
+    precision: str = option(
+        "auto", "number format of the networks; auto takes bfloat16 where the device computes it in hardware",
+        ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+    strategy: str = option(
+        "auto", "how the work is spread over devices; auto is mirrored with several GPUs, else one_device",
+        ("auto", "one_device", "mirrored", "multi_worker"))
+    deterministic: bool = option(False, "bit-identical results from run to run (slower)")
+    checkpoint_minutes: float = option(10.0, "time between checkpoints; what a killed run can lose")
+    log_lines: int = option(100, "how many lines of metrics the whole run writes")
+    grids: int = option(20, "how many fixed-seed picture grids the whole run draws")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PGGANConfig(EngineConfig):
+    """PGGAN with WGAN-GP. Defaults: Karras et al. 2018 as released; 64 maps at most as in the paper."""
+
+    target: str = option("labels", "what is made: dots, label maps, or pairs of label map and film",
+                         ("dots", "labels", "pairs"))
+    resolution: int = option(1024, "side of the full-grown pictures in pixels (the paper's dots: 64)")
+    start_resolution: int = option(4, "side at which growing starts")
+    fmap_base: int = option(8192, "feature maps at resolution 2^r are fmap_base / 2^(r-1) ...")
+    fmap_max: int = option(64, "... but never more than this; also the size of the latent vector (paper: 64)")
+    label_coding: str = option("grey", "label maps as one grey channel or one channel per class",
+                               ("grey", "one_hot"))
+    total_kimg: float = option(0.0, "thousands of real images shown in all; 0: until 2400 after full growth")
+    train_kimg: float = option(600.0, "thousands of images at each resolution before the next fades in")
+    fade_kimg: float = option(600.0, "thousands of images over which a resolution fades in")
+    max_batch: int = option(128, "upper bound on the images per step (by resolution: 128 ... 4)")
+    learning_rate: float = option(1e-3, "Adam's rate for both networks (beta1 0, beta2 0.99)")
+    penalty_weight: float = option(10.0, "weight of the gradient penalty")
+    drift_weight: float = option(1e-3, "weight of score(real)^2")
+    average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples")
+    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    score_images: int = option(256, "generated pictures per snapshot score (sliced Wasserstein); 0 for none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pix2PixHDConfig(EngineConfig):
+    """Pix2PixHD. Defaults: Wang et al. 2018 as released for square images, without instance maps."""
+
+    source: str = option("labels", "what is translated: label maps to films, or dots to label maps",
+                         ("labels", "dots"))
+    network: str = option("global", "global generator, or the local enhancer around it", ("global", "local"))
+    stage: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
+                        ("both", "global_half", "enhancer"))
+    ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)")
+    n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
+    n_blocks: int = option(9, "residual blocks of the global generator")
+    n_local_blocks: int = option(3, "residual blocks of the local enhancer")
+    ndf: int = option(64, "feature maps of a discriminator's first layer")
+    n_layers: int = option(3, "stride-2 convolutions of a discriminator")
+    num_D: int = option(2, "discriminators at halved sizes (paper: 3, released default: 2)")  # noqa: N815
+    label_coding: str = option("one_hot", "output of dots to labels: one channel per class or one grey channel",
+                               ("one_hot", "grey"))
+    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    epochs: int = option(100, "passes over the data at the constant rate")
+    epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero")
+    batch: int = option(1, "images per step")
+    learning_rate: float = option(2e-4, "Adam's rate for both networks (beta1 0.5)")
+    feature_weight: float = option(10.0, "weight of feature matching; 0 switches it off")
+    perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")
+    vgg_weights: str = option("", "Keras VGG19 weight file without top (.h5); empty switches the term off")
+    pool_size: int = option(0, "history of generated images shown to the discriminators; 0 for none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SMANetConfig(EngineConfig):
+    """SMANet. Defaults: the paper's protocol; the networks' details are in models/smanet.py."""
+
+    depth: int = option(50, "layers of the ResNet encoder: 50 or 101")
+    width: int = option(64, "maps of the encoder's stem; every other width scales with it")
+    attention: str = option("multiscale", "multi-scale attention (SMANet), pyramid pooling (PSPNet) or neither",
+                            ("multiscale", "psp", "none"))
+    dropout: float = option(0.1, "dropout before the decoder")
+    bn_momentum: float = option(0.99, "decay of the batch-normalisation statistics")
+    encoder_weights: str = option("", "ImageNet weights of keras.applications.ResNet50/101 (.h5); empty for none")
+    classes: str = option("scored", "segment the organs the tables score, or all", ("scored", "all"))
+    crop: int = option(377, "side of the random training crops in pixels; shrinks to small images")
+    batch: int = option(17, "crops per step")
+    steps: int = option(20000, "updates in all (the paper does not say)")
+    learning_rate: float = option(1e-4, "Adam's constant rate")
+    validate_every: int = option(500, "updates between validations; the best mean J is kept")
+    overlap: float = option(1 / 3, "share of a window that the next one covers in validation")
+
+
+def total_kimg(config: PGGANConfig, grown_kimg: float) -> float:
+    """`config.total_kimg`, or 2400 beyond full growth: the released 12,000 at 1024 pixels."""
+    return config.total_kimg or grown_kimg + 2400.0

@@ -1,0 +1,80 @@
+"""Where and in which number format a run computes: distribution strategy, precision, determinism."""
+
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from datasets.errors import UserError
+from training.config import EngineConfig
+
+
+def prepare(config: EngineConfig) -> tf.distribute.Strategy:
+    """Seeds Keras, sets the precision policy and determinism, and returns the strategy to build under."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config.seed % 2**32)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.mixed_precision.set_global_policy(resolve_precision(config.precision))
+    return make_strategy(config.strategy)
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """`name` as in EngineConfig.strategy. Raises UserError where the devices for it are missing."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        name = "mirrored" if len(gpus) > 1 else "one_device"
+    if name == "one_device":
+        return tf.distribute.OneDeviceStrategy("/GPU:0" if gpus else "/CPU:0")
+    if name == "mirrored":
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    if not resolver.cluster_spec().as_dict():
+        raise UserError("--strategy=multi_worker: the environment variable TF_CONFIG names no cluster; set it on "
+                        'each worker, e.g. {"cluster": {"worker": ["host:port", ...]}, '
+                        '"task": {"type": "worker", "index": 0}}')
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run folder (worker 0, or the only process)."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.cluster_spec().as_dict() or resolver.task_id in (None, 0)
+
+
+def resolve_precision(name: str) -> str:
+    """A Keras policy name; "auto" is mixed_bfloat16 where the hardware multiplies bfloat16, else float32."""
+    if name != "auto":
+        return name
+    return "mixed_bfloat16" if has_bfloat16() else "float32"
+
+
+def has_bfloat16() -> bool:
+    """GPUs of compute capability 8.0 and above; CPUs with AMX or AVX512-BF16 (read from the kernel's list)."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return details.get("compute_capability", (0, 0)) >= (8, 0)
+    if platform.system() != "Linux":
+        return False
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        flags = next((line for line in info if line.startswith("flags")), "")
+    return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
+
+
+def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) -> keras.optimizers.Optimizer:
+    """Adam, with loss scaling under mixed_float16. Call inside the strategy's scope."""
+    adam = keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+    if keras.mixed_precision.global_policy().name == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(adam)
+    return adam
+
+
+def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
+    """Forgets moments and step count, as a fresh optimizer; the learning rate stays."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    for variable in inner.variables:
+        if variable is not inner._learning_rate:
+            variable.assign(np.zeros(variable.shape, variable.dtype))

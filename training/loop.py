@@ -1,0 +1,167 @@
+"""The one loop of all trainers: restore, step, log, draw, score, save, finish.
+
+Positions count images (PGGAN) or steps (the others). What happens at a position depends on nothing else, so
+a run that was killed and continued writes the same lines and pictures as one that was not.
+"""
+
+import math
+import signal
+import sys
+import time
+from typing import Protocol
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from datasets.errors import UserError
+from training.config import EngineConfig
+from training.runs import Progress, RunFolder
+
+
+class Task(Protocol):
+    """What a trainer gives to the loop.
+
+    Attributes:
+      unit: what positions count, "images" or "steps".
+      total: the position at which the run is done.
+      score_every: positions between calls of `score`; 0 for never.
+      images_per_position: for the images/s of the status line.
+    """
+
+    unit: str
+    total: int
+    score_every: int
+    images_per_position: float
+
+    def trackables(self) -> dict[str, tf.Module]:
+        """Everything with state that a continued run needs."""
+
+    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
+        """Trains one step from `position`; returns the next position and scalar metrics."""
+
+    def grid(self) -> np.ndarray:
+        """Fixed-seed pictures now, uint8 [H, W] or [H, W, 3]."""
+
+    def score(self, position: int, progress: Progress, folder: RunFolder) -> dict[str, float]:
+        """Scores at `position`; may keep the best weights in `folder`."""
+
+    def finish(self, folder: RunFolder) -> None:
+        """Writes the run's product."""
+
+
+def run(task: Task, folder: RunFolder, config: EngineConfig) -> None:
+    """Trains `task` from where `folder` stands to its end.
+
+    Raises UserError on a non-finite loss (the last checkpoint is kept) and KeyboardInterrupt after Ctrl-C or
+    SIGTERM (a checkpoint is written first).
+    """
+    progress = Progress()
+    checkpoint = tf.train.Checkpoint(progress=progress, **task.trackables())
+    folder.restore(checkpoint, progress)
+    if progress.position >= task.total and (folder.path / "product.json").is_file():
+        folder.say(f"{folder.path}: already finished at {progress.position:,} {task.unit}")
+        return
+    if progress.position:
+        folder.say(f"continuing at {progress.position:,} of {task.total:,} {task.unit}")
+    with _Interruption() as interruption:
+        _train(task, folder, config, progress, interruption)
+    task.finish(folder)
+
+
+def _train(task: Task, folder: RunFolder, config: EngineConfig, progress: Progress, interruption) -> None:
+    status = _Status(task, progress.position)
+    log_every = max(1, task.total // config.log_lines)
+    grid_every = max(1, task.total // config.grids) if config.grids else 0
+    saved = time.monotonic()
+    if progress.position == 0 and grid_every:
+        folder.draw(0, task.grid())
+    while progress.position < task.total:
+        before = progress.position
+        progress.position, metrics = task.step(before)
+        _accumulate(progress, metrics, folder)
+        if _passed(before, progress.position, log_every, task.total):
+            means = {name: value / progress.count for name, value in progress.sums.items()}
+            progress.sums, progress.count = {}, 0
+            folder.log(progress.position, means)
+            folder.say(status.line(progress.position, means))
+        if _passed(before, progress.position, grid_every, task.total):
+            folder.draw(progress.position, task.grid())
+        if _passed(before, progress.position, task.score_every, task.total):
+            scores = task.score(progress.position, progress, folder)
+            if scores:
+                folder.log(progress.position, scores)
+                folder.say(f"{progress.position:,} {task.unit}: " + _values(scores))
+        due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
+        if due or interruption.asked or progress.position >= task.total:
+            folder.save(progress)
+            saved = time.monotonic()
+        if interruption.asked and progress.position < task.total:
+            folder.say(f"stopped at {progress.position:,} of {task.total:,} {task.unit}, saved")
+            raise KeyboardInterrupt
+
+
+def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFolder) -> None:
+    for name, value in metrics.items():
+        value = float(value)
+        if not math.isfinite(value):
+            raise UserError(f"{folder.path}: {name} became {value} at {progress.position:,}; the last checkpoint "
+                            "is kept; lower --learning_rate or use --precision=float32 in a new run")
+        progress.sums[name] = progress.sums.get(name, 0.0) + value
+    progress.count += 1
+
+
+def _passed(before: int, after: int, every: int, total: int) -> bool:
+    """Whether a multiple of `every`, or the end, lies in (before, after]."""
+    return every > 0 and (before // every != after // every or after >= total)
+
+
+class _Status:
+    """The status line: percent, speed, time left, memory."""
+
+    def __init__(self, task: Task, position: int):
+        self._task = task
+        self._last = (position, time.monotonic())
+        self._process = psutil.Process()
+
+    def line(self, position: int, means: dict[str, float]) -> str:
+        now, (before, then) = time.monotonic(), self._last
+        self._last = (position, now)
+        rate = (position - before) / max(now - then, 1e-6)
+        left = (self._task.total - position) / max(rate, 1e-9)
+        memory = self._process.memory_info().rss / 2**30
+        return (f"{100 * position / self._task.total:5.1f} %  {position:,} {self._task.unit}  "
+                f"{rate * self._task.images_per_position:.1f} images/s  {clock(left)} left  {memory:.1f} GiB  "
+                + _values(means))
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def _values(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+class _Interruption:
+    """Turns the first Ctrl-C or SIGTERM into a request that the loop meets after its step."""
+
+    def __enter__(self) -> "_Interruption":
+        self.asked = False
+        self._old = {}
+        if sys.platform != "win32":
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,76 @@
+"""Schedules as pure functions of images seen, so that a run can be tabulated before it starts.
+
+PGGAN growth: Karras et al. 2018, section 2 and appendix A. Learning-rate decay: Wang et al. 2018, section 4.
+"""
+
+import dataclasses
+import math
+
+# Images per step by resolution on one GPU, as the PGGAN authors released it; 4 beyond.
+MINIBATCH = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """State of the growing network at one moment.
+
+    Attributes:
+      level: log2 of the resolution trained now.
+      fade: weight of the newest block, in (0, 1]; 1 when nothing fades.
+      phase: counts the stretches between changes; the optimizers are reset when it changes.
+      batch: images per step.
+    """
+
+    level: int
+    fade: float
+    phase: int
+    batch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GrowthSchedule:
+    """Each resolution is trained for `train_kimg`, then the next one fades in over `fade_kimg`."""
+
+    resolution: int
+    start_resolution: int
+    train_kimg: float
+    fade_kimg: float
+    max_batch: int
+
+    def __post_init__(self):
+        for side in (self.resolution, self.start_resolution):
+            if side < 4 or side & (side - 1):
+                raise ValueError(f"resolutions must be powers of two of at least 4; received {side}")
+        if self.start_resolution > self.resolution:
+            raise ValueError(f"start_resolution {self.start_resolution} is above resolution {self.resolution}")
+
+    def at(self, images: int) -> Growth:
+        """The state after `images` images were shown."""
+        first, last = int(math.log2(self.start_resolution)), int(math.log2(self.resolution))
+        period = (self.train_kimg + self.fade_kimg) * 1000.0
+        index = min(int(images / period), last - first) if period > 0 else last - first
+        into = images - index * period - self.train_kimg * 1000.0  # images into the fade
+        fading = index < last - first and into >= 0 and self.fade_kimg > 0
+        level = first + index + fading
+        fade = max(into, 1.0) / (self.fade_kimg * 1000.0) if fading else 1.0
+        return Growth(level, min(fade, 1.0), 2 * index + fading, self._batch(level))
+
+    def _batch(self, level: int) -> int:
+        return max(1, min(self.max_batch, MINIBATCH.get(2**level, 4)))
+
+    @property
+    def grown_kimg(self) -> float:
+        """Thousands of images until the full resolution trains unfaded."""
+        doublings = math.log2(self.resolution / self.start_resolution)
+        return doublings * (self.train_kimg + self.fade_kimg)
+
+
+def linear_decay(rate: float, epoch: int, epochs: int, epochs_decay: int) -> float:
+    """Learning rate during `epoch` (0-based): constant for `epochs`, then linear towards zero.
+
+    The released schedule lowers the rate at the end of each decay epoch, so the first of them still has the
+    full rate and the last has rate / epochs_decay.
+    """
+    if epoch < epochs or epochs_decay == 0:
+        return rate
+    return rate * max(0.0, 1.0 - (epoch - epochs) / epochs_decay)

@@ -1,0 +1,316 @@
+"""Pix2PixHD (Wang et al. 2018) as released: global generator, local enhancer, multi-scale discriminators.
+
+Input of the generators: one-hot label maps [N, H, W, classes]. Output: float32 [N, H', W', channels] in
+[-1, 1]. Sides need not be even, square or known beforehand; as in the released networks
+  - a global generator puts out 2^n x ceil(H / 2^n), n = n_downsampling: the input size where 2^n divides it;
+  - a local enhancer takes only sides with ceil(H/2) a multiple of 2^n, and puts out 2 x ceil(H/2).
+`minimum_side` is the smallest side that the reflected borders allow. Discriminators take any picture whose
+smallest scale keeps more than one pixel.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from models.pix2pixhd_layers import (
+    DoublingConv2DTranspose,
+    PaddedConv2D,
+    ResidualBlock,
+    build_chain,
+    instance_norm,
+    mean_pool,
+)
+
+OUTPUT_ACTIVATIONS = ("tanh", "softmax")
+MAX_DISCRIMINATOR_MAPS = 512
+
+
+class ConvNormReLU(keras.layers.Layer):
+    """A convolution, instance norm and ReLU."""
+
+    def __init__(self, conv: keras.layers.Layer, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = conv
+        self.norm = instance_norm()
+
+    def build(self, input_shape):
+        build_chain([self.conv, self.norm], input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        return tf.nn.relu(self.norm(self.conv(inputs)))
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+
+class OutputHead(keras.layers.Layer):
+    """7x7 convolution and output activation, the last in float32.
+
+    "tanh" for images and grey codings; "softmax" for one channel per class, stretched to [-1, 1] as 2p - 1.
+    """
+
+    def __init__(self, channels: int, activation: str, **kwargs):
+        super().__init__(**kwargs)
+        if activation not in OUTPUT_ACTIVATIONS:
+            raise ValueError(f"output_activation must be one of {OUTPUT_ACTIVATIONS}; received {activation!r}")
+        self.activation = activation
+        self.conv = PaddedConv2D(channels, 7, pad=3, reflect=True)
+
+    def build(self, input_shape):
+        build_chain([self.conv], input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        x = tf.cast(self.conv(inputs), tf.float32)
+        return tf.nn.tanh(x) if self.activation == "tanh" else 2.0 * tf.nn.softmax(x) - 1.0
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+
+class GlobalFeatures(keras.layers.Layer):
+    """The global generator without its last three layers: [N, H, W, C] -> [N, H', W', ngf].
+
+    Args:
+      ngf: maps of the first and last layers; they double with each of `n_downsampling` halvings.
+      n_blocks: residual blocks at the smallest size.
+    """
+
+    def __init__(self, ngf: int, n_downsampling: int, n_blocks: int, **kwargs):
+        super().__init__(**kwargs)
+        self.minimum_side = max(4, 2**n_downsampling + 1)
+        maps = [ngf * 2**i for i in range(n_downsampling + 1)]
+        self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True))
+        self.downs = [ConvNormReLU(PaddedConv2D(count, 3, 2, pad=1)) for count in maps[1:]]
+        self.blocks = [ResidualBlock(maps[-1]) for _ in range(n_blocks)]
+        self.ups = [ConvNormReLU(DoublingConv2DTranspose(count)) for count in maps[-2::-1]]
+
+    @property
+    def chain(self) -> list[keras.layers.Layer]:
+        """All layers in order."""
+        return [self.stem, *self.downs, *self.blocks, *self.ups]
+
+    def build(self, input_shape):
+        build_chain(self.chain, input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        check_sides(inputs, self.minimum_side)
+        x = inputs
+        for layer in self.chain:
+            x = layer(x)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        for layer in self.chain:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class GlobalGenerator(keras.Model):
+    """The global generator.
+
+    Args:
+      output_channels: 1 for grey films and grey label maps, the number of classes with "softmax".
+      ngf: feature maps of the first layer.
+      n_downsampling: stride-2 convolutions.
+      n_blocks: residual blocks.
+      output_activation: see `OutputHead`.
+    """
+
+    def __init__(self, output_channels: int = 1, ngf: int = 64, n_downsampling: int = 4, n_blocks: int = 9,
+                 output_activation: str = "tanh", **kwargs):
+        super().__init__(**kwargs)
+        self.output_channels = output_channels
+        self.ngf = ngf
+        self.n_downsampling = n_downsampling
+        self.n_blocks = n_blocks
+        self.output_activation = output_activation
+        self.features = GlobalFeatures(ngf, n_downsampling, n_blocks)
+        self.head = OutputHead(output_channels, output_activation)
+
+    @property
+    def minimum_side(self) -> int:
+        """Smallest height or width that the reflected borders allow: 17 with four downsamplings."""
+        return self.features.minimum_side
+
+    def build(self, input_shape):
+        build_chain([self.features, self.head], input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        return self.head(self.features(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return self.head.compute_output_shape(self.features.compute_output_shape(input_shape))
+
+    def get_config(self):
+        return {**super().get_config(), "output_channels": self.output_channels, "ngf": self.ngf,
+                "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks,
+                "output_activation": self.output_activation}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class LocalEnhancer(keras.Model):
+    """The global generator's features at half resolution, added to full-resolution ones and refined.
+
+    Coarse to fine (section 3.1 of the paper): train a `GlobalGenerator` of 2 x ngf maps on halved pictures;
+    `load_global` its weights and train with `global_generator.trainable = False`; then set it True again.
+
+    Args:
+      ngf: feature maps of the enhancer's first layer; the inner global generator has twice as many.
+      n_local_blocks: residual blocks at half resolution, after the sum.
+      The others as for `GlobalGenerator`.
+    """
+
+    def __init__(self, output_channels: int = 1, ngf: int = 32, n_downsampling: int = 4, n_blocks: int = 9,
+                 n_local_blocks: int = 3, output_activation: str = "tanh", **kwargs):
+        super().__init__(**kwargs)
+        self.output_channels = output_channels
+        self.ngf = ngf
+        self.n_downsampling = n_downsampling
+        self.n_blocks = n_blocks
+        self.n_local_blocks = n_local_blocks
+        self.output_activation = output_activation
+        self.global_generator = GlobalFeatures(2 * ngf, n_downsampling, n_blocks)
+        self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True))
+        self.down = ConvNormReLU(PaddedConv2D(2 * ngf, 3, 2, pad=1))
+        self.blocks = [ResidualBlock(2 * ngf) for _ in range(n_local_blocks)]
+        self.up = ConvNormReLU(DoublingConv2DTranspose(ngf))
+        self.head = OutputHead(output_channels, output_activation)
+
+    @property
+    def minimum_side(self) -> int:
+        """Smallest height or width: 63 with four downsamplings."""
+        step = 2**self.n_downsampling
+        half = -(-self.global_generator.minimum_side // step) * step
+        return 2 * half - 1
+
+    @property
+    def enhancer_variables(self) -> list[keras.Variable]:
+        """Trainable variables outside the inner global generator."""
+        layers = [self.stem, self.down, *self.blocks, self.up, self.head]
+        return [variable for layer in layers for variable in layer.trainable_variables]
+
+    def load_global(self, generator: GlobalGenerator) -> None:
+        """Copies the weights of a global generator, trained at half resolution, but for its output layer."""
+        ours, theirs = self.global_generator.variables, generator.features.variables
+        if [v.shape for v in ours] != [v.shape for v in theirs]:
+            raise ValueError(
+                f"load_global expects a generator of ngf {2 * self.ngf}, n_downsampling {self.n_downsampling} and "
+                f"n_blocks {self.n_blocks}; received {generator.ngf}, {generator.n_downsampling} and "
+                f"{generator.n_blocks}, or another number of input channels")
+        self.global_generator.set_weights(generator.features.get_weights())
+
+    def build(self, input_shape):
+        self.global_generator.build((None, None, None, input_shape[-1]))
+        build_chain([self.stem, self.down, *self.blocks, self.up, self.head], input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        check_sides(inputs, self.minimum_side)
+        self._check_multiple(inputs)
+        x = self.down(self.stem(inputs)) + self.global_generator(mean_pool(inputs))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.up(x))
+
+    def compute_output_shape(self, input_shape):
+        halved = self.down.compute_output_shape(self.stem.compute_output_shape(input_shape))
+        return self.head.compute_output_shape(self.up.compute_output_shape(halved))
+
+    def get_config(self):
+        return {**super().get_config(), "output_channels": self.output_channels, "ngf": self.ngf,
+                "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks,
+                "n_local_blocks": self.n_local_blocks, "output_activation": self.output_activation}
+
+    def _check_multiple(self, inputs):
+        step = 2**self.n_downsampling
+        if any(side is not None and -(-side // 2) % step for side in inputs.shape[1:3]):
+            raise ValueError(f"half of each side, rounded up, must be a multiple of {step}; received inputs of "
+                             f"shape {tuple(inputs.shape)}")
+
+
+class PatchDiscriminator(keras.layers.Layer):
+    """4x4 convolutions padded by 2 on both sides; returns the features of every layer, score map last.
+
+    Args:
+      ndf: maps of the first layer, doubled by each further one up to 512.
+      n_layers: stride-2 convolutions; one of stride 1 and the score map follow.
+    """
+
+    def __init__(self, ndf: int, n_layers: int, **kwargs):
+        super().__init__(**kwargs)
+        maps = [min(ndf * 2**i, MAX_DISCRIMINATOR_MAPS) for i in range(n_layers + 1)]
+        strides = [2] * n_layers + [1]
+        self.convs = [PaddedConv2D(count, 4, stride, pad=2) for count, stride in zip(maps, strides, strict=True)]
+        self.convs.append(PaddedConv2D(1, 4, pad=2))
+        self.norms = [instance_norm() for _ in range(n_layers)]
+
+    def build(self, input_shape):
+        build_chain(self.convs, input_shape)
+        for conv, norm in zip(self.convs[1:-1], self.norms, strict=True):
+            norm.build((None, None, None, conv.filters))
+        self.built = True
+
+    def call(self, inputs) -> list[tf.Tensor]:
+        x = tf.nn.leaky_relu(self.convs[0](inputs), 0.2)
+        features = [x]
+        for conv, norm in zip(self.convs[1:-1], self.norms, strict=True):
+            x = tf.nn.leaky_relu(norm(conv(x)), 0.2)
+            features.append(x)
+        features.append(self.convs[-1](x))
+        return [tf.cast(feature, tf.float32) for feature in features]
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class MultiscaleDiscriminator(keras.Model):
+    """Discriminators of one form on the picture and its successive halvings.
+
+    `call` takes the one-hot condition and the image concatenated [N, H, W, C], and returns for each scale,
+    full size first, the float32 features of its layers; the last is the score map.
+
+    Args:
+      ndf: feature maps of each discriminator's first layer.
+      n_layers: its stride-2 convolutions.
+      num_D: number of scales (3 in the paper, 2 as released).
+    """
+
+    def __init__(self, ndf: int = 64, n_layers: int = 3, num_D: int = 2, **kwargs):  # noqa: N803
+        super().__init__(**kwargs)
+        self.ndf = ndf
+        self.n_layers = n_layers
+        self.num_D = num_D
+        self.discriminators = [PatchDiscriminator(ndf, n_layers) for _ in range(num_D)]
+
+    @property
+    def minimum_side(self) -> int:
+        """Smallest side for which instance norm has more than one pixel at every scale."""
+        return 2 ** (self.num_D - 1) + 1
+
+    def build(self, input_shape):
+        for discriminator in self.discriminators:
+            discriminator.build((None, None, None, input_shape[-1]))
+        self.built = True
+
+    def call(self, inputs) -> list[list[tf.Tensor]]:
+        check_sides(inputs, self.minimum_side)
+        results = [self.discriminators[0](inputs)]
+        for discriminator in self.discriminators[1:]:
+            inputs = mean_pool(inputs)
+            results.append(discriminator(inputs))
+        return results
+
+    def get_config(self):
+        return {**super().get_config(), "ndf": self.ndf, "n_layers": self.n_layers, "num_D": self.num_D}
+
+
+def check_sides(inputs: tf.Tensor, minimum: int) -> None:
+    """Raises ValueError if a known side of [N, H, W, C] is below `minimum`."""
+    sides: Sequence[int | None] = inputs.shape[1:3]
+    if any(side is not None and side < minimum for side in sides):
+        raise ValueError(f"height and width must be at least {minimum}; received inputs of shape "
+                         f"{tuple(inputs.shape)}")

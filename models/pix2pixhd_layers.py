@@ -1,0 +1,112 @@
+"""Building blocks of Pix2PixHD (Wang et al. 2018) with the paddings of the released networks, channels last.
+
+None of them is what Keras computes under `padding="same"`: reflected borders, zeros on both sides of
+strided kernels, transposed convolutions that drop their first row and column, and means that leave the
+padding out of their count. Every function and layer takes and returns [N, H, W, C] and works for unknown sides.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+INIT_STDDEV = 0.02  # of every kernel: Wang et al. 2018, as released; biases start at 0
+NORM_EPSILON = 1e-5
+
+
+class PaddedConv2D(keras.layers.Conv2D):
+    """Convolution after padding both sides of height and width alike.
+
+    Args:
+      pad: rows and columns added on each side.
+      reflect: mirror the picture about its border pixels (`pad` must be smaller than each side), else zeros.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, strides: int = 1, pad: int = 0, reflect: bool = False,
+                 **kwargs):
+        super().__init__(filters, kernel_size, strides, kernel_initializer=normal_initializer(), **kwargs)
+        self.pad = pad
+        self.reflect = reflect
+
+    def convolution_op(self, inputs, kernel):
+        pads = [[0, 0], [self.pad, self.pad], [self.pad, self.pad], [0, 0]]
+        if self.reflect:
+            return tf.nn.conv2d(tf.pad(inputs, pads, "REFLECT"), kernel, self.strides, "VALID")
+        return tf.nn.conv2d(inputs, kernel, self.strides, pads)
+
+    def compute_output_shape(self, input_shape):
+        count, *sides, _ = input_shape
+        sides = [None if side is None else (side + 2 * self.pad - size) // stride + 1
+                 for side, size, stride in zip(sides, self.kernel_size, self.strides, strict=True)]
+        return (count, *sides, self.filters)
+
+
+class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
+    """3x3 transposed convolution of stride 2 that exactly doubles height and width.
+
+    Padding 1 and output padding 1 of the released network: of the 2n + 1 rows that n rows reach, the first
+    is dropped. As the gradient of a strided convolution, that is the one over 2n rows padded by 1.
+    """
+
+    def __init__(self, filters: int, **kwargs):
+        super().__init__(filters, 3, 2, kernel_initializer=normal_initializer(), **kwargs)
+
+    def call(self, inputs):
+        count, height, width, _ = tf.unstack(tf.shape(inputs))
+        outputs = tf.nn.conv2d_transpose(inputs, self.kernel, (count, 2 * height, 2 * width, self.filters),
+                                         strides=2, padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
+        return tf.nn.bias_add(outputs, self.bias)
+
+    def compute_output_shape(self, input_shape):
+        count, *sides, _ = input_shape
+        return (count, *(None if side is None else 2 * side for side in sides), self.filters)
+
+
+class ResidualBlock(keras.layers.Layer):
+    """x + norm(conv(relu(norm(conv(x))))), 3x3 with reflected borders; no activation after the sum."""
+
+    def __init__(self, filters: int, **kwargs):
+        super().__init__(**kwargs)
+        self.convs = [PaddedConv2D(filters, 3, pad=1, reflect=True) for _ in range(2)]
+        self.norms = [instance_norm() for _ in range(2)]
+
+    def build(self, input_shape):
+        build_chain(self.convs + self.norms, input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        x = tf.nn.relu(self.norms[0](self.convs[0](inputs)))
+        return inputs + self.norms[1](self.convs[1](x))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def instance_norm() -> keras.layers.Layer:
+    """Each map of each image to mean 0 and variance 1 over its pixels; no weights, computed in float32."""
+    return keras.layers.GroupNormalization(groups=-1, center=False, scale=False, epsilon=NORM_EPSILON)
+
+
+def normal_initializer() -> keras.initializers.Initializer:
+    """A fresh N(0, 0.02) initializer: a shared one would repeat its draw in every layer."""
+    return keras.initializers.RandomNormal(stddev=INIT_STDDEV)
+
+
+def mean_pool(images: tf.Tensor) -> tf.Tensor:
+    """Halves [N, H, W, C] to ceil(H/2) x ceil(W/2): means over 3x3 pixels, stride 2, padded by 1.
+
+    Padding is not counted: a corner is the mean of four pixels.
+    """
+    pads = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    sums = tf.nn.avg_pool2d(tf.pad(images, pads), 3, 2, "VALID")
+    counts = tf.nn.avg_pool2d(tf.pad(tf.ones_like(images[:1, :, :, :1]), pads), 3, 2, "VALID")
+    return sums / counts
+
+
+def build_chain(layers: Sequence[keras.layers.Layer], input_shape: Sequence[int | None]) -> tuple:
+    """Builds each layer on the output shape of the one before, with unknown sides; returns the last shape."""
+    shape = (None, None, None, input_shape[-1])
+    for layer in layers:
+        layer.build(shape)
+        shape = layer.compute_output_shape(shape)
+    return shape

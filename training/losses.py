@@ -1,0 +1,116 @@
+"""Losses of Pix2PixHD and of the segmenter, as pure functions.
+
+Each is a mean over the batch it is given. With several replicas, divide by their number before the gradients
+are summed. All are computed in float32.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from datasets.errors import UserError
+
+Features = Sequence[Sequence[tf.Tensor]]  # for each scale, the features of each layer; score map [N, h, w, 1] last
+
+VGG_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+VGG_MINIMUM_SIDE = 16
+VGG_MEANS_BGR = (103.939, 116.779, 123.68)  # grey levels: those of the ImageNet images VGG19 was trained on
+GREY_LEVELS_PER_UNIT = 127.5
+
+
+def lsgan_loss(predictions: Features, target_is_real: bool) -> tf.Tensor:
+    """Least-squares GAN loss: sum over scales of mean((score - target)^2), target 1 for real and 0 for fake.
+
+    Mao et al. 2017 with the labels that Wang et al. 2018 use. The discriminators minimise half the sum of
+    this over real and over fake pictures; the generator minimises it on fake ones with `target_is_real`.
+    """
+    target = 1.0 if target_is_real else 0.0
+    return tf.add_n([tf.reduce_mean(tf.square(_float32(scale[-1]) - target)) for scale in predictions])
+
+
+def feature_matching_loss(real: Features, fake: Features, weight: float = 10.0) -> tf.Tensor:
+    """weight / num_D x 4 / (n_layers + 1) x sum over scales and layers but the last of mean |real - fake|.
+
+    Wang et al. 2018, equation 4, with the factors of the released code, where n_layers + 1 is the number of
+    layers before the score map. No gradient flows into the real features.
+    """
+    terms = [_mean_difference(tf.stop_gradient(theirs), ours)
+             for real_scale, fake_scale in zip(real, fake, strict=True)
+             for theirs, ours in zip(real_scale[:-1], fake_scale[:-1], strict=True)]
+    return (weight / len(real) * 4.0 / (len(real[0]) - 1)) * tf.add_n(terms)
+
+
+class PerceptualLoss:
+    """weight x sum over i of w_i x mean |F_i(real) - F_i(fake)|, F_i the relu(i)_1 features of VGG19.
+
+    Wang et al. 2018, section 3.2, with w = 1/32, 1/16, 1/8, 1/4, 1 from the first to the last block.
+
+    The released loss gives pictures in [-1, 1] to a VGG19 trained on normalised ones. Keras' weights expect
+    grey levels with the data set's means taken off, blue first; they are given just that, a grey picture as
+    three equal channels, and the features are divided by 127.5, the grey levels in one unit of the picture.
+    A ReLU network's features grow with its input, so that the term keeps the released one's size.
+
+    Args:
+      weights: path of Keras' VGG19 weights without top (vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5).
+    """
+
+    def __init__(self, weights: str | os.PathLike, weight: float = 10.0):
+        self.weight = weight
+        self._network = _vgg19(weights)
+
+    def __call__(self, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+        """Scalar loss of two batches of pictures [N, H, W, 1 or 3] (RGB) in [-1, 1], H and W 16 or more."""
+        pairs = zip(VGG_WEIGHTS, self.features(real), self.features(fake), strict=True)
+        terms = [weight * _mean_difference(tf.stop_gradient(theirs), ours) for weight, theirs, ours in pairs]
+        return self.weight * tf.add_n(terms)
+
+    def features(self, images: tf.Tensor) -> list[tf.Tensor]:
+        """relu1_1, relu2_1, ... relu5_1 of pictures [N, H, W, 1 or 3] in [-1, 1], in the picture's units."""
+        sides = images.shape[1:3]
+        if images.shape[-1] not in (1, 3) or any(side is not None and side < VGG_MINIMUM_SIDE for side in sides):
+            raise ValueError(f"VGG19 takes [N, H, W, 1 or 3] with sides of at least {VGG_MINIMUM_SIDE}; received "
+                             f"shape {tuple(images.shape)}")
+        levels = (_float32(images) + 1.0) * GREY_LEVELS_PER_UNIT
+        levels = tf.repeat(levels, 3, axis=-1) if images.shape[-1] == 1 else levels[..., ::-1]
+        return [feature / GREY_LEVELS_PER_UNIT for feature in self._network(levels - tf.constant(VGG_MEANS_BGR))]
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean over images and pixels of -log softmax(logits)[label].
+
+    Args:
+      labels: integer codes [N, H, W].
+      logits: [N, H, W, K].
+    """
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=tf.cast(labels, tf.int32), logits=_float32(logits)))
+
+
+def _vgg19(weights: str | os.PathLike) -> keras.Model:
+    """VGG19 with the outputs of VGG_LAYERS, frozen, in float32 whatever the global policy."""
+    path = pathlib.Path(weights)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected Keras' VGG19 weights without top (.h5)")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        network = keras.applications.VGG19(include_top=False, weights=str(path), input_shape=(None, None, 3))
+    except (ValueError, OSError, KeyError) as error:
+        raise UserError(f"{path}: not Keras' VGG19 weights without top ({error})") from None
+    finally:
+        keras.config.set_dtype_policy(policy)
+    features = keras.Model(network.inputs, [network.get_layer(name).output for name in VGG_LAYERS])
+    features.trainable = False
+    return features
+
+
+def _mean_difference(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.abs(_float32(one) - _float32(other)))
+
+
+def _float32(tensor: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tensor, tf.float32)

@@ -63,6 +63,7 @@ class Pix2PixHDConfig(EngineConfig):
     network: str = option("global", "global generator, or the local enhancer around it", ("global", "local"))
     stage: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
                         ("both", "global_half", "enhancer"))
+    init_from: str = option("", "run folder or .keras file whose weights this stage starts from; empty for none")
     ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)")
     n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
     n_blocks: int = option(9, "residual blocks of the global generator")

@@ -40,11 +40,11 @@ class Task(Protocol):
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
         """Trains one step from `position`; returns the next position and scalar metrics."""
 
-    def grid(self) -> np.ndarray:
-        """Fixed-seed pictures now, uint8 [H, W] or [H, W, 3]."""
+    def grid(self, position: int) -> np.ndarray:
+        """Fixed-seed pictures at `position`, uint8 [H, W] or [H, W, 3]."""
 
-    def score(self, position: int, progress: Progress, folder: RunFolder) -> dict[str, float]:
-        """Scores at `position`; may keep the best weights in `folder`."""
+    def score(self, position: int, folder: RunFolder) -> dict[str, float]:
+        """Scores at `position`; may keep the weights scored in `folder`."""
 
     def finish(self, folder: RunFolder) -> None:
         """Writes the run's product."""
@@ -75,9 +75,9 @@ def _train(task: Task, folder: RunFolder, config: EngineConfig, progress: Progre
     grid_every = max(1, task.total // config.grids) if config.grids else 0
     saved = time.monotonic()
     if progress.position == 0 and grid_every:
-        folder.draw(0, task.grid())
+        folder.draw(0, task.grid(0))
     while progress.position < task.total:
-        before = progress.position
+        before, scored = progress.position, False
         progress.position, metrics = task.step(before)
         _accumulate(progress, metrics, folder)
         if _passed(before, progress.position, log_every, task.total):
@@ -86,19 +86,24 @@ def _train(task: Task, folder: RunFolder, config: EngineConfig, progress: Progre
             folder.log(progress.position, means)
             folder.say(status.line(progress.position, means))
         if _passed(before, progress.position, grid_every, task.total):
-            folder.draw(progress.position, task.grid())
+            folder.draw(progress.position, task.grid(progress.position))
         if _passed(before, progress.position, task.score_every, task.total):
-            scores = task.score(progress.position, progress, folder)
-            if scores:
-                folder.log(progress.position, scores)
-                folder.say(f"{progress.position:,} {task.unit}: " + _values(scores))
-        due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
+            scored = _score(task, folder, progress)
+        due = scored or time.monotonic() - saved >= 60 * config.checkpoint_minutes
         if due or interruption.asked or progress.position >= task.total:
             folder.save(progress)
             saved = time.monotonic()
         if interruption.asked and progress.position < task.total:
             folder.say(f"stopped at {progress.position:,} of {task.total:,} {task.unit}, saved")
             raise KeyboardInterrupt
+
+
+def _score(task: Task, folder: RunFolder, progress: Progress) -> bool:
+    scores = task.score(progress.position, folder)
+    if scores:
+        folder.log(progress.position, scores)
+        folder.say(f"{progress.position:,} {task.unit}: " + _values(scores))
+    return bool(scores)
 
 
 def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFolder) -> None:

@@ -32,14 +32,13 @@ _DAMAGE = (tf.errors.OpError, IndexError, ValueError)  # what restoring a trunca
 
 
 class Progress(tf.train.experimental.PythonState):
-    """Counters that travel in the checkpoint as JSON: position, metric sums, the best score so far."""
+    """Counters that travel in the checkpoint as JSON: the position and the metric sums since the last line."""
 
     def __init__(self):
         super().__init__()
         self.position = 0
         self.sums: dict[str, float] = {}
         self.count = 0
-        self.best: float | None = None
 
     def serialize(self) -> str:
         return json.dumps(dict(self._fields()))
@@ -49,7 +48,7 @@ class Progress(tf.train.experimental.PythonState):
             setattr(self, name, value)
 
     def _fields(self):
-        return ((name, getattr(self, name)) for name in ("position", "sums", "count", "best"))
+        return ((name, getattr(self, name)) for name in ("position", "sums", "count"))
 
 
 class RunFolder:
@@ -117,7 +116,8 @@ class RunFolder:
         """Keeps `picture` (uint8 [H, W] or [H, W, 3]) as grids/POSITION.png."""
         if not self.chief:
             return
-        write_png(self.path / "grids" / f"{position:09d}.png", picture)
+        colours = picture[..., ::-1] if picture.ndim == 3 else picture  # OpenCV writes blue first
+        write_png(self.path / "grids" / f"{position:09d}.png", colours)
         with self._writer.as_default(step=position):
             tf.summary.image("grid", picture.reshape(1, *picture.shape[:2], -1))
 
@@ -128,16 +128,29 @@ class RunFolder:
             with open(self.path / "log.txt", "a", encoding="utf-8") as log:
                 log.write(line + "\n")
 
-    def finish(self, model, network: str, product: dict[str, Any]) -> None:
-        """Saves `model` as `network`.keras and, last, product.json that describes it."""
-        if not self.chief:
-            return
-        save_model(model, self.path / f"{network}.keras")
-        files.write_json(self.path / "product.json", {"network": f"{network}.keras", **product})
+    def keep(self, model, name: str) -> None:
+        """Saves a Keras model as NAME.keras in the folder, whole or not at all."""
+        if self.chief:
+            path = self.path / f"{name}.keras"
+            files.make_folder(path.parent)
+            with files.replacing(path) as temporary:
+                model.save(temporary)
 
-    def metrics(self) -> list[dict[str, float]]:
-        """The lines of metrics.jsonl."""
-        return read_metrics(self.path)
+    def best(self, score: str, largest: bool) -> tuple[float, int] | None:
+        """The best value of `score` in metrics.jsonl and its position (the first of equals), if any."""
+        scored = [(line[score], line["position"]) for line in read_metrics(self.path) if score in line]
+        return min(scored, key=lambda pair: (-pair[0] if largest else pair[0], pair[1]), default=None)
+
+    def prune_snapshots(self, kept: int | None) -> None:
+        """Removes all snapshots but the one at position `kept`."""
+        for file in (self.path / "snapshots").glob("*.keras"):
+            if kept is None or file.stem != f"{kept:09d}":
+                file.unlink()
+
+    def finish(self, product: dict[str, Any]) -> None:
+        """Writes product.json: the kept network that stands for the run, and what it is."""
+        if self.chief:
+            files.write_json(self.path / "product.json", product)
 
     def _take_lock(self):
         handle = open(self.path / ".lock", "w")  # noqa: SIM115 (held as long as the run)
@@ -194,8 +207,3 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
             break
     return rows
 
-
-def save_model(model, path: pathlib.Path) -> None:
-    """Saves a Keras model as one .keras file, whole or not at all."""
-    with files.replacing(path) as temporary:
-        model.save(temporary)

@@ -1,0 +1,47 @@
+"""Named settings of the whole experiment; each is a small file that says command, hardware, time and score."""
+
+import dataclasses
+import importlib
+
+from datasets.errors import UserError
+from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
+
+NAMES = ("paper", "cpu", "demo")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Settings of every stage.
+
+    Attributes:
+      size: side in pixels of films and label maps made by the GANs; data of another size is resized.
+      segmentation_size: side in pixels at which the segmenter works.
+      tiny_films: how many real films the TINY configuration may see.
+      dots, labels, pairs: the PGGANs of the three-, two- and single-stage method.
+      dots_to_labels, labels_to_film: the translators.
+      segmenter: training on real or synthetic pairs.
+      finetune: continued training on real pairs.
+      synthetic_train, synthetic_validation: pairs made by each method.
+      check_samples: whether invalid dots and label maps are rejected (and counted).
+    """
+
+    size: int
+    segmentation_size: int
+    tiny_films: int = 11
+    dots: PGGANConfig
+    labels: PGGANConfig
+    pairs: PGGANConfig
+    dots_to_labels: Pix2PixHDConfig
+    labels_to_film: Pix2PixHDConfig
+    segmenter: SMANetConfig
+    finetune: SMANetConfig
+    synthetic_train: int = 7500
+    synthetic_validation: int = 2500
+    check_samples: bool = True
+
+
+def load(name: str) -> Preset:
+    """The preset called `name`. Raises UserError listing the names for an unknown one."""
+    if name not in NAMES:
+        raise UserError(f"--preset={name}: no such preset; there are {', '.join(NAMES)}")
+    return importlib.import_module(f"training.presets.{name}").PRESET

@@ -1,0 +1,51 @@
+"""Changing the size of pairs: films by area averaging, label maps by the majority of the covered area."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from datasets import files
+from datasets.store import PairStore, PairWriter
+
+
+def resize_film(film: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 or uint16 [H, W] -> the same type [size]; area averaging when smaller, bilinear when larger."""
+    height, width = size
+    method = cv2.INTER_AREA if height <= film.shape[0] and width <= film.shape[1] else cv2.INTER_LINEAR
+    return cv2.resize(film, (width, height), interpolation=method)
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int], num_classes: int) -> np.ndarray:
+    """Codes [H, W] -> codes [size]: each pixel takes the class that covers most of it (the lower of equals)."""
+    shares = [resize_film((labels == code).astype(np.float32), size) for code in range(num_classes)]
+    return np.argmax(shares, 0).astype(np.uint8)
+
+
+def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Organ masks bool [H, W, organs] -> [size, organs]: true where at least half of the pixel is covered."""
+    shares = [resize_film(masks[..., organ].astype(np.float32), size) for organ in range(masks.shape[-1])]
+    return np.stack(shares, -1) >= 0.5
+
+
+def resize_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, size: int) -> PairStore:
+    """Writes the pairs `ids` of a square store at `size` x `size`; pairs already there whole are kept."""
+    old, new = store.description, (size, size)
+    spacing = None if old.spacing_mm is None else old.spacing_mm * old.size[0] / size
+    description = dataclasses.replace(old, size=new, max_value=255, spacing_mm=spacing)
+    entries = {entry.id: entry for entry in store.entries}
+    done = path / "complete.json"
+    if done.is_file():
+        return PairStore(path)
+    with PairWriter(path, description) as writer:
+        for id_ in ids:
+            film, label, masks = store.image(id_), store.label(id_), store.masks(id_)
+            if old.size != new:
+                film = resize_film(film, new)
+                label = resize_labels(label, new, store.classes.num_classes)
+                masks = None if masks is None else resize_masks(masks, new)
+            writer.add(entries[id_], film, label, masks)
+    files.write_json(done, {"pairs": len(ids)})
+    return PairStore(path)

@@ -1,0 +1,74 @@
+"""Streams a method's pairs into a pair folder: any number in constant memory, continued after a kill."""
+
+import pathlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from datasets import files
+from datasets.errors import UserError
+from datasets.store import Description, Entry, PairWriter
+
+JOURNAL = "generation.json"
+CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled without checks
+
+
+def write_synthetic(path: str | pathlib.Path, description: Description, checked: Callable, unchecked: Callable,
+                    count: int, validation: int, seed: int, source: str, batch: int = 16,
+                    say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Writes `count` pairs, the last `validation` of them with split validation.
+
+    Candidate i is a function of (seed, i) alone. Candidates that fail their checks are left out and counted;
+    when that leaves fewer than `count` among CANDIDATES_PER_PAIR times as many, the rest is filled with
+    unchecked ones, which are counted too. The journal is replaced after each batch, so a killed process
+    neither loses nor repeats a sample.
+
+    Args:
+      checked, unchecked: methods of models.methods with and without checks.
+      source: the manifest's source column, e.g. "three-stage".
+      batch: candidates made at a time.
+
+    Returns the journal: candidates, accepted (indices), unchecked, rejected (reason -> count).
+    Raises UserError if the folder holds a set of other settings.
+    """
+    path = files.make_folder(path)
+    asked = {"seed": seed, "count": count, "validation": validation, "source": source}
+    journal = _open_journal(path / JOURNAL, asked)
+    writer = PairWriter(path, description)
+    while len(journal["accepted"]) < count:
+        first = journal["candidates"]
+        relaxed = first >= CANDIDATES_PER_PAIR * count
+        indices = np.arange(first, first + batch)
+        pairs = (unchecked if relaxed else checked)(indices, seed)
+        room = count - len(journal["accepted"])
+        for index, label, film in zip(pairs.indices[:room], pairs.labels, pairs.films, strict=False):
+            image = np.clip(np.rint((film[..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
+            writer.add(Entry(_id(index), "train", source), image, label)
+        journal["candidates"] = int(indices[-1]) + 1
+        journal["accepted"] += [int(index) for index in pairs.indices[:room]]
+        journal["unchecked"] += min(room, len(pairs.indices)) if relaxed else 0
+        journal["rejected"] = dict(Counter(journal["rejected"]) + Counter(pairs.rejected.values()))
+        files.write_json(path / JOURNAL, journal)
+        say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
+            f"{journal['candidates']:,} candidates rejected")
+    splits = ["train"] * (count - validation) + ["validation"] * validation
+    writer.entries = {_id(index): Entry(_id(index), split, source)
+                      for index, split in zip(journal["accepted"], splits, strict=True)}
+    writer.close()
+    return journal
+
+
+def _id(index: int) -> str:
+    return f"synthetic-{int(index):06d}"
+
+
+def _open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
+    if not path.is_file():
+        return {**asked, "candidates": 0, "accepted": [], "unchecked": 0, "rejected": {}}
+    journal = files.read_json(path)
+    changed = [name for name, value in asked.items() if journal.get(name) != value]
+    if changed:
+        raise UserError(f"{path}: belongs to a synthetic set of other {', '.join(changed)}; choose another --out")
+    return journal

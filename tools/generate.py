@@ -1,0 +1,48 @@
+"""Writes a synthetic pair folder with a trained method.
+
+    python -m tools.generate --method=three --dots=RUN --dots_to_labels=RUN --labels_to_film=RUN \\
+        --data=STORE --count=10000 --validation=2500 --out=SYNTHETIC
+
+--data names the pair folder whose classes the networks were trained on; its train label maps also say which
+organ areas are plausible. The same command continues a run that was stopped.
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_METHOD = flags.DEFINE_enum("method", None, ["single", "two", "three"], "the paper's method", required=True)
+_DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
+_OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
+_RUNS = {
+    "pairs": flags.DEFINE_string("pairs", None, "run of train_pggan --target=pairs (single)"),
+    "labels": flags.DEFINE_string("labels", None, "run of train_pggan --target=labels (two)"),
+    "dots": flags.DEFINE_string("dots", None, "run of train_pggan --target=dots (three)"),
+    "dots_to_labels": flags.DEFINE_string("dots_to_labels", None, "run of train_pix2pixhd --source=dots (three)"),
+    "labels_to_film": flags.DEFINE_string("labels_to_film", None,
+                                          "run of train_pix2pixhd --source=labels (two, three)"),
+}
+_COUNT = flags.DEFINE_integer("count", 10000, "pairs in all (paper: 10,000)", lower_bound=1)
+_VALIDATION = flags.DEFINE_integer("validation", 2500, "how many of them validate (paper: 2,500)", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0)
+_SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
+_CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; --nocheck matches the paper")
+_BATCH = flags.DEFINE_integer("batch", 16, "candidates made at a time", lower_bound=1)
+
+
+def main(argv) -> None:
+    from datasets.errors import UserError
+    from datasets.store import PairStore
+    from training.assembly import STAGES, Assembly
+
+    if _VALIDATION.value > _COUNT.value:
+        raise UserError(f"--validation={_VALIDATION.value} is more than --count={_COUNT.value}")
+    runs = {stage: flag.value for stage, flag in _RUNS.items()}
+    snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}
+    store = PairStore(_DATA.value)
+    Assembly(_METHOD.value, runs, store, snapshots).write(
+        _OUT.value, _COUNT.value, _VALIDATION.value, _SEED.value, _CHECK.value, _BATCH.value)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

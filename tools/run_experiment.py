@@ -1,0 +1,60 @@
+"""Runs the paper's experiment: trains whatever the table's columns need, evaluates, and writes the report.
+
+    python -m tools.run_experiment --data=STORE --config=tiny --preset=cpu --workdir=RUN
+
+--phantoms=N instead of --data makes and uses N procedural chest films. The same command continues a run that
+was stopped: finished steps are skipped, steps whose settings or data changed are done again.
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
+_PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
+_CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY (paper: 11)")
+_PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
+_METHODS = flags.DEFINE_list("methods", ["single", "two", "three"], "methods compared with the real films alone")
+_SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the steps with their settings and state, do nothing")
+
+
+def main(argv) -> None:
+    from datasets.errors import UserError
+
+    unknown = [name for name in _METHODS.value if name not in ("single", "two", "three")]
+    if unknown:
+        raise UserError(f"--methods={','.join(_METHODS.value)}: found {unknown[0]!r}, expected some of single, "
+                        "two, three")
+    if bool(_DATA.value) == bool(_PHANTOMS.value):
+        raise UserError("give either --data=STORE or --phantoms=N")
+    _run(_data_folder())
+
+
+def _data_folder() -> str:
+    """--data, or the phantoms made for this run."""
+    from datasets.phantom import write_phantoms
+    from training import presets
+
+    preset = presets.load(_PRESET.value)
+    if _DATA.value:
+        return _DATA.value
+    path = f"{_WORKDIR.value}/phantoms"
+    test = max(1, _PHANTOMS.value // 3)
+    write_phantoms(path, _PHANTOMS.value, test, preset.size, _SEED.value)
+    return path
+
+
+def _run(data: str) -> None:
+    from training import presets
+    from training.experiment import Experiment, load_methods
+    from training.steps import run_steps
+
+    experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
+                            _SEED.value, _WORKDIR.value)
+    run_steps(experiment.steps(), _WORKDIR.value, _DRY_RUN.value)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -1,0 +1,116 @@
+"""Puts the networks of finished runs together as one of the paper's methods."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from datasets import dots as dot_maps
+from datasets import validity
+from datasets.errors import UserError
+from datasets.store import PairStore
+from datasets.synthetic import write_synthetic
+from models import methods
+from models.methods import Check, Method
+from training.inputs import dot_radius
+from training.products import Product, load_product
+
+# method -> the run folders it is made of, first stage first
+STAGES = {
+    "single": ("pairs",),
+    "two": ("labels", "labels_to_film"),
+    "three": ("dots", "dots_to_labels", "labels_to_film"),
+}
+
+
+class Assembly:
+    """The networks of one method, loaded once.
+
+    Args:
+      method: "single", "two" or "three".
+      runs: run folder of every stage of the method, by the names in STAGES.
+      store: pairs the networks were trained on; says the classes and which organ areas are plausible.
+      snapshots: stage -> position of the snapshot to use instead of the run's choice.
+
+    Raises UserError for a missing or unfinished run, or one trained on other classes.
+    """
+
+    def __init__(self, method: str, runs: Mapping[str, str], store: PairStore,
+                 snapshots: Mapping[str, int | None] | None = None):
+        missing = [stage for stage in STAGES[method] if not runs.get(stage)]
+        if missing:
+            raise UserError(f"--method={method} needs --{missing[0]}, the run folder of that stage")
+        self.method_name, self.description = method, store.description
+        self.num_classes = store.classes.num_classes
+        self.bounds = validity.AreaBounds.from_maps([store.label(id_) for id_ in store.ids("train")])
+        self.products = {stage: load_product(runs[stage], (snapshots or {}).get(stage))
+                         for stage in STAGES[method]}
+        self.size = int(self.products[STAGES[method][-1]].facts["size"])
+        self._check_classes(runs)
+
+    def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True, batch: int = 16,
+              say: Callable[[str], None] = print) -> dict[str, Any]:
+        """Writes a synthetic pair folder; see `write_synthetic`."""
+        spacing = self.description.spacing_mm
+        if spacing is not None:
+            spacing *= self.description.size[0] / self.size
+        description = dataclasses.replace(
+            self.description, name=f"{self.description.name}, {self.method_name}-stage synthetic",
+            size=(self.size, self.size), max_value=255, spacing_mm=spacing)
+        unchecked = self.method(checked=False)
+        return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
+                               count, validation, seed, f"{self.method_name}-stage", batch, say)
+
+    def method(self, checked: bool) -> Method:
+        """The method; `checked` rejects invalid dots and label maps, else they are only cleaned."""
+        labels = self._label_check(checked)
+        if self.method_name == "single":
+            pairs = self.products["pairs"]
+            return methods.single_stage(methods.pair_sampler(pairs.network, _coding(pairs)), labels)
+        to_film = methods.film_translator(self.products["labels_to_film"].network, self.num_classes)
+        if self.method_name == "two":
+            maps = self.products["labels"]
+            return methods.two_stage(methods.code_sampler(maps.network, _coding(maps)), to_film, labels)
+        dots, to_labels = self.products["dots"], self.products["dots_to_labels"]
+        return methods.three_stage(
+            methods.code_sampler(dots.network, _coding(dots)),
+            methods.label_translator(to_labels.network, self.size, _coding(to_labels)),
+            to_film, self._dot_check(checked), labels)
+
+    def _label_check(self, checked: bool) -> Check:
+        def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
+            cleaned = [validity.clean_labels(labels, self.num_classes) for labels in maps]
+            reasons = [validity.check_labels(labels, self.num_classes, bounds=self.bounds) if checked else None
+                       for labels in cleaned]
+            return np.stack(cleaned) if cleaned else maps, reasons
+
+        return check
+
+    def _dot_check(self, checked: bool) -> Check:
+        """Dots are read and drawn anew, so that the translator sees what it was trained on."""
+
+        def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
+            redrawn, reasons = maps.copy(), []
+            for row, drawn in enumerate(maps):
+                read = dot_maps.read_dots(drawn, self.num_classes)
+                if read.reason is None:
+                    radius = dot_radius(2.0, drawn.shape[0])
+                    redrawn[row] = dot_maps.redraw(read.centroids, drawn.shape[0], radius)
+                reasons.append(read.reason if checked else None)
+            return redrawn, reasons
+
+        return check
+
+    def _check_classes(self, runs: Mapping[str, str]) -> None:
+        for stage, product in self.products.items():
+            found = product.coding.num_classes if product.coding else product.facts.get("num_classes")
+            if found != self.num_classes:
+                raise UserError(f"{runs[stage]}: trained on {found} classes, but the data set has "
+                                f"{self.num_classes}; use runs trained on this data")
+
+
+def _coding(product: Product):
+    if product.coding is None:
+        raise UserError("product.json: this run makes no label maps; name the run of the right target or source")
+    return product.coding

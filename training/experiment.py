@@ -1,0 +1,167 @@
+"""The paper's experiment as a list of steps: data, GANs, synthetic sets, segmenters, evaluations, report.
+
+Columns of the tables: real; and for each method k (1 single, 2 two, 3 three stages) synth-k, trained on its
+pairs alone, and finetune-k, that segmenter trained on with the real films.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import files
+from datasets.augment import augment_store
+from datasets.resize import resize_store
+from datasets.store import PairStore
+from datasets.subsets import choose_subset
+from evaluation.segmentation import evaluate_to_folder
+from evaluation.sliding_window import probabilities_of
+from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
+from training.assembly import STAGES, Assembly
+from training.config import EngineConfig
+from training.presets import Preset
+from training.products import load_product
+from training.report import write_report
+from training.steps import Step
+
+METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables
+_TITLES = {"pairs": "PGGAN of label maps and films together", "labels": "PGGAN of label maps",
+           "dots": "PGGAN of dots", "dots_to_labels": "Pix2PixHD from dots to label maps",
+           "labels_to_film": "Pix2PixHD from label maps to films"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is run.
+
+    Attributes:
+      data: pair folder of real films with splits train and test.
+      config: "full" or "tiny".
+      preset: settings of every stage.
+      methods: which of METHODS are compared with the real films alone.
+      seed: of everything random; TINY's films are drawn by it too.
+    """
+
+    data: str
+    config: str
+    preset: Preset
+    methods: tuple[str, ...]
+    seed: int
+    workdir: str
+
+    def steps(self) -> list[Step]:
+        """All steps in order."""
+        stages = [stage for stage in _TITLES if any(stage in STAGES[method] for method in self.methods)]
+        steps = [self._data_step()]
+        steps += [self._gan_step(stage) for stage in stages]
+        steps += [self._synthetic_step(method) for method in self.methods]
+        steps.append(self._segmenter_step("real", "data"))
+        for method in self.methods:
+            number = METHODS[method]
+            steps.append(self._segmenter_step(f"synth-{number}", f"synthetic-{number}"))
+            steps.append(self._segmenter_step(f"finetune-{number}", "data", f"synth-{number}"))
+        steps += [self._evaluation_step(column) for column in self.columns()]
+        return [*steps, self._report_step()]
+
+    def columns(self) -> list[str]:
+        """Names of the tables' columns."""
+        numbers = [METHODS[method] for method in self.methods]
+        return ["real", *(f"{kind}-{number}" for number in numbers for kind in ("synth", "finetune"))]
+
+    @property
+    def _segmenter(self) -> str:
+        """Which copy of the pairs the segmenter reads: the GANs' own where the sizes agree."""
+        return "gan" if self.preset.segmentation_size == self.preset.size else "segmenter"
+
+    def _path(self, *parts: str) -> str:
+        return str(pathlib.Path(self.workdir, *parts))
+
+    def _data_step(self) -> Step:
+        preset = self.preset
+        store = PairStore(self.data)
+        ids = choose_subset(store, self.config, self.seed, preset.tiny_films)
+        settings = {"data": store.fingerprint(), "config": self.config, "train": ids, "seed": self.seed,
+                    "size": preset.size, "segmentation_size": preset.segmentation_size}
+
+        def run(folder: pathlib.Path) -> None:
+            files.write_json(folder / "subset.json", {"config": self.config, "seed": self.seed, "train": ids})
+            for name, size in {"gan": preset.size, self._segmenter: preset.segmentation_size}.items():
+                films = resize_store(store, [*ids, *store.ids("test")], folder / f"{name}-films", size)
+                augment_store(films, ids, folder / f"{name}-augmented", self.seed)
+
+        title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
+        return Step("data", title, (), settings, run)
+
+    def _gan_step(self, stage: str) -> Step:
+        config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
+        train = pix2pixhd_trainer.train if stage in ("dots_to_labels", "labels_to_film") else pggan_trainer.train
+
+        def run(folder: pathlib.Path) -> None:
+            train(config, self._path("data", "gan-augmented"), str(folder))
+
+        return Step(stage, _TITLES[stage], ("data",), _decisive(config), run)
+
+    def _synthetic_step(self, method: str) -> Step:
+        preset = self.preset
+        settings = {"count": preset.synthetic_train + preset.synthetic_validation,
+                    "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples}
+
+        def run(folder: pathlib.Path) -> None:
+            real = PairStore(self._path("data", "gan-augmented"))
+            runs = {stage: self._path(stage) for stage in STAGES[method]}
+            made = folder / "gan"
+            Assembly(method, runs, real).write(
+                str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
+            if preset.segmentation_size != preset.size:
+                store = PairStore(made)
+                resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)
+
+        title = f"{settings['count']:,} {method}-stage pairs"
+        return Step(f"synthetic-{METHODS[method]}", title, ("data", *STAGES[method]), settings, run)
+
+    def _segmenter_step(self, column: str, source: str, start: str | None = None) -> Step:
+        """A segmenter on `source`, either from scratch or from column `start`."""
+        config = dataclasses.replace(self.preset.finetune if start else self.preset.segmenter, seed=self.seed)
+        real = source == "data"
+        data = self._path("data", f"{self._segmenter}-augmented") if real else self._path(source, self._segmenter)
+
+        def run(folder: pathlib.Path) -> None:
+            smanet_trainer.train(config, data, str(folder), validation=None if real else data,
+                                 finetune_from=self._path(start) if start else None)
+
+        title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
+        return Step(column, title, (source, start) if start else (source,), _decisive(config), run)
+
+    def _evaluation_step(self, column: str) -> Step:
+        config = self.preset.segmenter
+        settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes}
+
+        def run(folder: pathlib.Path) -> None:
+            network = load_product(self._path(column)).network
+            store = PairStore(self._path("data", f"{self._segmenter}-films"))
+            evaluate_to_folder(probabilities_of(network), store, store.ids("test"), folder,
+                               scored=config.classes == "scored", window=config.crop, overlap=config.overlap)
+
+        return Step(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
+
+    def _report_step(self) -> Step:
+        columns = self.columns()
+
+        def run(folder: pathlib.Path) -> None:
+            write_report(folder, pathlib.Path(self.workdir), columns, self.methods, self.config)
+
+        return Step("report", "table, sheets, index page", tuple(f"evaluate-{column}" for column in columns), {},
+                    run)
+
+
+def _decisive(config: EngineConfig) -> dict[str, Any]:
+    """The options that decide what a run becomes."""
+    values = dataclasses.asdict(config)
+    for name in ("checkpoint_minutes", "strategy"):
+        del values[name]
+    return values
+
+
+def load_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """Methods in the tables' order."""
+    return tuple(name for name in METHODS if name in names)

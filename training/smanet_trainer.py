@@ -1,0 +1,168 @@
+"""Trains SMANet on pairs, or fine-tunes it: random crops, cross-entropy, Adam at a constant rate.
+
+Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from datasets import pipelines
+from datasets.errors import UserError
+from datasets.store import PairStore
+from evaluation.segmentation import evaluate
+from models.smanet import SMANet
+from training.config import SMANetConfig
+from training.devices import is_chief, make_optimizer, prepare
+from training.encoder_weights import load_encoder_weights
+from training.inputs import train_ids
+from training.loop import run
+from training.losses import cross_entropy
+from training.pictures import colour_labels, grey_to_rgb, grid
+from training.products import load_network
+from training.runs import RunFolder
+
+_GRID_ROWS = 6
+
+
+class SMANetTask:
+    """A segmenter and its training step, for `training.loop`.
+
+    Args:
+      config: the options.
+      films, labels: uint8 [N, H, W]; labels hold the codes the segmenter learns.
+      num_classes: background included.
+      validation: store and ids that choose the weights; None keeps the last.
+      strategy: from `training.devices`.
+    """
+
+    unit = "steps"
+
+    def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
+                 validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy):
+        self.config, self.num_classes, self.strategy = config, num_classes, strategy
+        self._arrays, self._validation = (films, labels), validation
+        self.total = config.steps
+        self.images_per_position = float(config.batch)
+        self.score_every = config.validate_every if validation else 0
+        self._batches = None
+        with strategy.scope():
+            self.network = SMANet(
+                num_classes, depth=config.depth, width=config.width, attention=config.attention,
+                pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
+                bn_momentum=config.bn_momentum)
+            self.network.build((None, None, None, 1))
+            if config.encoder_weights:
+                load_encoder_weights(self.network, config.encoder_weights)
+            self.optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
+            self.optimizer.build(self.network.trainable_variables)
+        self._predict = tf.function(lambda films: tf.nn.softmax(self.network(films)), reduce_retracing=True)
+
+    def trackables(self) -> dict:
+        return {"network": self.network, "optimizer": self.optimizer}
+
+    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
+        if self._batches is None:
+            self._batches = pipelines.distributed_batches(
+                self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
+                crop=self.config.crop)
+        return position + 1, self._step(next(self._batches))
+
+    @tf.function
+    def _step(self, batch):
+        loss, hits = self.strategy.run(self._train, (batch,))
+        return {"loss": self.strategy.reduce("SUM", loss, None),
+                "accuracy": self.strategy.reduce("SUM", hits, None)}
+
+    def _train(self, batch) -> tuple[tf.Tensor, tf.Tensor]:
+        films, labels = batch
+        replicas = self.strategy.num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            logits = self.network(_to_input(films), training=True)
+            loss = cross_entropy(labels, logits) / replicas
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.network.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        hits = tf.cast(tf.argmax(logits, -1, tf.int32) == tf.cast(labels, tf.int32), tf.float32)
+        return loss, tf.reduce_mean(hits) / replicas
+
+    def predict(self, films: np.ndarray) -> np.ndarray:
+        """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""
+        return self._predict(films).numpy()
+
+    def grid(self, position: int) -> np.ndarray:
+        """Rows of film, prediction and true labels for the first pairs of the data."""
+        films, labels = (array[:_GRID_ROWS] for array in self._arrays)
+        inputs = _to_input(films).numpy()
+        predicted = np.argmax(self.predict(inputs), -1)
+        cells = np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
+                          colour_labels(labels, self.num_classes)], 1)
+        return grid(cells.reshape(-1, *cells.shape[2:]), 6, films.shape[1])
+
+    def score(self, position: int, folder: RunFolder) -> dict[str, float]:
+        """Pooled mean J on the validation pairs; the best weights so far are kept."""
+        store, ids = self._validation
+        best = folder.best("val_j", largest=True)
+        result = evaluate(self.predict, store, ids, scored=self.config.classes == "scored",
+                          window=self.config.crop, overlap=self.config.overlap)
+        mean_j = result.mean_j
+        if folder.chief:
+            folder.prune_snapshots(best[1] if best else None)
+            if best is None or mean_j > best[0]:
+                folder.keep(self.network, f"snapshots/{position:09d}")
+        return {"val_j": mean_j}
+
+    def finish(self, folder: RunFolder) -> None:
+        best = folder.best("val_j", largest=True)
+        name = f"snapshots/{best[1]:09d}" if best else "last"
+        if best is None:
+            folder.keep(self.network, "last")
+        folder.finish({"task": "train_smanet", "network": f"{name}.keras", "coding": None,
+                       "classes": self.config.classes, "num_classes": self.num_classes})
+
+
+def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
+          finetune_from: str | None = None) -> None:
+    """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
+
+    Args:
+      validation: store whose validation pairs choose the weights.
+      finetune_from: run folder or .keras file whose weights the training starts from.
+    """
+    store = PairStore(data)
+    strategy = prepare(config)
+    start = f", from {finetune_from}" if finetune_from else ""
+    folder = RunFolder(workdir, f"train_smanet{start}", config, store.fingerprint(), is_chief(strategy))
+    try:
+        scored = config.classes == "scored"
+        classes = store.classes.scored_table() if scored else store.classes
+        cache = pipelines.PairCache(store, train_ids(store), scored=scored)
+        task = SMANetTask(config, cache.images, cache.labels, classes.num_classes,
+                          _validation_pairs(validation), strategy)
+        if finetune_from:
+            _start_from(task.network, finetune_from)
+        run(task, folder, config)
+    finally:
+        folder.close()
+
+
+def _validation_pairs(path: str | None) -> tuple[PairStore, list[str]] | None:
+    if path is None:
+        return None
+    store = PairStore(path)
+    if not store.ids("validation"):
+        raise UserError(f"{store.path}/manifest.csv: found no pair with split validation; leave --validation out "
+                        "to keep the last weights")
+    return store, store.ids("validation")
+
+
+def _start_from(network: keras.Model, path: str) -> None:
+    try:
+        network.set_weights(load_network(path).get_weights())
+    except ValueError as error:
+        raise UserError(f"{path}: does not fit the segmenter asked for ({error})") from None
+
+
+def _to_input(films) -> tf.Tensor:
+    """uint8 [N, H, W] -> float32 [N, H, W, 1] in [-1, 1]."""
+    return tf.cast(films, tf.float32)[..., None] / 127.5 - 1.0

@@ -1,0 +1,29 @@
+"""Trains a PGGAN that makes dots, label maps, or pairs of label map and film.
+
+    python -m training.train_pggan --target=dots --data=STORE --workdir=RUN --preset=cpu
+
+Trains on the store's train pairs. The same command continues a run that was stopped.
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+from training import options, presets
+from training.config import PGGANConfig
+
+_DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
+_PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
+options.define_flags(PGGANConfig)
+
+
+def main(argv) -> None:
+    from training.pggan_trainer import train
+
+    preset = presets.load(_PRESET.value)
+    target = flags.FLAGS.target or PGGANConfig.target
+    train(options.config_from_flags(getattr(preset, target), flags.FLAGS), _DATA.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

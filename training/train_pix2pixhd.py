@@ -1,0 +1,33 @@
+"""Trains a Pix2PixHD that turns label maps into films, or dots into label maps.
+
+    python -m training.train_pix2pixhd --source=labels --data=STORE --workdir=RUN --preset=cpu
+
+Trains on the store's train pairs. The same command continues a run that was stopped. Coarse to fine:
+
+    ... --network=local --ngf=32 --stage=global_half                  --workdir=RUN1
+    ... --network=local --ngf=32 --stage=enhancer    --init_from=RUN1 --workdir=RUN2
+    ... --network=local --ngf=32 --stage=both        --init_from=RUN2 --workdir=RUN3
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+from training import options, presets
+from training.config import Pix2PixHDConfig
+
+_DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
+_PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
+options.define_flags(Pix2PixHDConfig)
+
+
+def main(argv) -> None:
+    from training.pix2pixhd_trainer import train
+
+    preset = presets.load(_PRESET.value)
+    base = preset.dots_to_labels if flags.FLAGS.source == "dots" else preset.labels_to_film
+    train(options.config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -1,0 +1,34 @@
+"""Trains the segmenter SMANet on pairs, real or synthetic, or fine-tunes a trained one.
+
+    python -m training.train_smanet --data=SYNTHETIC --validation=SYNTHETIC --workdir=RUN1 --preset=cpu
+    python -m training.train_smanet --data=REAL --finetune_from=RUN1 --workdir=RUN2 --preset=cpu
+
+Trains on the train pairs of --data; keeps the weights with the best mean J on the validation pairs of
+--validation, or the last ones without it. The same command continues a run that was stopped.
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+from training import options, presets
+from training.config import SMANetConfig
+
+_DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
+_VALIDATION = flags.DEFINE_string("validation", None, "pair folder whose validation pairs choose the weights")
+_FINETUNE_FROM = flags.DEFINE_string("finetune_from", None, "run folder or .keras file to start from")
+_WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
+_PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
+options.define_flags(SMANetConfig)
+
+
+def main(argv) -> None:
+    from training.smanet_trainer import train
+
+    preset = presets.load(_PRESET.value)
+    base = preset.finetune if _FINETUNE_FROM.value else preset.segmenter
+    train(options.config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value,
+          validation=_VALIDATION.value, finetune_from=_FINETUNE_FROM.value)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

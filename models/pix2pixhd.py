@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from models.pix2pixhd_layers import (
+    ConvNormReLU,
     DoublingConv2DTranspose,
     PaddedConv2D,
     ResidualBlock,
@@ -24,25 +25,6 @@ from models.pix2pixhd_layers import (
 
 OUTPUT_ACTIVATIONS = ("tanh", "softmax")
 MAX_DISCRIMINATOR_MAPS = 512
-
-
-class ConvNormReLU(keras.layers.Layer):
-    """A convolution, instance norm and ReLU."""
-
-    def __init__(self, conv: keras.layers.Layer, **kwargs):
-        super().__init__(**kwargs)
-        self.conv = conv
-        self.norm = instance_norm()
-
-    def build(self, input_shape):
-        build_chain([self.conv, self.norm], input_shape)
-        self.built = True
-
-    def call(self, inputs):
-        return tf.nn.relu(self.norm(self.conv(inputs)))
-
-    def compute_output_shape(self, input_shape):
-        return self.conv.compute_output_shape(input_shape)
 
 
 class OutputHead(keras.layers.Layer):
@@ -56,7 +38,7 @@ class OutputHead(keras.layers.Layer):
         if activation not in OUTPUT_ACTIVATIONS:
             raise ValueError(f"output_activation must be one of {OUTPUT_ACTIVATIONS}; received {activation!r}")
         self.activation = activation
-        self.conv = PaddedConv2D(channels, 7, pad=3, reflect=True)
+        self.conv = PaddedConv2D(channels, 7, pad=3, reflect=True, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         build_chain([self.conv], input_shape)
@@ -82,10 +64,11 @@ class GlobalFeatures(keras.layers.Layer):
         super().__init__(**kwargs)
         self.minimum_side = max(4, 2**n_downsampling + 1)
         maps = [ngf * 2**i for i in range(n_downsampling + 1)]
-        self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True))
-        self.downs = [ConvNormReLU(PaddedConv2D(count, 3, 2, pad=1)) for count in maps[1:]]
-        self.blocks = [ResidualBlock(maps[-1]) for _ in range(n_blocks)]
-        self.ups = [ConvNormReLU(DoublingConv2DTranspose(count)) for count in maps[-2::-1]]
+        policy = self.dtype_policy
+        self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True, dtype=policy))
+        self.downs = [ConvNormReLU(PaddedConv2D(count, 3, 2, pad=1, dtype=policy)) for count in maps[1:]]
+        self.blocks = [ResidualBlock(maps[-1], dtype=policy) for _ in range(n_blocks)]
+        self.ups = [ConvNormReLU(DoublingConv2DTranspose(count, dtype=policy)) for count in maps[-2::-1]]
 
     @property
     def chain(self) -> list[keras.layers.Layer]:
@@ -129,8 +112,8 @@ class GlobalGenerator(keras.Model):
         self.n_downsampling = n_downsampling
         self.n_blocks = n_blocks
         self.output_activation = output_activation
-        self.features = GlobalFeatures(ngf, n_downsampling, n_blocks)
-        self.head = OutputHead(output_channels, output_activation)
+        self.features = GlobalFeatures(ngf, n_downsampling, n_blocks, dtype=self.dtype_policy)
+        self.head = OutputHead(output_channels, output_activation, dtype=self.dtype_policy)
 
     @property
     def minimum_side(self) -> int:
@@ -175,12 +158,13 @@ class LocalEnhancer(keras.Model):
         self.n_blocks = n_blocks
         self.n_local_blocks = n_local_blocks
         self.output_activation = output_activation
-        self.global_generator = GlobalFeatures(2 * ngf, n_downsampling, n_blocks)
-        self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True))
-        self.down = ConvNormReLU(PaddedConv2D(2 * ngf, 3, 2, pad=1))
-        self.blocks = [ResidualBlock(2 * ngf) for _ in range(n_local_blocks)]
-        self.up = ConvNormReLU(DoublingConv2DTranspose(ngf))
-        self.head = OutputHead(output_channels, output_activation)
+        policy = self.dtype_policy
+        self.global_generator = GlobalFeatures(2 * ngf, n_downsampling, n_blocks, dtype=policy)
+        self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True, dtype=policy))
+        self.down = ConvNormReLU(PaddedConv2D(2 * ngf, 3, 2, pad=1, dtype=policy))
+        self.blocks = [ResidualBlock(2 * ngf, dtype=policy) for _ in range(n_local_blocks)]
+        self.up = ConvNormReLU(DoublingConv2DTranspose(ngf, dtype=policy))
+        self.head = OutputHead(output_channels, output_activation, dtype=policy)
 
     @property
     def minimum_side(self) -> int:
@@ -245,10 +229,10 @@ class PatchDiscriminator(keras.layers.Layer):
     def __init__(self, ndf: int, n_layers: int, **kwargs):
         super().__init__(**kwargs)
         maps = [min(ndf * 2**i, MAX_DISCRIMINATOR_MAPS) for i in range(n_layers + 1)]
-        strides = [2] * n_layers + [1]
-        self.convs = [PaddedConv2D(count, 4, stride, pad=2) for count, stride in zip(maps, strides, strict=True)]
-        self.convs.append(PaddedConv2D(1, 4, pad=2))
-        self.norms = [instance_norm() for _ in range(n_layers)]
+        layers = [*((count, 2) for count in maps[:-1]), (maps[-1], 1), (1, 1)]  # maps, stride
+        policy = self.dtype_policy
+        self.convs = [PaddedConv2D(count, 4, stride, pad=2, dtype=policy) for count, stride in layers]
+        self.norms = [instance_norm(policy) for _ in range(n_layers)]
 
     def build(self, input_shape):
         build_chain(self.convs, input_shape)
@@ -284,7 +268,7 @@ class MultiscaleDiscriminator(keras.Model):
         self.ndf = ndf
         self.n_layers = n_layers
         self.num_D = num_D
-        self.discriminators = [PatchDiscriminator(ndf, n_layers) for _ in range(num_D)]
+        self.discriminators = [PatchDiscriminator(ndf, n_layers, dtype=self.dtype_policy) for _ in range(num_D)]
 
     @property
     def minimum_side(self) -> int:

@@ -8,6 +8,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+import h5py
 import keras
 import tensorflow as tf
 
@@ -90,22 +91,33 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         labels=tf.cast(labels, tf.int32), logits=_float32(logits)))
 
 
-def _vgg19(weights: str | os.PathLike) -> keras.Model:
+def _vgg19(path: str | os.PathLike) -> keras.Model:
     """VGG19 with the outputs of VGG_LAYERS, frozen, in float32 whatever the global policy."""
-    path = pathlib.Path(weights)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected Keras' VGG19 weights without top (.h5)")
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        network = keras.applications.VGG19(include_top=False, weights=str(path), input_shape=(None, None, 3))
-    except (ValueError, OSError, KeyError) as error:
-        raise UserError(f"{path}: not Keras' VGG19 weights without top ({error})") from None
+        network = keras.applications.VGG19(include_top=False, weights=None, input_shape=(None, None, 3))
     finally:
         keras.config.set_dtype_policy(policy)
-    features = keras.Model(network.inputs, [network.get_layer(name).output for name in VGG_LAYERS])
+    features = keras.Model(network.input, [network.get_layer(name).output for name in VGG_LAYERS])
     features.trainable = False
+    _load_by_name(features, pathlib.Path(path))
     return features
+
+
+def _load_by_name(network: keras.Model, path: pathlib.Path) -> None:
+    """Fills every layer from the group of its name; Keras' own loader passes over layers it does not find."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected Keras' VGG19 weights without top (.h5)")
+    try:
+        with h5py.File(path) as file:
+            for layer in network.layers:
+                if layer.weights:
+                    group = file[layer.name]
+                    layer.set_weights([group[name][()] for name in group.attrs["weight_names"]])
+    except (OSError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not Keras' VGG19 weights without top ({reason})") from None
 
 
 def _mean_difference(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

@@ -5,8 +5,12 @@ expected, what to do. Every binary ends with `app.run(report_user_errors(main))`
 """
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
+
+# Binaries import this module first: TensorFlow then keeps its start-up notices to itself unless asked.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 class UserError(Exception):

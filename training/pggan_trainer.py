@@ -13,6 +13,7 @@ from models import methods
 from models.codes import LabelCoding, neighbour_order
 from models.pggan import Discriminator, Generator
 from training import wgan_gp
+from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
 from training.devices import is_chief, make_optimizer, prepare, reset_optimizer
 from training.inputs import check_square, dot_radius, train_ids
@@ -83,7 +84,7 @@ class PGGANTask:
         if growth.phase != previous:
             reset_optimizer(self.g_optimizer)
             reset_optimizer(self.d_optimizer)
-        self._batches = pipelines.distributed_batches(
+        self._batches = distributed_batches(
             self.strategy, self._arrays, growth.batch, self.config.seed, position)
         self._phase = growth.phase
 

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from datasets import pipelines
 from datasets.dots import draw_dots
 from datasets.errors import UserError
 from datasets.store import PairStore, load_pairs
@@ -12,6 +11,7 @@ from models import codes
 from models.codes import LabelCoding, neighbour_order
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 from models.pix2pixhd_layers import mean_pool
+from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
 from training.devices import is_chief, make_optimizer, prepare
 from training.image_pool import ImagePool
@@ -79,7 +79,7 @@ class Pix2PixHDTask:
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
         if self._batches is None:
-            self._batches = pipelines.distributed_batches(
+            self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch)
         epoch = position // self.steps_per_epoch
         rate = linear_decay(self.config.learning_rate, epoch, self.config.epochs, self.config.epochs_decay)

@@ -12,6 +12,7 @@ from datasets.errors import UserError
 from datasets.store import PairStore
 from evaluation.segmentation import evaluate
 from models.smanet import SMANet
+from training.batches import distributed_batches
 from training.config import SMANetConfig
 from training.devices import is_chief, make_optimizer, prepare
 from training.encoder_weights import load_encoder_weights
@@ -63,7 +64,7 @@ class SMANetTask:
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
         if self._batches is None:
-            self._batches = pipelines.distributed_batches(
+            self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
                 crop=self.config.crop)
         return position + 1, self._step(next(self._batches))

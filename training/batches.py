@@ -1,0 +1,72 @@
+"""Endless training batches that are a function of (seed, position) and shared out over replicas."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from datasets.errors import UserError
+from datasets.pipelines import stream_rows
+
+
+def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], batch: int, seed: int,
+                        position: int, crop: int | None = None) -> Iterator:
+    """Batches of the shuffled stream of rows from image `position` on, as `strategy.run` takes them.
+
+    Each global batch holds the next `batch` rows of the stream, cut into equal parts in order of the
+    replicas; a run continued at a position therefore sees what it would have seen.
+
+    Args:
+      arrays: uint8 [N, H, W] each, with rows that belong together.
+      batch: images per step over all replicas.
+      crop: side of a random square cut from all arrays at the same place; the whole picture if it is smaller.
+
+    Yields tuples of uint8 tensors [batch / replicas, h, w].
+    Raises UserError if the replicas cannot share a batch evenly.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch % replicas:
+        raise UserError(f"a batch of {batch} images cannot be shared evenly by {replicas} devices; set --batch "
+                        "(PGGAN: --max_batch) to a multiple, or --strategy=one_device")
+
+    def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = replicas // context.num_input_pipelines  # replicas fed by this process
+        first = context.input_pipeline_id * local
+        return _parts(arrays, batch, seed, position, crop, replicas, first, local)
+
+    return iter(strategy.distribute_datasets_from_function(pipeline))
+
+
+def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, crop: int | None, replicas: int,
+           first: int, local: int) -> tf.data.Dataset:
+    """The parts of replicas first ... first + local - 1, step by step, as uint8 tensors."""
+    part = batch // replicas
+    sides = [min(side, crop) if crop else side for side in arrays[0].shape[1:3]]
+    shapes = [(part, *(sides if crop else array.shape[1:3])) for array in arrays]
+
+    def load(number: np.ndarray) -> list[np.ndarray]:
+        step, replica = divmod(int(number), local)
+        start = position + step * batch + (first + replica) * part
+        rows = stream_rows(len(arrays[0]), start, part, seed)
+        if not crop:
+            return [array[rows] for array in arrays]
+        return _crops(arrays, rows, sides, start, seed)
+
+    def fetch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        parts = tf.numpy_function(load, [number], [tf.uint8] * len(arrays), stateful=False)
+        return tuple(tf.ensure_shape(one, shape) for one, shape in zip(parts, shapes, strict=True))
+
+    numbers = tf.data.Dataset.counter()
+    return numbers.map(fetch, num_parallel_calls=2, deterministic=True).prefetch(2 * local)
+
+
+def _crops(arrays: Sequence[np.ndarray], rows: np.ndarray, sides: Sequence[int], start: int,
+           seed: int) -> list[np.ndarray]:
+    """Windows of `sides` at places that depend on (seed, position in the stream) alone."""
+    cut = [np.empty((len(rows), *sides), np.uint8) for _ in arrays]
+    free = [whole - side + 1 for whole, side in zip(arrays[0].shape[1:3], sides, strict=True)]
+    for number, row in enumerate(rows):
+        top, left = np.random.default_rng([seed, start + number]).integers(0, free)
+        for window, array in zip(cut, arrays, strict=True):
+            window[number] = array[row, top:top + sides[0], left:left + sides[1]]
+    return cut

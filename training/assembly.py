@@ -43,7 +43,8 @@ class Assembly:
             raise UserError(f"--method={method} needs --{missing[0]}, the run folder of that stage")
         self.method_name, self.description = method, store.description
         self.num_classes = store.classes.num_classes
-        self.bounds = validity.AreaBounds.from_maps([store.label(id_) for id_ in store.ids("train")])
+        self.bounds = validity.AreaBounds.from_maps(
+            [store.label(id_) for id_ in store.ids("train")], self.num_classes)
         self.products = {stage: load_product(runs[stage], (snapshots or {}).get(stage))
                          for stage in STAGES[method]}
         self.size = int(self.products[STAGES[method][-1]].facts["size"])

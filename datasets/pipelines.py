@@ -1,0 +1,61 @@
+"""Decoded pairs in memory, and the shuffled stream of rows that training reads."""
+
+import functools
+import pathlib
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from datasets.store import PairStore
+
+MEMORY_LIMIT = 4 * 2**30  # bytes of pixels kept in memory; beyond, they are mapped from a temporary file
+
+
+class PairCache:
+    """The pairs `ids` of a store, decoded once to uint8.
+
+    Attributes:
+      images, labels: uint8 [N, height, width]; labels are painted codes, or scored ones with `scored`.
+
+    Raises UserError naming the file for a pair that cannot be read.
+    """
+
+    def __init__(self, store: PairStore, ids: Sequence[str], scored: bool = False,
+                 memory_limit: int = MEMORY_LIMIT):
+        shape = (len(ids), *store.description.size)
+        mapped = 2 * np.prod(shape, dtype=np.int64) > memory_limit
+        self.images, self.labels = (_empty(shape, mapped) for _ in range(2))
+        read_label = store.scored_label if scored else store.label
+
+        def load(row: int) -> None:
+            self.images[row], self.labels[row] = store.image(ids[row]), read_label(ids[row])
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(load, range(len(ids))))
+
+
+def _empty(shape: tuple[int, ...], mapped: bool) -> np.ndarray:
+    if not mapped:
+        return np.empty(shape, np.uint8)
+    with tempfile.NamedTemporaryFile(suffix=".cache", delete=False) as file:
+        array = np.memmap(file.name, np.uint8, "w+", shape=shape)
+    pathlib.Path(file.name).unlink()  # the mapping keeps it until the process ends
+    return array
+
+
+def stream_rows(count: int, position: int, batch: int, seed: int) -> np.ndarray:
+    """Rows at places position ... position + batch - 1 of an endless shuffled stream, int64 [batch].
+
+    Place p lies in epoch p // count; each epoch is a permutation of all rows drawn from (seed, epoch).
+    """
+    places = np.arange(position, position + batch)
+    epochs = places // count
+    rows = [_permutation(count, int(epoch), seed)[places[epochs == epoch] % count] for epoch in np.unique(epochs)]
+    return np.concatenate(rows)
+
+
+@functools.lru_cache(maxsize=8)
+def _permutation(count: int, epoch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)

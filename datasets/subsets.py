@@ -1,0 +1,31 @@
+"""Which train films an experiment may see: all of them (FULL) or a few drawn by seed (TINY)."""
+
+import numpy as np
+
+from datasets.errors import UserError
+from datasets.store import PairStore
+
+CONFIGS = ("full", "tiny")
+
+
+def choose_subset(store: PairStore, config: str, seed: int, count: int = 11) -> list[str]:
+    """Ids of the train films, in order.
+
+    Args:
+      config: "full" for all, "tiny" for `count` of them drawn at random (paper: 11 of 124).
+
+    Raises UserError if there are no train or no test films, or fewer train films than `count`.
+    """
+    if config not in CONFIGS:
+        raise ValueError(f"config must be one of {CONFIGS}; received {config!r}")
+    ids = store.ids("train")
+    needed = count if config == "tiny" else 1
+    if len(ids) < needed:
+        raise UserError(f"{store.path}: found {len(ids)} train films, expected at least {needed} for "
+                        f"--config={config}; add films, or mark more of them as train in manifest.csv")
+    if not store.ids("test"):
+        raise UserError(f"{store.path}: found no test films; mark some as test in manifest.csv, or import with "
+                        "--test_fraction")
+    if config == "full":
+        return sorted(ids)
+    return sorted(np.random.default_rng(seed).choice(sorted(ids), count, replace=False).tolist())

@@ -88,7 +88,7 @@ class Pix2PixHDConfig(EngineConfig):
 class SMANetConfig(EngineConfig):
     """SMANet. Defaults: the paper's protocol; the networks' details are in models/smanet.py."""
 
-    depth: int = option(50, "layers of the ResNet encoder: 50 or 101")
+    depth: int = option(50, "layers of the ResNet encoder: 50 or 101; 14 or 26 for small presets")
     width: int = option(64, "maps of the encoder's stem; every other width scales with it")
     attention: str = option("multiscale", "multi-scale attention (SMANet), pyramid pooling (PSPNet) or neither",
                             ("multiscale", "psp", "none"))

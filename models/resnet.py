@@ -1,0 +1,135 @@
+"""ResNet (He et al. 2016) as keras.applications has it, with dilation in place of the later strides.
+
+The undilated form equals keras.applications.ResNet50/101 weight for weight: 7x7 stem, stride on the first 1x1
+of a stage, biases, batch-norm epsilon 1.001e-5. Dilated (as in PSPNet, Zhao et al. 2017): stages 3 and 4 keep
+the size and dilate their 3x3 convolutions by 2 and 4, so that the output stride is 8.
+"""
+
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+_BN_EPSILON = 1.001e-5
+
+
+def batch_norm(momentum: float, synchronized: bool, name: str, epsilon: float = 1e-3):
+    """Batch normalisation; computed in float32 under mixed precision."""
+    return keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized,
+                                           name=name)
+
+
+class Bottleneck(keras.layers.Layer):
+    """1x1, 3x3, 1x1 convolutions with batch norm, added to the input or to its 1x1 projection.
+
+    Args:
+      filters: of the first two; the last has four times as many.
+      stride: of the first 1x1 and of the projection.
+      dilation: of the 3x3.
+      project: whether the shortcut is a convolution (first block of a stage).
+    """
+
+    def __init__(self, filters: int, stride: int, dilation: int, project: bool, bn_momentum: float,
+                 synchronized_bn: bool, **kwargs):
+        super().__init__(**kwargs)
+
+        def conv(number: int, maps: int, kernel: int, stride: int = 1, dilation: int = 1):
+            return (keras.layers.Conv2D(maps, kernel, stride, "same" if kernel > 1 else "valid",
+                                        dilation_rate=dilation, name=f"{number}_conv"),
+                    batch_norm(bn_momentum, synchronized_bn, f"{number}_bn", _BN_EPSILON))
+
+        self.convs = [conv(1, filters, 1, stride), conv(2, filters, 3, 1, dilation), conv(3, 4 * filters, 1)]
+        self.projection = conv(0, 4 * filters, 1, stride) if project else None
+
+    @property
+    def parts(self) -> dict[str, keras.layers.Layer]:
+        """Layers by the names keras.applications gives them within a block: 1_conv, 1_bn, ..."""
+        pairs = [*self.convs, self.projection] if self.projection else self.convs
+        return {layer.name: layer for pair in pairs for layer in pair}
+
+    def build(self, input_shape):
+        shape = input_shape
+        for layer, norm in self.convs:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+            norm.build(shape)
+        if self.projection:
+            self.projection[0].build(input_shape)
+            self.projection[1].build(shape)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        x = inputs
+        for number, (conv, norm) in enumerate(self.convs):
+            x = norm(conv(x), training=training)
+            if number < 2:
+                x = tf.nn.relu(x)
+        if self.projection:
+            conv, norm = self.projection
+            inputs = norm(conv(inputs), training=training)
+        return tf.nn.relu(x + inputs)
+
+    def compute_output_shape(self, input_shape):
+        for conv, _ in self.convs:
+            input_shape = conv.compute_output_shape(input_shape)
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class DilatedResNet(keras.Model):
+    """Pictures [N, H, W, C] -> features by name: stem (stride 2), stage1 (4), stage2, stage3, stage4 (8).
+
+    Args:
+      depth: 50 or 101 layers; 14 and 26 are the same blocks, fewer, for small presets.
+      width: maps of the stem; stage k has width x 2^(k+1).
+      dilated: False gives the strides 8, 16, 32 of the plain network.
+      bn_momentum: decay of the batch-norm statistics.
+      synchronized_bn: whether replicas share the statistics of a batch.
+    """
+
+    def __init__(self, depth: int = 50, width: int = 64, dilated: bool = True, bn_momentum: float = 0.99,
+                 synchronized_bn: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        if depth not in BLOCKS:
+            raise ValueError(f"depth must be one of {tuple(BLOCKS)}; received {depth}")
+        self.depth, self.width, self.dilated = depth, width, dilated
+        self.bn_momentum, self.synchronized_bn = bn_momentum, synchronized_bn
+        self.stem_conv = keras.layers.Conv2D(width, 7, 2, name="conv1_conv")
+        self.stem_norm = batch_norm(bn_momentum, synchronized_bn, "conv1_bn", _BN_EPSILON)
+        strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))
+        self.stages = [
+            [Bottleneck(width * 2**stage, strides[stage] if block == 0 else 1, dilations[stage], block == 0,
+                        bn_momentum, synchronized_bn, name=f"conv{stage + 2}_block{block + 1}")
+             for block in range(count)] for stage, count in enumerate(BLOCKS[depth])]
+
+    def build(self, input_shape):
+        self.stem_conv.build(input_shape)
+        shape = (None, None, None, self.width)
+        self.stem_norm.build(shape)
+        for block in (block for stage in self.stages for block in stage):
+            block.build(shape)
+            shape = (None, None, None, block.convs[-1][0].filters)
+        self.built = True
+
+    def call(self, inputs, training=False) -> dict[str, tf.Tensor]:
+        x = tf.pad(inputs, ((0, 0), (3, 3), (3, 3), (0, 0)))
+        x = tf.nn.relu(self.stem_norm(self.stem_conv(x), training=training))
+        features = {"stem": x}
+        x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
+        for number, stage in enumerate(self.stages, 1):
+            for block in stage:
+                x = block(x, training=training)
+            features[f"stage{number}"] = x
+        return features
+
+    def layers_by_name(self) -> Mapping[str, keras.layers.Layer]:
+        """Every layer with weights under its name in keras.applications, e.g. conv2_block1_1_conv."""
+        named = {"conv1_conv": self.stem_conv, "conv1_bn": self.stem_norm}
+        for block in (block for stage in self.stages for block in stage):
+            named.update({f"{block.name}_{part}": layer for part, layer in block.parts.items()})
+        return named
+
+    def get_config(self):
+        return {**super().get_config(), "depth": self.depth, "width": self.width, "dilated": self.dilated,
+                "bn_momentum": self.bn_momentum, "synchronized_bn": self.synchronized_bn}

@@ -14,8 +14,8 @@ from datasets.augment import augment_store
 from datasets.resize import resize_store
 from datasets.store import PairStore
 from datasets.subsets import choose_subset
+from evaluation.networks import probabilities_of
 from evaluation.segmentation import evaluate_to_folder
-from evaluation.sliding_window import probabilities_of
 from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
 from training.assembly import STAGES, Assembly
 from training.config import EngineConfig

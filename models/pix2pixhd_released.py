@@ -15,6 +15,7 @@ import numpy as np
 from models.pix2pixhd import GlobalFeatures, GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 
 _KERNEL_AXES = (2, 3, 1, 0)
+_MOST_HALVINGS, _MOST_BLOCKS, _MOST_SCALES = 8, 100, 8  # beyond these the names are not believed
 Network = GlobalGenerator | LocalEnhancer | MultiscaleDiscriminator
 
 
@@ -122,13 +123,14 @@ def _generator_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, int]
     ngf, channels = shapes["model.1.weight"][:2]
     blocks = _numbers(shapes, r"model\.(\d+)\.conv_block\.")
     first, count = blocks[0], blocks[-1] - blocks[0] + 1
-    sizes = {"n_downsampling": (first - 4) // 3, "n_blocks": count}
+    sizes = {"n_downsampling": _up_to(_MOST_HALVINGS, (first - 4) // 3), "n_blocks": _up_to(_MOST_BLOCKS, count)}
     if not any(name.startswith("model1_") for name in shapes):
         head = max(_numbers(shapes, r"model\.(\d+)\.weight"))
         return GlobalGenerator(shapes[f"model.{head}.weight"][0], ngf, **sizes), channels
     local = shapes["model1_1.1.weight"][0]
     head = max(_numbers(shapes, r"model1_2\.(\d+)\.weight"))
-    return LocalEnhancer(shapes[f"model1_2.{head}.weight"][0], local, n_local_blocks=head - 4, **sizes), channels
+    sizes["n_local_blocks"] = _up_to(_MOST_BLOCKS, head - 4)
+    return LocalEnhancer(shapes[f"model1_2.{head}.weight"][0], local, **sizes), channels
 
 
 def _discriminator_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, int]:
@@ -140,9 +142,16 @@ def _discriminator_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, 
         scales = _numbers(shapes, r"layer(\d+)\.")
         n_layers = (max(_numbers(shapes, r"layer\d+\.(\d+)\.weight")) + 1) // 3 - 1
         ndf, channels = shapes["layer0.0.weight"][:2]
-    return MultiscaleDiscriminator(ndf, n_layers, scales[-1] + 1), channels
+    num_scales = _up_to(_MOST_SCALES, scales[-1] + 1)
+    return MultiscaleDiscriminator(ndf, _up_to(_MOST_HALVINGS, n_layers), num_scales), channels
 
 
 def _numbers(names: Iterable[str], pattern: str) -> list[int]:
     """The different numbers that `pattern` captures at the start of the names, sorted."""
     return sorted({int(match[1]) for name in names if (match := re.match(pattern, name))})
+
+
+def _up_to(most: int, number: int) -> int:
+    if not 0 <= number <= most:
+        raise ValueError(f"found a depth of {number}, expected 0 to {most}")
+    return number

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets import files
 from datasets.errors import UserError
-from datasets.store import Description, Entry, PairWriter
+from datasets.store import Description, Entry, PairWriter, write_png
 
 JOURNAL = "generation.json"
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled without checks
@@ -30,6 +30,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
       source: the manifest's source column, e.g. "three-stage".
       batch: candidates made at a time.
 
+    Methods with dots also leave those of each pair in dots/ID.png (codes).
+
     Returns the journal: candidates, accepted (indices), unchecked, rejected (reason -> count).
     Raises UserError if the folder holds a set of other settings.
     """
@@ -46,6 +48,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
         for index, label, film in zip(pairs.indices[:room], pairs.labels, pairs.films, strict=False):
             image = np.clip(np.rint((film[..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
             writer.add(Entry(_id(index), "train", source), image, label)
+        for index, dots in zip(pairs.indices[:room], [] if pairs.dots is None else pairs.dots, strict=False):
+            write_png(files.make_folder(path / "dots") / f"{_id(index)}.png", dots)
         journal["candidates"] = int(indices[-1]) + 1
         journal["accepted"] += [int(index) for index in pairs.indices[:room]]
         journal["unchecked"] += min(room, len(pairs.indices)) if relaxed else 0

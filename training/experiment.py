@@ -15,13 +15,13 @@ from datasets.resize import resize_store
 from datasets.store import PairStore
 from datasets.subsets import choose_subset
 from evaluation.networks import probabilities_of
+from evaluation.report import write_report
 from evaluation.segmentation import evaluate_to_folder
 from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
 from training.assembly import STAGES, Assembly
 from training.config import EngineConfig
 from training.presets import Preset
 from training.products import load_product
-from training.report import write_report
 from training.steps import Step
 
 METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables
@@ -148,7 +148,10 @@ class Experiment:
         columns = self.columns()
 
         def run(folder: pathlib.Path) -> None:
-            write_report(folder, pathlib.Path(self.workdir), columns, self.methods, self.config)
+            title = f"{PairStore(self.data).description.name}, {self.config.upper()}"
+            table = write_report(folder, pathlib.Path(self.workdir), columns,
+                                 f"data/{self._segmenter}-films", title)
+            print(f"\n{title}\n\n{table}\ntable, pictures: {folder}/index.html")
 
         return Step("report", "table, sheets, index page", tuple(f"evaluate-{column}" for column in columns), {},
                     run)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from datasets import pipelines
 from datasets.dots import draw_dots
 from datasets.store import PairStore, load_pairs
+from evaluation.pictures import colour_labels, grey_levels, grey_to_rgb, grid
 from evaluation.realism import sliced_wasserstein
 from models import methods
 from models.codes import LabelCoding, neighbour_order
@@ -18,7 +19,6 @@ from training.config import PGGANConfig, total_kimg
 from training.devices import is_chief, make_optimizer, prepare, reset_optimizer
 from training.inputs import check_square, dot_radius, train_ids
 from training.loop import run
-from training.pictures import colour_labels, grey_levels, grey_to_rgb, grid
 from training.runs import RunFolder
 from training.schedules import GrowthSchedule
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from datasets.dots import draw_dots
 from datasets.errors import UserError
 from datasets.store import PairStore, load_pairs
+from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from models import codes
 from models.codes import LabelCoding, neighbour_order
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
@@ -18,7 +19,6 @@ from training.image_pool import ImagePool
 from training.inputs import DOT_SIZE, dot_radius, train_ids
 from training.loop import run
 from training.losses import PerceptualLoss, feature_matching_loss, lsgan_loss
-from training.pictures import colour_labels, grey_to_rgb, grid
 from training.products import load_network
 from training.runs import RunFolder
 from training.schedules import linear_decay

@@ -10,6 +10,7 @@ import tensorflow as tf
 from datasets import pipelines
 from datasets.errors import UserError
 from datasets.store import PairStore
+from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmentation import evaluate
 from models.smanet import SMANet
 from training.batches import distributed_batches
@@ -19,7 +20,6 @@ from training.encoder_weights import load_encoder_weights
 from training.inputs import train_ids
 from training.loop import run
 from training.losses import cross_entropy
-from training.pictures import colour_labels, grey_to_rgb, grid
 from training.products import load_network
 from training.runs import RunFolder
 

@@ -11,7 +11,7 @@ _GROWTH = {"start_resolution": 16, "total_kimg": 12.0, "train_kimg": 1.5, "fade_
            "log_lines": 20, "grids": 6, "score_images": 128}
 _TRANSLATOR = {"ngf": 16, "ndf": 16, "n_downsampling": 2, "n_blocks": 3, "n_layers": 2, "batch": 4, "epochs": 8,
                "epochs_decay": 8, "log_lines": 20, "grids": 6}
-_SEGMENTER = {"depth": 50, "width": 16, "batch": 8, "learning_rate": 1e-3, "bn_momentum": 0.9, "log_lines": 10,
+_SEGMENTER = {"depth": 14, "width": 16, "batch": 8, "learning_rate": 1e-3, "bn_momentum": 0.9, "log_lines": 10,
               "grids": 2}
 
 PRESET = Preset(

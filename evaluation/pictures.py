@@ -1,4 +1,4 @@
-"""Pictures of a run's state as plain arrays: coloured label maps and grids."""
+"""Pictures as plain arrays: coloured label maps, films, overlays and grids, all uint8 RGB."""
 
 import cv2
 import numpy as np
@@ -23,6 +23,16 @@ def grey_levels(channels: np.ndarray) -> np.ndarray:
 def grey_to_rgb(films: np.ndarray) -> np.ndarray:
     """Films [N, H, W, 1] in [-1, 1] -> uint8 [N, H, W, 3]."""
     return np.repeat(grey_levels(films), 3, -1)
+
+
+def outline_labels(film: np.ndarray, codes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Film uint8 [H, W] in RGB with the borders of the classes drawn in their colours."""
+    picture = np.repeat(film[..., None], 3, -1)
+    for code in range(1, num_classes):
+        contours, _ = cv2.findContours((codes == code).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        colour = colour_labels(np.array(code), num_classes).tolist()
+        cv2.drawContours(picture, contours, -1, colour, 1)
+    return picture
 
 
 def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:

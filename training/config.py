@@ -73,6 +73,7 @@ class Pix2PixHDConfig(EngineConfig):
     num_D: int = option(2, "discriminators at halved sizes (paper: 3, released default: 2)")  # noqa: N815
     label_coding: str = option("one_hot", "output of dots to labels: one channel per class or one grey channel",
                                ("one_hot", "grey"))
+    dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)")
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
     epochs: int = option(100, "passes over the data at the constant rate")
     epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero")

@@ -5,8 +5,6 @@ import numpy as np
 from datasets.errors import UserError
 from datasets.store import PairStore
 
-DOT_SIZE = 64  # side of a dot map in pixels (Ciano et al. 2021)
-
 
 def train_ids(store: PairStore) -> list[str]:
     """Ids of the train split. Raises UserError if there are none."""
@@ -26,4 +24,4 @@ def check_square(store: PairStore, size: int) -> None:
 
 def dot_radius(radius: float, size: int) -> float:
     """Radius in pixels of a dot at side `size`, from that at 64; at least one pixel."""
-    return float(np.maximum(1.0, radius * size / DOT_SIZE))
+    return float(np.maximum(1.0, radius * size / 64))

@@ -16,7 +16,7 @@ from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
 from training.devices import is_chief, make_optimizer, prepare
 from training.image_pool import ImagePool
-from training.inputs import DOT_SIZE, dot_radius, train_ids
+from training.inputs import dot_radius, train_ids
 from training.loop import run
 from training.losses import PerceptualLoss, feature_matching_loss, lsgan_loss
 from training.products import load_network
@@ -178,8 +178,8 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
         classes = store.classes.num_classes
         sources, targets, coding = labels, films, None
         if config.source == "dots":
-            radius = dot_radius(config.dot_radius, DOT_SIZE)
-            sources = np.stack([draw_dots(label, classes, DOT_SIZE, radius) for label in labels])
+            radius = dot_radius(config.dot_radius, config.dot_size)
+            sources = np.stack([draw_dots(label, classes, config.dot_size, radius) for label in labels])
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
         run(Pix2PixHDTask(config, sources, targets, classes, coding, strategy), folder, config)

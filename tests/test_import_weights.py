@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from datasets.errors import UserError
-from datasets.torch_file import read_state_dict
+from datasets.weight_files import read_state_dict, read_tensors
+from models import pggan, pggan_released
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 from models.pix2pixhd_released import released_weights
-from tools.released_weights import check_activations, read_tensors, rebuild, save, split_networks
+from training.released_weights import check_activations, rebuild, save, split_networks
 
 NUMBER_TYPES = {"f4": "FloatStorage", "f2": "HalfStorage", "f8": "DoubleStorage", "i8": "LongStorage"}
 
@@ -130,12 +131,13 @@ def test_npz_command_checks_and_writes(shared_dir, tmp_path):
     np.testing.assert_array_equal(network.head.conv.kernel.numpy(), kernel.transpose(2, 3, 1, 0))
 
 
-def test_command_reports_in_one_line(tmp_path):
-    path = write_state_dict(tmp_path / "net_G.pth", generator_weights())
-    failed = run("--model=pix2pixhd", f"--from={path}", f"--out={tmp_path / 'out'}", "--check")
+def test_command_refuses_in_one_line(tmp_path):
+    path = write_pth(tmp_path / "net_G.pth", Call("os", "system", f"touch {tmp_path}/executed"), {})
+    failed = run("--model=pix2pixhd", f"--from={path}", f"--out={tmp_path / 'out'}")
     assert failed.returncode == 1
-    assert failed.stderr.splitlines()[-1].startswith(f"error: {path}: holds no activations")
-    assert not (tmp_path / "out").exists()
+    assert failed.stderr.startswith(f"error: {path}: its pickle asks for os.system; nothing of it was run")
+    assert failed.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["net_G.pth"]
 
 
 @pytest.mark.parametrize("network,channels,key,separate", [
@@ -266,12 +268,14 @@ def test_each_name_and_shape_is_checked(tmp_path):
     assert "network global" in message(**depths)
 
 
-def test_networks_asked_for(tmp_path):
+def test_networks_asked_for(tmp_path, capsys):
     path = tmp_path / "both.npz"
     weights = generator_weights()
-    np.savez(path, **{f"global/{name}": array for name, array in weights.items()}, label_map=np.zeros((1, 8, 8)))
+    np.savez(path, **{f"global/{name}": array for name, array in weights.items()}, label_map=np.zeros((1, 8, 8)),
+             epoch=7)
     found, rest = split_networks(read_tensors(path), "pix2pixhd", ["global"], str(path))
-    assert list(found) == ["global"] and list(rest) == ["label_map"]
+    assert list(found) == ["global"] and list(rest) == ["label_map", "epoch"]
+    assert capsys.readouterr().out == f"{path}: left over, not imported: epoch\n"
     assert "holds no weights of disc" in refusal(path, wanted=["disc"])
     assert "holds no weights of pggan" in refusal(path, "G", model="pggan")
     with pytest.raises(UserError, match="expected some of global, local, disc for pix2pixhd"):
@@ -280,18 +284,73 @@ def test_networks_asked_for(tmp_path):
     assert "the names are those of network global" in refusal(path, "local")
 
 
-def test_check_tells_other_activations(tmp_path):
+def test_check_tells_other_activations():
     network = rebuild("pix2pixhd", "global", generator_weights(), "file")
     label_map = np.random.default_rng(0).integers(0, 3, (1, 8, 8))
     made = network(np.eye(3, dtype=np.float32)[label_map]).numpy().transpose(0, 3, 1, 2)
 
     def check(**activations):
-        return dict(check_activations("pix2pixhd", {"global": network}, activations, "file"))
+        return check_activations("pix2pixhd", {"global": network}, activations, "file")
     assert check(label_map=label_map, global_out=made)["global_out"] < 1e-6
-    wrong = made + 0.1 * np.abs(made).max()
-    assert check(label_map=label_map, global_out=wrong)["global_out"] == pytest.approx(0.1, rel=0.2)
+    for wrong in (made + 2e-4, made * np.nan):
+        with pytest.raises(UserError, match=r"global_out differ by more than 0\.0001; nothing was written"):
+            check(label_map=label_map, global_out=wrong)
     for labels, output in ((label_map, made[..., 1:]), (label_map + 3, made)):
         with pytest.raises(UserError, match="do not fit its networks"):
             check(label_map=labels, global_out=output)
     with pytest.raises(UserError, match="no activations"):
         check(global_out=made)
+
+
+def pggan_weights(network):
+    rng = np.random.default_rng(2)
+    return {name: rng.normal(size=place.shape).astype(np.float32)
+            for name, place in pggan_released.released_weights(network).items()}
+
+
+def test_pggan_round_trip(tmp_path):
+    """Both networks from one .npz; two channels and other maps than the defaults."""
+    made = {"G": pggan.Generator(16, 2, fmap_base=48, fmap_max=12),
+            "D": pggan.Discriminator(16, 2, fmap_base=48, fmap_max=12)}
+    made["G"].build((None, 12))
+    made["D"].build((None, 16, 16, 2))
+    weights = {key: pggan_weights(network) for key, network in made.items()}
+    path = tmp_path / "networks.npz"
+    np.savez(path, **{f"weights/{key}/{name}": array for key, arrays in weights.items()
+                      for name, array in arrays.items()})
+    found, rest = split_networks(read_tensors(path), "pggan", None, str(path))
+    assert list(found) == ["G", "D"] and rest == {}
+    for key, arrays in found.items():
+        save(rebuild("pggan", key, arrays, str(path)), key, tmp_path)
+        copy = keras.saving.load_model(tmp_path / ("generator.keras" if key == "G" else "discriminator.keras"))
+        assert {**copy.get_config(), "name": made[key].name} == made[key].get_config()
+        for name, place in pggan_released.released_weights(copy).items():
+            np.testing.assert_array_equal(place.variable.numpy(), place.convert(weights[key][name]))
+
+
+def test_pggan_names_and_shapes_are_checked(tmp_path):
+    network = pggan.Generator(8, 1, fmap_base=16, fmap_max=4)
+    network.build((None, 4))
+    weights = pggan_weights(network)
+
+    def message(**changes):
+        path = tmp_path / "bad.npz"
+        arrays = {name: array for name, array in {**weights, **changes}.items() if array is not None}
+        np.savez(path, **{f"weights/G/{name}": array for name, array in arrays.items()})
+        return refusal(path, "G", model="pggan")
+    assert message(**{"8x8/Conv1/bias": None}).endswith("network G: missing 8x8/Conv1/bias")
+    assert message(lod=np.zeros(())).endswith("network G: left over lod")
+    assert message(**{"8x8/Conv1/bias": np.zeros(5)}).endswith("8x8/Conv1/bias is (5,), expected (4,)")
+    assert "not those of a PGGAN network" in message(**{"4x4/Conv/weight": None})
+    assert "the names are those of network D" in message(**{"FromRGB_lod0/bias": np.zeros(4)})
+
+
+def test_pggan_activations(shared_dir):
+    source = shared_dir / "reference" / "pggan_16px.npz"
+    weights, rest = split_networks(read_tensors(source), "pggan", None, str(source))
+    networks = {key: rebuild("pggan", key, arrays, str(source)) for key, arrays in weights.items()}
+    errors = check_activations("pggan", networks, rest, str(source))
+    assert len(errors) == 15 and max(errors.values()) < 1e-4
+    rest["D_scores/3"] = rest["D_scores/3"] + 1
+    with pytest.raises(UserError, match=r"npz: D_scores/3 \(level of detail 1\.5\) differ by more"):
+        check_activations("pggan", networks, rest, str(source))

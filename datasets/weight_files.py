@@ -1,7 +1,7 @@
-"""State dicts of PyTorch files (.pth) as numpy arrays, without PyTorch and without running what they pickle.
+"""Files of named arrays: .npz, and PyTorch state dicts (.pth) without PyTorch or running what they pickle.
 
-Since PyTorch 1.6 such a file is an uncompressed zip: ARCHIVE/data.pkl pickles a mapping from names to calls
-of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), and ARCHIVE/data/KEY are the storages'
+Since PyTorch 1.6 a .pth is an uncompressed zip: ARCHIVE/data.pkl pickles a mapping from names to calls of
+torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), and ARCHIVE/data/KEY are the storages'
 bytes. The pickle is read by an interpreter that knows ordered dictionaries, that one call, which becomes a
 view of the bytes, and the names of the number types. Anything else is refused before it is called.
 """
@@ -29,6 +29,21 @@ _OPCODES = frozenset((
     "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE",
     "SHORT_BINUNICODE"))
 _RESAVE = "with PyTorch: torch.save(torch.load(FILE, weights_only=True), NEW_FILE)"
+
+
+def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of an .npz or the tensors of a PyTorch state dict. Raises UserError."""
+    path = pathlib.Path(path)
+    if path.suffix != ".npz":
+        return read_state_dict(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a readable .npz of plain arrays ({reason})") from None
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:

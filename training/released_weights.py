@@ -1,8 +1,6 @@
-"""From released names to networks: reading, telling networks apart, checking names and shapes, filling."""
+"""From released names to networks: telling networks apart, checking names and shapes, filling, saving."""
 
 import os
-import pathlib
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import keras
@@ -11,9 +9,8 @@ import numpy as np
 from datasets import files
 from datasets.errors import UserError
 from datasets.store import describe_ids
-from datasets.torch_file import read_state_dict
-from models import pix2pixhd_released
-from tools import released_activations
+from models import pggan_released, pix2pixhd_released
+from training import released_activations
 
 Arrays = dict[str, np.ndarray]
 
@@ -21,27 +18,16 @@ PREFIXES = {"pix2pixhd": {"global": "global/", "local": "local/", "disc": "disc/
             "pggan": {"G": "weights/G/", "D": "weights/D/"}}
 FILES = {"global": "global_generator", "local": "local_enhancer", "disc": "discriminator",
          "G": "generator", "D": "discriminator"}
+ACTIVATIONS = {
+    "pix2pixhd": ("label_map", "real", "global_out", "local_out", "real_features/", "loss/", "grad_global/"),
+    "pggan": ("latents", "images", "lods", "G_out/", "D_scores/", "D_input_grad/")}
+TOLERANCE = 1e-4
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
-
-
-def read_tensors(path: str | os.PathLike) -> Arrays:
-    """The arrays of an .npz or the tensors of a PyTorch state dict. Raises UserError."""
-    path = pathlib.Path(path)
-    if path.suffix != ".npz":
-        return read_state_dict(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: not a readable .npz of plain arrays ({reason})") from None
 
 
 def split_networks(tensors: Arrays, model: str, wanted: Sequence[str] | None,
                    source: str) -> tuple[dict[str, Arrays], Arrays]:
-    """(released names and arrays of each network, all else in the file).
+    """(released names and arrays of each network, activations); prints what of the file is neither.
 
     Names without any of the prefixes are one Pix2PixHD network, told by its names.
     """
@@ -59,6 +45,9 @@ def split_networks(tensors: Arrays, model: str, wanted: Sequence[str] | None,
     if missing or not networks:
         raise UserError(f"{source}: holds no weights of {', '.join(sorted(missing)) or model}; found "
                         f"{describe_ids(tensors) or 'nothing'}; expected names as `--help` says")
+    left_over = [name for name in rest if not name.startswith(ACTIVATIONS[model])]
+    if left_over:
+        print(f"{source}: left over, not imported: {describe_ids(left_over)}")
     return {key: arrays for key, arrays in networks.items() if not wanted or key in wanted}, rest
 
 
@@ -94,20 +83,27 @@ def save(network: keras.Model, key: str, folder: str | os.PathLike) -> str:
     return f"{path}: {type(network).__name__} with {network.count_params():,} weights ({settings})"
 
 
-def check_activations(model: str, networks: Mapping[str, keras.Model], rest: Arrays,
-                      source: str) -> Iterator[tuple[str, float]]:
-    """(name, largest relative error) of each activation in the file that these networks make."""
-    checks = {"pix2pixhd": released_activations.check_pix2pixhd, "pggan": released_activations.check_pggan}
-    found = False
+def check_activations(model: str, networks: Mapping[str, keras.Model], activations: Arrays,
+                      source: str) -> dict[str, float]:
+    """Prints and returns the largest relative error of each activation that these networks make.
+
+    Raises UserError if one is above TOLERANCE or does not fit, or if there are none.
+    """
+    check = {"pix2pixhd": released_activations.check_pix2pixhd, "pggan": released_activations.check_pggan}[model]
+    errors = {}
     try:
-        for result in checks[model](networks, rest):
-            found = True
-            yield result
+        for name, error in check(networks, activations):
+            print(f"{name}: largest relative error {error:.1e}", flush=True)
+            errors[name] = error
     except (KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{source}: its activations do not fit its networks ({reason})") from None
-    if not found:
+    if not errors:
         raise UserError(f"{source}: holds no activations to check against; leave out --check")
+    wrong = [name for name, error in errors.items() if not error <= TOLERANCE]
+    if wrong:
+        raise UserError(f"{source}: {describe_ids(wrong)} differ by more than {TOLERANCE:g}; nothing was written")
+    return errors
 
 
 def _kind(names: Iterable[str]) -> str:
@@ -116,6 +112,10 @@ def _kind(names: Iterable[str]) -> str:
     if any(name.startswith(("scale", "layer")) for name in names):
         return "disc"
     return "local" if any(name.startswith("model1_") for name in names) else "global"
+
+
+def _pggan_kind(names: Iterable[str]) -> str:
+    return "D" if any(name.startswith(("FromRGB", "4x4/Dense0")) for name in names) else "G"
 
 
 def _without_statistics(arrays: Arrays, place: str) -> Arrays:
@@ -127,11 +127,15 @@ def _without_statistics(arrays: Arrays, place: str) -> Arrays:
 
 
 def _architecture(model: str, key: str, shapes: Mapping[str, tuple[int, ...]]):
-    if _kind(shapes) != key:
-        raise ValueError(f"the names are those of network {_kind(shapes)}")
+    """(network, its weights by released name). Raises ValueError where the names are of no such network."""
+    kind = _kind(shapes) if model == "pix2pixhd" else _pggan_kind(shapes)
+    if kind != key:
+        raise ValueError(f"the names are those of network {kind}")
+    if model == "pggan":
+        network = pggan_released.network_for(shapes)
+        return network, pggan_released.released_weights(network, pggan_released.was_fused(shapes))
     network = pix2pixhd_released.network_for(shapes)
-    separate = pix2pixhd_released.has_separate_layers(shapes) if key == "disc" else True
-    return network, pix2pixhd_released.released_weights(network, separate)
+    return network, pix2pixhd_released.released_weights(network, pix2pixhd_released.has_separate_layers(shapes))
 
 
 def _problems(arrays: Arrays, places: Mapping) -> Iterator[str]:

@@ -66,7 +66,7 @@ class Pix2PixHDTask:
             self.d_optimizer.build(self.discriminator.trainable_variables)
             self._pool = None
             if config.pool_size:
-                side = targets.shape[1] // 2 if config.stage == "global_half" else targets.shape[1]
+                side = -(-targets.shape[1] // 2) if config.stage == "global_half" else targets.shape[1]
                 self._pool = ImagePool(config.pool_size, (side, side, num_classes + channels), config.seed)
             self._perceptual = None
             if config.vgg_weights and not coding:

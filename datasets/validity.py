@@ -29,7 +29,7 @@ class AreaBounds:
 def clean_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Removes false rims and specks from codes [H, W].
 
-    A majority filter over a window of about 1/64 of the side (odd, at least 3) takes out thin rims of codes
+    A majority filter over a window of about 1/40 of the side (odd, at least 3) takes out thin rims of codes
     that lie between two others in a grey coding; components under 5 % of their organ then go to the class
     around them.
     """
@@ -49,7 +49,7 @@ def clean_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 def majority_filter(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Each pixel takes the commonest code of the square window around it; its own code wins ties."""
-    window = max(3, 2 * round(max(labels.shape) / 128) + 1)
+    window = max(3, 2 * round(max(labels.shape) / 80) + 1)
     votes = [cv2.blur((labels == code).astype(np.float32), (window, window), borderType=cv2.BORDER_REPLICATE)
              + (labels == code) * np.float32(0.5 / window**2) for code in range(num_classes)]
     return np.argmax(votes, 0).astype(np.uint8)

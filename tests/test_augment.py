@@ -17,7 +17,7 @@ def _centre(array):
 
 
 @pytest.mark.parametrize(("operation", "moves"), [("horizontal", (False, True)), ("vertical", (True, False)),
-                                                  ("combined", (True, True)), ("rotation", (True, True))])
+                                                  ("combined", (True, True))])
 def test_film_and_label_move_alike(operation, moves):
     shifts = []
     for seed in range(12):
@@ -26,7 +26,13 @@ def test_film_and_label_move_alike(operation, moves):
         shifts.append(np.abs(_centre(label) - _centre(LABEL)))
     for axis in (0, 1):
         largest = np.max(shifts, 0)[axis]
-        assert 0.05 < largest <= 3.5 if moves[axis] else largest == 0  # nearest neighbour: whole pixels
+        assert 0.3 < largest <= 3.5 if moves[axis] else largest == 0  # nearest neighbour: whole pixels
+
+
+def test_rotation_moves_film_and_label_alike():
+    for seed in range(6):
+        film, (label,) = augment("rotation", FILM, [LABEL], np.random.default_rng(seed))
+        assert ((film > 105) != label.astype(bool)).mean() < 0.002 and (film != FILM).any()
 
 
 def test_rotation_stays_within_two_degrees():

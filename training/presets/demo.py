@@ -7,7 +7,7 @@ Hardware: 2 cores, 4 GiB, no GPU.
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 
-_GAN = {"fmap_base": 256, "fmap_max": 32, "start_resolution": 16, "train_kimg": 0.8, "fade_kimg": 0.4,
+_GAN = {"fmap_base": 256, "fmap_max": 32, "start_resolution": 16, "train_kimg": 0.6, "fade_kimg": 0.3,
         "max_batch": 8, "learning_rate": 2e-3, "average_decay": 0.98, "log_lines": 10, "grids": 5,
         "score_images": 64}
 _TRANSLATOR = {"ngf": 16, "ndf": 16, "n_downsampling": 2, "n_blocks": 3, "n_layers": 2, "batch": 4,
@@ -18,9 +18,9 @@ _SEGMENTER = {"depth": 14, "width": 16, "batch": 8, "steps": 80, "learning_rate"
 PRESET = Preset(
     size=64,
     segmentation_size=64,
-    dots=PGGANConfig(target="dots", resolution=32, total_kimg=4.0, **_GAN),
-    labels=PGGANConfig(target="labels", resolution=64, total_kimg=4.8, **_GAN),
-    pairs=PGGANConfig(target="pairs", resolution=64, total_kimg=4.8, **_GAN),
+    dots=PGGANConfig(target="dots", resolution=32, total_kimg=2.2, **_GAN),
+    labels=PGGANConfig(target="labels", resolution=64, total_kimg=2.8, **_GAN),
+    pairs=PGGANConfig(target="pairs", resolution=64, total_kimg=2.8, **_GAN),
     dots_to_labels=Pix2PixHDConfig(source="dots", **_TRANSLATOR),
     labels_to_film=Pix2PixHDConfig(source="labels", **_TRANSLATOR),
     segmenter=SMANetConfig(**_SEGMENTER),

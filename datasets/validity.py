@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from datasets.labels import ClassTable
+
 MAIN_SHARE = 0.9  # an organ's largest component holds at least this share of it
 SPECK_SHARE = 0.05  # components below this share of their organ are dropped
 AREA_SLACK = 1.5  # areas may leave the real range by this factor
@@ -26,21 +28,20 @@ class AreaBounds:
         return cls(tuple(areas.min(0) / slack), tuple(areas.max(0) * slack))
 
 
-def clean_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Removes false rims and specks from codes [H, W].
+def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> np.ndarray:
+    """Mends codes [H, W] of a generated label map.
 
-    A majority filter over a window of about 1/40 of the side (odd, at least 3) takes out thin rims of codes
-    that lie between two others in a grey coding; components under 5 % of their organ then go to the class
-    around them.
+    With `rims`, a majority filter first takes out thin rims of codes that lie between two others in a grey
+    coding (one channel per class has none). Components under 5 % of their organ go to the nearest class.
     """
-    labels = majority_filter(labels, num_classes)
+    if rims:
+        labels = majority_filter(labels, classes.num_classes)
     keep = np.ones(labels.shape, bool)
-    for code in range(1, num_classes):
-        parts, count = ndimage.label(labels == code)
-        if count > 1:
-            areas = np.bincount(parts.ravel())
-            areas[0] = 0
-            keep &= ~np.isin(parts, np.nonzero((areas > 0) & (areas < SPECK_SHARE * areas.sum()))[0])
+    for code in range(1, classes.num_classes):
+        parts, areas = _components(labels, code, classes)
+        if len(areas) > 1:
+            specks = 1 + np.flatnonzero(areas < SPECK_SHARE * areas.sum())
+            keep &= ~((labels == code) & np.isin(parts, specks))
     if keep.all():
         return labels
     nearest = ndimage.distance_transform_edt(~keep, return_distances=False, return_indices=True)
@@ -48,26 +49,39 @@ def clean_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def majority_filter(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Each pixel takes the commonest code of the square window around it; its own code wins ties."""
-    window = max(3, 2 * round(max(labels.shape) / 80) + 1)
+    """Each pixel takes the commonest code of the window around it; its own code loses ties.
+
+    The window is 3 pixels up to side 128 and grows with it (17 at 1024): lines thinner than half of it go.
+    """
+    window = max(3, 2 * round(max(labels.shape) / 128) + 1)
     votes = [cv2.blur((labels == code).astype(np.float32), (window, window), borderType=cv2.BORDER_REPLICATE)
-             + (labels == code) * np.float32(0.5 / window**2) for code in range(num_classes)]
+             - (labels == code) * np.float32(0.5 / window**2) for code in range(num_classes)]
     return np.argmax(votes, 0).astype(np.uint8)
 
 
-def check_labels(labels: np.ndarray, num_classes: int, bounds: AreaBounds | None = None) -> str | None:
+def check_labels(labels: np.ndarray, classes: ClassTable, bounds: AreaBounds | None = None) -> str | None:
     """Why codes [H, W] cannot be a label map: an organ missing, in pieces, or out of bounds; None if it can."""
-    for code in range(1, num_classes):
-        parts, count = ndimage.label(labels == code)
-        if count == 0:
-            return f"class {code} missing"
-        areas = np.bincount(parts.ravel())[1:]
+    for code, name in enumerate(classes.organs, 1):
+        _, areas = _components(labels, code, classes)
+        if not areas.sum():
+            return f"{name} missing"
         if areas.max() < MAIN_SHARE * areas.sum():
-            return f"class {code} in pieces"
+            return f"{name} in pieces"
         share = areas.sum() / labels.size
         if bounds and not bounds.low[code - 1] <= share <= bounds.high[code - 1]:
-            return f"class {code} too {'small' if share < bounds.low[code - 1] else 'large'}"
+            return f"{name} too {'small' if share < bounds.low[code - 1] else 'large'}"
     return None
+
+
+def _components(labels: np.ndarray, code: int, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
+    """Components [H, W], numbered from 1, and how many of the organ's pixels each holds.
+
+    Organs painted over this one (`fold_back`) join its parts: a clavicle does not cut its lung in two.
+    """
+    name = classes.names[code]
+    over = [classes.code(top) for top, below in classes.fold_back.items() if below == name]
+    parts, count = ndimage.label(np.isin(labels, [code, *over]))
+    return parts, np.bincount(parts[labels == code], minlength=count + 1)[1:]
 
 
 def _areas(labels: np.ndarray, num_classes: int) -> np.ndarray:

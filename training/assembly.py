@@ -42,7 +42,8 @@ class Assembly:
         if missing:
             raise UserError(f"--method={method} needs --{missing[0]}, the run folder of that stage")
         self.method_name, self.description = method, store.description
-        self.num_classes = store.classes.num_classes
+        self.classes = store.classes
+        self.num_classes = self.classes.num_classes
         self.bounds = validity.AreaBounds.from_maps(
             [store.label(id_) for id_ in store.ids("train")], self.num_classes)
         self.products = {stage: load_product(runs[stage], (snapshots or {}).get(stage))
@@ -65,7 +66,8 @@ class Assembly:
 
     def method(self, checked: bool) -> Method:
         """The method; `checked` rejects invalid dots and label maps, else they are only cleaned."""
-        labels = self._label_check(checked)
+        maker = self.products[STAGES[self.method_name][-2 if len(self.products) > 1 else -1]]
+        labels = self._label_check(checked, rims=_coding(maker).kind == "grey")
         if self.method_name == "single":
             pairs = self.products["pairs"]
             return methods.single_stage(methods.pair_sampler(pairs.network, _coding(pairs)), labels)
@@ -79,10 +81,10 @@ class Assembly:
             methods.label_translator(to_labels.network, self.size, _coding(to_labels)),
             to_film, self._dot_check(checked), labels)
 
-    def _label_check(self, checked: bool) -> Check:
+    def _label_check(self, checked: bool, rims: bool) -> Check:
         def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
-            cleaned = [validity.clean_labels(labels, self.num_classes) for labels in maps]
-            reasons = [validity.check_labels(labels, self.num_classes, bounds=self.bounds) if checked else None
+            cleaned = [validity.clean_labels(labels, self.classes, rims) for labels in maps]
+            reasons = [validity.check_labels(labels, self.classes, self.bounds) if checked else None
                        for labels in cleaned]
             return np.stack(cleaned) if cleaned else maps, reasons
 

@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import math
 import os
 import pathlib
 import re
@@ -23,10 +24,15 @@ import numpy as np
 from datasets import files
 from datasets.errors import UserError
 from datasets.labels import ClassTable
+from datasets.png import GREY, PngFile
+from datasets.raster import MAX_SIDE, read_bytes
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
-MAX_SIDE = 8192  # pixels; larger headers are refused before decoding
+MAX_DESCRIPTION = 2**20  # bytes
+MAX_MANIFEST = 2**26
+MAX_NAME = 200  # characters of a data set's, class's or source's name
+MAX_MASKS = 16  # organs with a bit each
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -40,6 +46,8 @@ class Description:
       classes: the class table of the label maps.
       max_value: grey value shown as white: 255 for 8 bits, up to 65535 for 16 bits.
       spacing_mm: side of a pixel in millimetres, None where unknown.
+
+    Raises ValueError for values that no store can have.
     """
 
     name: str
@@ -47,6 +55,17 @@ class Description:
     classes: ClassTable
     max_value: int = 255
     spacing_mm: float | None = None
+
+    def __post_init__(self):
+        if not all(8 <= side <= MAX_SIDE for side in self.size):
+            raise ValueError(f"size {self.size[0]} x {self.size[1]}, expected sides of 8 to {MAX_SIDE}")
+        if not 1 <= self.max_value <= 65535:
+            raise ValueError(f"max_value {self.max_value}, expected 1 to 65535")
+        if self.spacing_mm is not None and not 0.0 < self.spacing_mm < math.inf:
+            raise ValueError(f"spacing_mm {self.spacing_mm}, expected millimetres per pixel")
+        for name in (self.name, *self.classes.names):
+            if not (isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME):
+                raise ValueError(f"name {name!r}, expected up to {MAX_NAME} printable characters")
 
     def to_json(self) -> dict:
         return {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
@@ -166,7 +185,7 @@ class PairWriter:
         Args:
           image: uint8 or uint16 [height, width].
           label: uint8 codes [height, width].
-          masks: bool [height, width, organs] in order of codes, where organs overlap.
+          masks: bool [height, width, organs] in order of codes, where organs overlap; at most MAX_MASKS organs.
         """
         size = tuple(self.description.size)
         if image.shape != size or label.shape != size:
@@ -175,6 +194,9 @@ class PairWriter:
         write_png(self.path / "images" / f"{entry.id}.png", image)
         write_png(self.path / "labels" / f"{entry.id}.png", label)
         if masks is not None:
+            if masks.shape != (*size, len(self.description.classes.organs)) or masks.shape[-1] > MAX_MASKS:
+                raise ValueError(f"{entry.id}: masks {masks.shape} must be {size} with a channel for each organ, "
+                                 f"at most {MAX_MASKS}")
             files.make_folder(self.path / "masks")
             bits = (masks.astype(np.uint16) << np.arange(masks.shape[-1], dtype=np.uint16)).sum(-1)
             write_png(self.path / "masks" / f"{entry.id}.png", bits.astype(np.uint16))
@@ -192,19 +214,13 @@ class PairWriter:
 def read_png(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     """A one-channel 8- or 16-bit PNG of `size` (height, width). Raises UserError otherwise."""
     path = pathlib.Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 33:
-        raise UserError(f"{path}: not a PNG file; expected a grey PNG of {size[1]} x {size[0]} pixels")
-    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if (height, width) != tuple(size):
-        raise UserError(f"{path}: found {width} x {height} pixels, expected {size[1]} x {size[0]} as in "
+    png = PngFile(read_bytes(path), path)
+    if (png.height, png.width) != tuple(size):
+        raise UserError(f"{path}: found {png.width} x {png.height} pixels, expected {size[1]} x {size[0]} as in "
                         "description.json; resize it, or import the folder again")
-    if data[25] != 0:
+    if png.colour != GREY:
         raise UserError(f"{path}: found a colour or palette PNG, expected one grey channel")
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if b"IEND" in data[-16:] else None
+    array = cv2.imdecode(np.frombuffer(png.stream, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 2 or array.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path}: truncated or damaged PNG; copy it again")
     return array
@@ -227,31 +243,31 @@ def load_pairs(store: PairStore, ids: Sequence[str]) -> tuple[np.ndarray, np.nda
 
 
 def _read_description(path: pathlib.Path) -> Description:
-    value = files.read_json(path)
+    read_bytes(path, MAX_DESCRIPTION)
     try:
+        value = files.read_json(path)
         if value["format"] != FORMAT:
             raise ValueError(f"format {value['format']!r}, expected {FORMAT}")
         height, width = (int(side) for side in value["size"])
-        if not (8 <= height <= MAX_SIDE and 8 <= width <= MAX_SIDE):
-            raise ValueError(f"size {height} x {width}, expected sides of 8 to {MAX_SIDE}")
-        if not 1 <= int(value["max_value"]) <= 65535:
-            raise ValueError(f"max_value {value['max_value']}, expected 1 to 65535")
         spacing = value.get("spacing_mm")
-        return Description(str(value["name"]), (height, width), ClassTable.from_json(value["classes"]),
+        return Description(value["name"], (height, width), ClassTable.from_json(value["classes"]),
                            int(value["max_value"]), None if spacing is None else float(spacing))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: not a data set description ({error!r})") from None
+        reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
+        raise UserError(f"{path}: not a data set description ({' '.join(reason.split())[:300]})") from None
 
 
 def _read_manifest(path: pathlib.Path) -> list[Entry]:
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.reader(io.StringIO(read_bytes(path, MAX_MANIFEST).decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}); expected a CSV of id,split,source") from None
     if not rows or rows[0] != ["id", "split", "source"]:
-        raise UserError(f"{path}: found header {rows[0] if rows else []}, expected id,split,source")
+        raise UserError(f"{path}: found header {str(rows[:1])[1:-1][:100]}, expected id,split,source")
     entries = []
     for number, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
         if len(row) != 3:
             raise UserError(f"{path}: line {number} has {len(row)} fields, expected id,split,source")
         entries.append(Entry(*row))
@@ -263,9 +279,14 @@ def _read_manifest(path: pathlib.Path) -> list[Entry]:
 
 def _check_entry(entry: Entry, path: pathlib.Path) -> None:
     if not _ID.fullmatch(entry.id):
-        raise UserError(f"{path}: id {entry.id!r} is not a plain file name of letters, digits, '.', '_' and '-'")
+        raise UserError(f"{path}: id {entry.id[:MAX_NAME]!r} is not a plain file name of letters, digits, '.', "
+                        "'_' and '-'")
     if entry.split not in SPLITS:
-        raise UserError(f"{path}: {entry.id} has split {entry.split!r}, expected one of {', '.join(SPLITS)}")
+        raise UserError(f"{path}: {entry.id} has split {entry.split[:MAX_NAME]!r}, expected one of "
+                        f"{', '.join(SPLITS)}")
+    if not entry.source.isprintable() or len(entry.source) > MAX_NAME:
+        raise UserError(f"{path}: {entry.id} has source {entry.source[:MAX_NAME]!r}, expected up to {MAX_NAME} "
+                        "printable characters")
 
 
 def _codes(label: np.ndarray) -> str:

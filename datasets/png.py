@@ -1,0 +1,74 @@
+"""PNG files: every chunk is checked before a pixel is decoded."""
+
+import io
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from datasets.errors import UserError
+from datasets.raster import Raster, check_sides, decoding
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+_DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGB_ALPHA: (8, 16)}
+
+
+class PngFile:
+    """A PNG whose chunks are whole; nothing is decoded yet.
+
+    Attributes:
+      width, height: in pixels, at most MAX_SIDE.
+      depth: bits per sample.
+      colour: PNG's colour type, e.g. GREY.
+      stream: the file without the chunks that cannot change its samples.
+    """
+
+    def __init__(self, data: bytes, path: pathlib.Path):
+        if data[:8] != SIGNATURE:
+            raise UserError(f"{path}: not a PNG file")
+        self._path = path
+        kept = {kind: bytearray() for kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")}
+        for kind, chunk in _chunks(data, path):
+            if kind == b"acTL":
+                raise UserError(f"{path}: found an animated PNG, expected a single picture")
+            if kind in kept:  # the rest cannot change the samples
+                kept[kind] += chunk
+        self.stream = SIGNATURE + b"".join(kept.values())
+        header = struct.unpack(">IIBBBBB", kept[b"IHDR"][8:21])
+        self.width, self.height, self.depth, self.colour = header[:4]
+        check_sides(path, self.height, self.width)
+        if self.depth not in _DEPTHS.get(self.colour, ()) or len(kept[b"IHDR"]) != 25 or not kept[b"IDAT"]:
+            raise UserError(f"{path}: truncated or damaged PNG (header {header}); copy it again")
+
+    def decode(self) -> Raster:
+        """The samples; transparency is dropped, and 16-bit colour is read with 8 bits."""
+        with decoding(self._path, "PNG"):
+            image = Image.open(io.BytesIO(self.stream), formats=["PNG"])
+            image.load()
+        if image.mode in ("LA", "RGBA"):
+            image = image.convert(image.mode[:-1])
+        palette = None
+        if image.mode == "P":
+            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        values = np.asarray(image)
+        if self.depth == 1:
+            return Raster(values.astype(np.uint8), 1, palette)
+        return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette)
+
+
+def _chunks(data: bytes, path: pathlib.Path):
+    """Yields (type, the chunk with its length and checksum) from IHDR to IEND; refuses damage in any of them."""
+    position, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(data[position:position + 4], "big"), data[position + 4:position + 8]
+        end = position + 12 + length
+        first = position == len(SIGNATURE)
+        if end > len(data) or first != (kind == b"IHDR") or (first and length != 13):
+            raise UserError(f"{path}: truncated PNG (chunk at byte {position:,} of {len(data):,}); copy it again")
+        if zlib.crc32(data[position + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
+            raise UserError(f"{path}: damaged PNG (checksum at byte {position:,} of {len(data):,}); copy it again")
+        yield kind, data[position:end]
+        position = end

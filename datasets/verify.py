@@ -1,0 +1,143 @@
+"""Checks every file of a pair folder, and says what is wrong in one line each."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from datasets.errors import UserError
+from datasets.store import SPLITS, PairStore, describe_ids, read_png
+
+KINDS = ("images", "labels", "masks", "observer2")
+MASK_TOLERANCE = 0.05  # share of the organs' pixels in which masks and label map may differ (resized stores)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A line that names the file, what was found and what was expected; warnings leave the folder usable."""
+
+    text: str
+    warning: bool = False
+
+
+def verify_store(path: str | os.PathLike) -> Iterator[Finding]:
+    """Everything wrong with the pair folder, in manifest order. Raises UserError if it cannot even be opened."""
+    store = PairStore(path)
+    if not store.entries:
+        yield Finding(f"{store.path / 'manifest.csv'}: found no pairs, expected at least one")
+    seen: dict[bytes, tuple[str, str]] = {}
+    with_masks = (store.path / "masks").is_dir()
+    for entry in store.entries:
+        yield from _check_image(store, entry.id)
+        yield from _check_twins(store, entry.id, entry.split, seen)
+        yield from _check_label(store, entry.id)
+        if with_masks:
+            yield from _check_masks(store, entry.id)
+        yield from _check_observer(store, entry.id)
+    yield from _check_orphans(store)
+
+
+def summarize(store: PairStore) -> str:
+    """One line: name, counts by split, classes, size, bits and pixel spacing."""
+    counts = Counter(entry.split for entry in store.entries)
+    description = store.description
+    splits = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+    spacing = "unknown spacing" if description.spacing_mm is None else f"{description.spacing_mm:.4g} mm"
+    return (f"{description.name}: {len(store.entries)} pairs ({splits}), {store.classes.num_classes} classes "
+            f"({describe_ids(store.classes.names, 8)}), {description.size[1]} x {description.size[0]} pixels of "
+            f"{spacing}, white {description.max_value}")
+
+
+def _check_image(store: PairStore, id_: str) -> Iterator[Finding]:
+    path = _file(store, "images", id_)
+    image = _read(store, path)
+    if isinstance(image, Finding):
+        yield image
+        return
+    white, bits = store.description.max_value, 8 * image.dtype.itemsize
+    expected = 8 if white <= 255 else 16
+    if bits != expected:
+        yield Finding(f"{path}: found {bits} bits, expected {expected} as description.json has max_value {white}")
+    elif image.max() > white:
+        yield Finding(f"{path}: found grey values up to {image.max()}, expected at most {white}")
+    if image.min() == image.max():
+        yield Finding(f"{path}: found {image.min()} everywhere, expected a picture")
+
+
+def _check_twins(store: PairStore, id_: str, split: str, seen: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:
+    """The same image in two splits would make a test worthless."""
+    path = _file(store, "images", id_)
+    if path.is_file():
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        twin, other = seen.setdefault(digest, (id_, split))
+        if other != split:
+            yield Finding(f"{path}: found the same image as {twin}, expected none in both {other} and {split}")
+
+
+def _check_label(store: PairStore, id_: str) -> Iterator[Finding]:
+    path = _file(store, "labels", id_)
+    try:
+        label = store.label(id_)
+    except UserError as error:
+        yield Finding(str(error))
+        return
+    absent = [name for code, name in enumerate(store.classes.names) if code and not (label == code).any()]
+    if len(absent) == len(store.classes.organs):
+        yield Finding(f"{path}: found background alone, expected {describe_ids(absent)}", warning=True)
+    elif absent:
+        yield Finding(f"{path}: found no {', '.join(absent)}, expected every class", warning=True)
+
+
+def _check_masks(store: PairStore, id_: str) -> Iterator[Finding]:
+    path, organs = _file(store, "masks", id_), len(store.classes.organs)
+    bits = _read(store, path)
+    if isinstance(bits, Finding):
+        yield bits
+        return
+    if bits.max() >> organs:
+        yield Finding(f"{path}: found values up to {bits.max()}, expected one bit for each of {organs} organs, so "
+                      f"below {2**organs}")
+        return
+    try:
+        label, painted = store.label(id_), store.classes.paint(store.masks(id_))
+    except UserError:
+        return  # told by the label's own check
+    covered = np.maximum(label, painted) > 0
+    share = np.count_nonzero(label != painted) / max(1, np.count_nonzero(covered))
+    if share > MASK_TOLERANCE:
+        yield Finding(f"{path}: found {share:.1%} of the organs' pixels to differ from the label map, expected at "
+                      f"most {MASK_TOLERANCE:.0%}")
+
+
+def _check_observer(store: PairStore, id_: str) -> Iterator[Finding]:
+    path, highest = _file(store, "observer2", id_), store.classes.scored_table().num_classes - 1
+    if path.is_file():
+        codes = _read(store, path)
+        if isinstance(codes, Finding):
+            yield codes
+        elif codes.max() > highest:
+            yield Finding(f"{path}: found codes up to {codes.max()}, expected 0 to {highest}, the scored classes")
+
+
+def _check_orphans(store: PairStore) -> Iterator[Finding]:
+    expected = {f"{id_}.png" for id_ in store.ids()}
+    for kind in KINDS:
+        folder = store.path / kind
+        for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
+            if name not in expected:
+                yield Finding(f"{folder}: found {name!a}, expected only files of ids in manifest.csv; remove it")
+
+
+def _file(store: PairStore, kind: str, id_: str) -> pathlib.Path:
+    return store.path / kind / f"{id_}.png"
+
+
+def _read(store: PairStore, path: pathlib.Path) -> np.ndarray | Finding:
+    try:
+        return read_png(path, store.description.size)
+    except UserError as error:
+        return Finding(str(error))

@@ -1,0 +1,30 @@
+"""Checks a pair folder: every file, its size, its codes, and that they agree with one another.
+
+    python -m tools.verify_dataset --data=data/mine
+
+Prints one line for each problem (file, found, expected) and a summary; exits with 1 if there is any, warnings
+apart.
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_DATA = flags.DEFINE_string("data", None, "pair folder to check", required=True)
+
+
+def main(argv) -> int:
+    from datasets.store import PairStore
+    from datasets.verify import summarize, verify_store
+
+    problems = warnings = 0
+    for finding in verify_store(_DATA.value):
+        problems, warnings = problems + (not finding.warning), warnings + finding.warning
+        print(f"{'warning' if finding.warning else 'problem'}: {finding.text}", flush=True)
+    print(summarize(PairStore(_DATA.value)))
+    print(f"{problems} problems, {warnings} warnings" if problems or warnings else "no problems")
+    return int(problems > 0)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -14,7 +14,8 @@ from datasets.resize import resize_film
 
 SIDE = 256  # pixels of the longer side at most
 TOLERANCE = 0.06  # of the film's grey range, from its darkest or brightest value
-CONTRAST = 0.15  # of the grey range, between a box and its surroundings
+CONTRAST = 0.15  # of the grey range, between a box and what lies on each of its sides
+SMALLEST, LARGEST = 0.0015, 0.04  # of the film's area
 SAME_PLACE = 0.5  # intersection over union
 
 
@@ -32,8 +33,9 @@ class Box:
 def find_boxes(film: np.ndarray) -> list[Box]:
     """Flat rectangles at either end of the grey range of a film uint8 [H, W].
 
-    At most 0.3 of the height, 0.6 of the width, at least 3 pixels and 1.2 % of either, sharply set off from what
-    surrounds them. A rectangle with writing in it counts; the bright or dark border of a film does not.
+    At most 0.3 of the height, 0.6 of the width and 4 % of the area; at least 2 x 5 pixels, 1.2 % of either side
+    and 0.15 % of the area; set off from their surroundings on all sides. A rectangle with writing in it counts;
+    the bright or dark border of a film does not.
     """
     scale = min(1, SIDE / max(film.shape))
     height, width = (max(1, round(side * scale)) for side in film.shape)
@@ -60,21 +62,20 @@ def same_place(box: Box, others: Sequence[Box]) -> bool:
 
 def _is_rectangle(outline: np.ndarray, tall: int, wide: int, shape: tuple[int, int]) -> bool:
     height, width = shape
-    if tall < max(3, 0.012 * height) or wide < max(3, 0.012 * width) or tall > 0.3 * height or wide > 0.6 * width:
+    if not (max(2, 0.012 * height) <= tall <= 0.3 * height and max(2, 0.012 * width) <= wide <= 0.6 * width):
+        return False
+    if max(tall, wide) < 5 or not SMALLEST <= tall * wide / (height * width) <= LARGEST:
         return False
     return cv2.contourArea(outline) >= 0.85 * (tall - 1) * (wide - 1)  # the outline runs through pixel centres
 
 
 def _stands_out(values: np.ndarray, bounds: tuple[int, int, int, int], mask: np.ndarray) -> bool:
-    """Contrast between the box and a frame two pixels wide, one pixel away from it."""
+    """Contrast on every side of the box that is not the film's edge, with strips of two pixels, one pixel away."""
     top, left, bottom, right = bounds
-    frame = np.zeros(values.shape, bool)
-    frame[max(0, top - 3):bottom + 3, max(0, left - 3):right + 3] = True
-    frame[max(0, top - 1):bottom + 1, max(0, left - 1):right + 1] = False
-    if not frame.any():
-        return False
     inside = values[top:bottom, left:right][mask[top:bottom, left:right]].mean()
-    return bool(abs(values[frame].mean() - inside) >= CONTRAST)
+    strips = (values[max(0, top - 3):max(0, top - 1), left:right], values[bottom + 1:bottom + 3, left:right],
+              values[top:bottom, max(0, left - 3):max(0, left - 1)], values[top:bottom, right + 1:right + 3])
+    return all(abs(strip.mean() - inside) >= CONTRAST for strip in strips if strip.size)
 
 
 def _overlap(a: Box, b: Box) -> float:

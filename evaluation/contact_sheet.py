@@ -19,7 +19,7 @@ def write_sheet(path: pathlib.Path, found: Memorization, synthetic: ImageSet, tr
 
     Each pair is the sample on the left and its training picture on the right, mirrored where its mirror image
     was the nearer. Captions give the distance as a multiple of the threshold (below 1: nearer than the
-    first percentile of real films) and what flags the sample.
+    chosen percentile of real ones) and what flags the sample.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}; received {kind!r}")
@@ -54,6 +54,7 @@ def _beside(sample: np.ndarray, original: np.ndarray) -> np.ndarray:
 
 def _caption(sample, kind: str, threshold: float) -> str:
     ratio = sample[f"{kind}_distance"] / threshold if threshold > 0 else float("inf")
-    marks = [word for word, flag in (("mirrored", sample[f"{kind}_mirrored"]), ("COPY", sample["film_copy"]),
+    copied = sample["label_copy" if kind == "label" else "film_copy"]
+    marks = [word for word, flag in (("mirrored", sample[f"{kind}_mirrored"]), ("COPY", copied),
                                      ("burnt-in box", sample["box_source"])) if flag]
     return f"{sample['id']} | {sample[f'{kind}_nearest']}\n" + ", ".join([f"{ratio:.2f} x threshold", *marks])

@@ -13,6 +13,9 @@ from scipy import stats
 from datasets.labels import ClassTable
 
 RATIO = "cardiothoracic ratio"
+_COLUMNS = ("real_mean", "real_std", "synthetic_mean", "synthetic_std", "z", "abs_z", "outside", "missing", "ks",
+            "ks_p")
+_CONSTANT = 1e-9  # deviations below are rounding
 _HEART, _LUNGS = "heart", ("left lung", "right lung")
 
 
@@ -43,7 +46,8 @@ def plausibility(real: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
     Args:
       real, synthetic: tables of `measure_maps`.
     """
-    return pd.DataFrame({name: _compare(real[name].dropna(), synthetic[name]) for name in real.columns}).T
+    rows = {name: _compare(real[name].dropna(), synthetic[name]) for name in real.columns}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS))
 
 
 def method_table(real: pd.DataFrame, synthetic: Mapping[str, pd.DataFrame],
@@ -90,14 +94,15 @@ def _extent(mask: np.ndarray) -> int:
 
 def _compare(real: pd.Series, synthetic: pd.Series) -> dict[str, float]:
     present = synthetic.dropna()
-    if not len(real) or not len(present):
-        return {"real_mean": real.mean(), "missing": synthetic.isna().mean()}
-    deviations = (present - real.mean()) / max(real.std(ddof=0), 1e-9)
-    test = stats.ks_2samp(real, present)
-    return {"real_mean": real.mean(), "real_std": real.std(ddof=0), "synthetic_mean": present.mean(),
-            "synthetic_std": present.std(ddof=0), "z": deviations.mean(), "abs_z": deviations.abs().mean(),
-            "outside": _outside(real, present).mean(), "missing": synthetic.isna().mean(),
-            "ks": test.statistic, "ks_p": test.pvalue}
+    row = dict.fromkeys(_COLUMNS, np.nan) | {"real_mean": real.mean(), "real_std": real.std(ddof=0),
+                                            "missing": synthetic.isna().mean()}
+    if len(real) and len(present):
+        deviations = (present - real.mean()) / max(row["real_std"], _CONSTANT)
+        test = stats.ks_2samp(real, present)
+        row |= {"synthetic_mean": present.mean(), "synthetic_std": present.std(ddof=0), "z": deviations.mean(),
+                "abs_z": deviations.abs().mean(), "outside": _outside(real, present).mean(),
+                "ks": test.statistic, "ks_p": test.pvalue}
+    return row
 
 
 def _outside(real: pd.Series, values: pd.Series) -> pd.Series:
@@ -110,7 +115,7 @@ def _summarise(real: pd.DataFrame, measures: pd.DataFrame) -> dict[str, float]:
     areas = measures[[name for name in measures.columns if name.endswith(" area")]]
     row = {"maps": len(measures), "complete": (areas > 0).all(axis=1).mean(),
            "outside": (outside | measures.isna()).any(axis=1).mean(), "abs_z": table["abs_z"].mean(),
-           "spread": (table["synthetic_std"] / table["real_std"].where(table["real_std"] > 0)).mean(),
+           "spread": (table["synthetic_std"] / table["real_std"].where(table["real_std"] > _CONSTANT)).mean(),
            "ks": table["ks"].mean()}
     if RATIO in measures:
         row |= {"ratio_mean": measures[RATIO].mean(), "ratio_std": measures[RATIO].std(ddof=0)}

@@ -60,14 +60,18 @@ def kernel_distance(features_a: np.ndarray, features_b: np.ndarray, block: int =
     a, b = _check(features_a, features_b)
     within = 0.0
     for x in (a, b):
-        diagonal = ((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum()
-        within += (_kernel_sum(x, x, block) - diagonal) / (len(x) * (len(x) - 1))
+        diagonal = _cubed(np.square(x).sum(1) / x.shape[1] + 1)
+        within += (_kernel_sum(x, x, block) - diagonal.sum()) / (len(x) * (len(x) - 1))
     return float(within - 2 * _kernel_sum(a, b, block) / (len(a) * len(b)))
 
 
 def _kernel_sum(a: np.ndarray, b: np.ndarray, block: int) -> float:
     blocks = (a[start:start + block] @ b.T for start in range(0, len(a), block))
-    return sum(float(((products / a.shape[1] + 1) ** 3).sum()) for products in blocks)
+    return sum(float(_cubed(products / a.shape[1] + 1).sum()) for products in blocks)
+
+
+def _cubed(values: np.ndarray) -> np.ndarray:
+    return values * values * values  # several times faster than ** 3
 
 
 def _covariance_root(values: np.ndarray) -> np.ndarray:

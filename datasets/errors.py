@@ -9,7 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-# Binaries import this module first: TensorFlow then keeps its start-up notices to itself unless asked.
+from datasets.quiet import quiet_tensorflow
+
+# Binaries import this module first: TensorFlow then keeps its notices to itself unless asked.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -27,6 +29,7 @@ def report_user_errors(main: Callable[[Sequence[str]], int | None]) -> Callable[
     def wrapped(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             fail(f"unexpected argument {argv[1]!r}: options are written --name=value; see --help")
+        quiet_tensorflow()
         try:
             code = main(argv) or 0
         except UserError as error:

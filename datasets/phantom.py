@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from datasets import files
+from datasets.errors import UserError
 from datasets.labels import CHEST
 from datasets.phantom_film import render_film
-from datasets.store import Description, Entry, PairStore, PairWriter
+from datasets.store import Description, Entry, PairStore, PairWriter, describe_ids
 
 _CANVAS = 192  # films below this size are drawn at it and reduced
 _SIDE_MM = 358.4  # side of a JSRT film
@@ -153,17 +154,24 @@ def fill(outline: np.ndarray, size: int) -> np.ndarray:
 
 
 def write_phantoms(path: str | pathlib.Path, count: int, test_count: int, size: int, seed: int) -> PairStore:
-    """Writes `count` patients, the last `test_count` as test pairs; a complete folder is left as it is."""
+    """Writes `count` patients, the last `test_count` as test pairs; a complete folder is left as it is.
+
+    Raises UserError if the folder holds more than these.
+    """
     path = pathlib.Path(path)
+    ids = [f"phantom-{index:06d}" for index in range(count)]
     done = {"count": count, "test_count": test_count, "size": size, "seed": seed}
     if (path / "complete.json").is_file() and files.read_json(path / "complete.json") == done:
         return PairStore(path)
     description = Description(f"phantoms, seed {seed}", (size, size), CHEST, spacing_mm=_SIDE_MM / size)
     with PairWriter(path, description) as writer:
-        for index in range(count):
+        others = writer.entries.keys() - set(ids)
+        if others:
+            raise UserError(f"{path}: holds other pairs ({describe_ids(sorted(others))}); choose another folder")
+        for index, id_ in enumerate(ids):
             patient = phantom(seed, index, size)
             split = "train" if index < count - test_count else "test"
-            writer.add(Entry(f"phantom-{index:06d}", split, f"seed {seed}"), patient.image,
-                       CHEST.paint(patient.masks), patient.masks)
+            writer.add(Entry(id_, split, f"seed {seed}"), patient.image, CHEST.paint(patient.masks),
+                       patient.masks)
     files.write_json(path / "complete.json", done)
     return PairStore(path)

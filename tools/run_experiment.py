@@ -6,6 +6,8 @@
 was stopped: finished steps are skipped, steps whose settings or data changed are done again.
 """
 
+import tempfile
+
 from absl import app, flags
 
 from datasets.errors import report_user_errors
@@ -29,19 +31,25 @@ def main(argv) -> None:
                         "two, three")
     if bool(_DATA.value) == bool(_PHANTOMS.value):
         raise UserError("give either --data=STORE or --phantoms=N")
-    _run(_data_folder())
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(_data_folder(scratch))
 
 
-def _data_folder() -> str:
-    """--data, or the phantoms made for this run."""
+def _data_folder(scratch: str) -> str:
+    """--data, or the phantoms made for this run; a dry run makes them in `scratch`."""
+    from datasets.errors import UserError
     from datasets.phantom import write_phantoms
     from training import presets
 
     preset = presets.load(_PRESET.value)
     if _DATA.value:
         return _DATA.value
-    path = f"{_WORKDIR.value}/phantoms"
     test = max(1, _PHANTOMS.value // 3)
+    train, needed = _PHANTOMS.value - test, preset.tiny_films if _CONFIG.value == "tiny" else 1
+    if train < needed:
+        raise UserError(f"--phantoms={_PHANTOMS.value}: found {train} train films (a third tests), expected at "
+                        f"least {needed} for --config={_CONFIG.value}; ask for more")
+    path = f"{scratch if _DRY_RUN.value else _WORKDIR.value}/phantoms"
     write_phantoms(path, _PHANTOMS.value, test, preset.size, _SEED.value)
     return path
 

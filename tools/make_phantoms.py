@@ -1,0 +1,41 @@
+"""Makes a pair folder of procedural chest films with their label maps.
+
+    python -m tools.make_phantoms --count=186 --test_fraction=0.33 --size=128 --out=data/phantoms
+
+Film i is a function of (--seed, i) alone, whatever the size. The last films are the test pairs.
+"""
+
+from absl import app, flags
+
+from datasets.errors import UserError, report_user_errors
+
+_OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
+_COUNT = flags.DEFINE_integer("count", None, "films in all", required=True, lower_bound=1)
+_SIZE = flags.DEFINE_integer("size", 128, "side of the pairs in pixels", lower_bound=32, upper_bound=1024)
+_TEST_COUNT = flags.DEFINE_integer("test_count", None, "how many of them test", lower_bound=0)
+_TEST_FRACTION = flags.DEFINE_float("test_fraction", None, "or which share (default: a third)", lower_bound=0.0,
+                                    upper_bound=1.0)
+_SEED = flags.DEFINE_integer("seed", 0, "of every random draw", lower_bound=0)
+
+
+def main(argv) -> None:
+    from datasets.phantom import write_phantoms
+    from datasets.verify import summarize
+
+    store = write_phantoms(_OUT.value, _COUNT.value, _tests(), _SIZE.value, _SEED.value)
+    print(f"{summarize(store)}\nin {_OUT.value}")
+
+
+def _tests() -> int:
+    """How many films test."""
+    if _TEST_COUNT.value is None:
+        return round((1 / 3 if _TEST_FRACTION.value is None else _TEST_FRACTION.value) * _COUNT.value)
+    if _TEST_FRACTION.value is not None:
+        raise UserError("give either --test_count or --test_fraction")
+    if _TEST_COUNT.value > _COUNT.value:
+        raise UserError(f"--test_count={_TEST_COUNT.value} is more than --count={_COUNT.value}")
+    return _TEST_COUNT.value
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

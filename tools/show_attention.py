@@ -1,0 +1,49 @@
+"""Draws the attention maps of a trained SMANet over films of a pair folder.
+
+    python -m tools.show_attention --model=RUN --data=STORE --out=attention
+
+Writes OUT/ID.png: the film, then the film under the attention of each scale (1, 2, 3, 6 bins), from the whole
+picture at the store's size.
+"""
+
+import pathlib
+
+from absl import app, flags
+
+from datasets.errors import UserError, report_user_errors
+
+_MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or a .keras file", required=True)
+_DATA = flags.DEFINE_string("data", None, "pair folder of the films", required=True)
+_OUT = flags.DEFINE_string("out", None, "folder of the pictures", required=True)
+_SPLIT = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "split the films are taken from")
+_COUNT = flags.DEFINE_integer("count", 8, "how many films", lower_bound=1)
+
+
+def main(argv) -> None:
+    import numpy as np
+
+    from datasets import files
+    from datasets.store import PairStore, write_png
+    from evaluation.attention import draw_attention
+    from models.smanet import SMANet
+    from training.products import load_network
+
+    network = load_network(_MODEL.value)
+    if not isinstance(network, SMANet) or network.attention != "multiscale":
+        raise UserError(f"{_MODEL.value}: has no attention maps; expected a run of train_smanet "
+                        "--attention=multiscale")
+    store = PairStore(_DATA.value)
+    ids = store.ids(_SPLIT.value)[:_COUNT.value]
+    if not ids:
+        raise UserError(f"{_DATA.value}: found no {_SPLIT.value} pairs; choose another --split")
+    out = files.make_folder(pathlib.Path(_OUT.value))
+    for id_ in ids:
+        film = store.image(id_)
+        maps = network.attention_maps(film.astype(np.float32)[None, ..., None] / 127.5 - 1.0)
+        sheet = draw_attention(film, {scale: weights[0, ..., 0].numpy() for scale, weights in maps.items()})
+        write_png(out / f"{id_}.png", sheet[..., ::-1])
+        print(out / f"{id_}.png")
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

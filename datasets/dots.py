@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
-SPECK = 0.25  # components below this share of a dot's area are noise
+SPECK = 1 / 3  # components below this share of a dot's area are noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ def redraw(centroids: Mapping[int, tuple[float, float]], size: int, radius: floa
 
 
 def read_dots(dots: np.ndarray, num_classes: int, radius: float = 2.0) -> ReadDots:
-    """Finds the one dot of each organ in codes [size, size]; specks under a quarter of a dot are ignored."""
+    """Finds the one dot of each organ in codes [size, size]; specks under a third of a dot are ignored."""
     smallest = max(1.0, SPECK * np.pi * radius**2)
     centroids: dict[int, tuple[float, float]] = {}
     reasons = []

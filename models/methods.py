@@ -129,10 +129,16 @@ def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> 
     def translate(dots):
         return coding.decode(generator(codes.one_hot(codes.enlarge(dots, size), coding.num_classes)))
 
-    return lambda dots: translate(dots).numpy()
+    return lambda dots: _translate(translate, dots)
 
 
 def film_translator(generator: keras.Model, num_classes: int) -> Translator:
     """A Pix2PixHD from label maps to films."""
     translate = tf.function(lambda labels: generator(codes.one_hot(labels, num_classes)), reduce_retracing=True)
-    return lambda labels: translate(labels).numpy()
+    return lambda labels: _translate(translate, labels)
+
+
+def _translate(translate: Callable, maps: np.ndarray) -> np.ndarray:
+    """No maps give no pictures, of the right shape; mirror padding refuses an empty batch."""
+    made = translate(maps if len(maps) else np.zeros((1, *maps.shape[1:]), maps.dtype)).numpy()
+    return made[:len(maps)]

@@ -96,9 +96,9 @@ class Assembly:
         def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
             redrawn, reasons = maps.copy(), []
             for row, drawn in enumerate(maps):
-                read = dot_maps.read_dots(drawn, self.num_classes)
+                radius = dot_radius(2.0, drawn.shape[0])
+                read = dot_maps.read_dots(drawn, self.num_classes, radius)
                 if read.reason is None:
-                    radius = dot_radius(2.0, drawn.shape[0])
                     redrawn[row] = dot_maps.redraw(read.centroids, drawn.shape[0], radius)
                 reasons.append(read.reason if checked else None)
             return redrawn, reasons

@@ -1,0 +1,180 @@
+"""What the readers preferred: answer files joined with the key, as tables.
+
+Preferences per reader, of all answers together and by majority; a sign test of each; agreement between readers;
+comments film by film. Answers of several readers to one film are not independent, so the test over all answers
+is too sure of itself; the row of majorities counts every film once.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+import pandas as pd
+
+from datasets import files
+from datasets.errors import UserError
+from evaluation import safe_text
+from evaluation.agreement import fleiss_kappa, sign_test
+from evaluation.reader_key import GOLD, NONE, PREDICTION, Answers, Key, read_answers, read_key
+
+ALL, MAJORITY = "All answers", "Films, by majority"
+_HEADINGS = {"reader": "Reader", "films": "Films", "prediction": "Prediction", "gold": "Gold", "none": "None",
+             "share": "Prediction preferred", "p": "p"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ReaderReport:
+    """Tables of one study.
+
+    Attributes:
+      title: what was compared.
+      answers: a row per reader and film, the hardest film first: id, mean_j, reader, choice, preference, comment;
+        choice and preference are missing where a film was not answered.
+      preferences: a row per reader, then ALL, then MAJORITY where there are several readers: reader, films
+        answered, prediction, gold, none; share of the predictions among the preferences, its 95 % interval
+        (low, high; fractions of 1) and p of the sign test.
+      kappa: Fleiss' kappa over prediction, gold and no preference; NaN with one reader.
+      kappa_films: films that every reader answered; kappa counts these.
+    """
+
+    title: str
+    answers: pd.DataFrame
+    preferences: pd.DataFrame
+    kappa: float
+    kappa_films: int
+
+    @property
+    def comments(self) -> pd.DataFrame:
+        """A row per comment: id, mean_j, reader, preference, comment."""
+        return self.answers.loc[self.answers.comment != "", ["id", "mean_j", "reader", "preference", "comment"]]
+
+    def agreement(self) -> str:
+        """Kappa in a sentence."""
+        readers = self.answers.reader.nunique()
+        if readers < 2:
+            return "Agreement between readers: only one reader."
+        value = "undefined" if pd.isna(self.kappa) else f"{self.kappa:.3f}"
+        return (f"Agreement between {readers} readers: Fleiss' kappa {value} over {self.kappa_films} films that "
+                "all answered.")
+
+    def to_markdown(self) -> str:
+        """All tables; texts of readers appear literally."""
+        comments = _comment_cells(self.comments)
+        parts = [f"# Reader study: {safe_text.markdown(self.title)}",
+                 _markdown_table(_preference_cells(self.preferences)),
+                 self.agreement(),
+                 "Prediction preferred: share among the answers with a preference, exact 95 % interval; p: two-"
+                 "sided sign test. Answers of several readers to one film are not independent; majorities are.",
+                 "## Comments",
+                 _markdown_table(comments) if len(comments) else "None."]
+        return "\n\n".join(parts) + "\n"
+
+
+def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike]) -> tuple[Key, list[Answers]]:
+    """The key and the answers of each file; a folder stands for the .json files in it.
+
+    Raises UserError for a file that is not an answer to this study, and for two files of one reader.
+    """
+    study = read_key(key)
+    paths = [found for path in map(pathlib.Path, answers)
+             for found in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    if not paths:
+        raise UserError(f"{', '.join(map(str, answers)) or '--answers'}: found no answer files; expected .json "
+                        "files saved from the page")
+    readers: dict[str, pathlib.Path] = {}
+    found = []
+    for path in paths:
+        given = read_answers(path, study)
+        first = readers.setdefault(given.reader.casefold(), path)
+        if first != path:
+            raise UserError(f"{path}: a second file of the reader in {first}; keep the later one, or name the "
+                            "readers differently")
+        found.append(given)
+    return study, found
+
+
+def make_report(key: Key, answers: Sequence[Answers]) -> ReaderReport:
+    """Joins answers and key."""
+    rows = [(film.id, film.mean_j, given.reader, answer.choice,
+             None if answer.choice is None else film.preference(answer.choice), answer.comment)
+            for given in answers for film, answer in zip(key.films, given.answers, strict=True)]
+    joined = pd.DataFrame(rows, columns=["id", "mean_j", "reader", "choice", "preference", "comment"])
+    joined = joined.astype({"choice": "Int64"}).sort_values(["mean_j", "id", "reader"], ignore_index=True)
+    names = [given.reader for given in answers]
+    votes = _votes(joined)
+    tallies = [_tally(name, joined[joined.reader == name].preference) for name in names]
+    tallies.append(_tally(ALL, joined.preference))
+    whole = votes[votes.sum(axis=1) == len(names)]
+    if len(names) > 1:
+        tallies.append(_tally(MAJORITY, votes.apply(_majority, axis=1)))
+    kappa = fleiss_kappa(whole.to_numpy()) if len(names) > 1 else float("nan")
+    return ReaderReport(key.title, joined, pd.DataFrame(tallies), kappa, len(whole))
+
+
+def write_reader_report(report: ReaderReport, out: str | os.PathLike) -> None:
+    """Writes reader_study.md, preferences.csv/.tex, comments.csv/.tex and answers.csv to `out`."""
+    out = files.make_folder(out)
+    files.write_text(out / "reader_study.md", report.to_markdown())
+    for name in ("preferences", "comments", "answers"):
+        texts = getattr(report, name).map(lambda cell: safe_text.csv_cell(cell) if isinstance(cell, str) else cell)
+        files.write_text(out / f"{name}.csv", texts.to_csv(index=False))
+    tables = {
+        "preferences": (_preference_cells(report.preferences), "lrrrrlr",
+                        f"Readers' preferences: {report.title}. {report.agreement()}"),
+        "comments": (_comment_cells(report.comments), "lrllp{0.4\\textwidth}",
+                     f"Readers' comments: {report.title}.")}
+    for name, (cells, columns, caption) in tables.items():
+        files.write_text(out / f"{name}.tex", _latex_table(cells, columns, caption, f"tab:{name}"))
+
+
+def _votes(joined: pd.DataFrame) -> pd.DataFrame:
+    """Answers per film: a row per film with any, columns PREDICTION, GOLD, NONE."""
+    table = pd.crosstab(joined.id, joined.preference)
+    return table.reindex(columns=[PREDICTION, GOLD, NONE], fill_value=0)
+
+
+def _majority(votes: pd.Series) -> str:
+    if votes[PREDICTION] == votes[GOLD]:
+        return NONE
+    return PREDICTION if votes[PREDICTION] > votes[GOLD] else GOLD
+
+
+def _tally(reader: str, preferences: pd.Series) -> dict[str, float | str]:
+    wins, losses, ties = ((preferences == kind).sum() for kind in (PREDICTION, GOLD, NONE))
+    return {"reader": reader, "films": int(wins + losses + ties), "prediction": int(wins), "gold": int(losses),
+            "none": int(ties), **sign_test(int(wins), int(losses))}
+
+
+def _preference_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text, with headings."""
+    cells = table.astype(object).map(str)
+    cells["share"] = [_share(row) for row in table.itertuples()]
+    cells["p"] = ["–" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}" for p in table.p]
+    return cells[list(_HEADINGS)].rename(columns=_HEADINGS)
+
+
+def _share(row) -> str:
+    if pd.isna(row.share):
+        return "–"
+    return f"{100 * row.share:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f})"
+
+
+def _comment_cells(comments: pd.DataFrame) -> pd.DataFrame:
+    cells = comments.fillna({"preference": "not answered"})
+    cells["mean_j"] = [f"{100 * j:.2f}" for j in comments.mean_j]
+    return cells.set_axis(["Film", "Mean J", "Reader", "Preference", "Comment"], axis=1)
+
+
+def _markdown_table(cells: pd.DataFrame) -> str:
+    rows = [map(safe_text.markdown, row) for row in cells.itertuples(index=False)]
+    lines = [list(cells.columns), ["---"] * cells.shape[1], *map(list, rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _latex_table(cells: pd.DataFrame, columns: str, caption: str, label: str) -> str:
+    """A table environment for booktabs."""
+    escaped = cells.map(safe_text.latex)
+    return escaped.style.hide(axis="index").to_latex(
+        column_format=columns, hrules=True, position="tbp", position_float="centering",
+        caption=safe_text.latex(caption), label=label)

@@ -1,0 +1,85 @@
+"""Readers compare gold and predicted outlines of the hardest films without knowing which is which.
+
+    python -m tools.reader_study build --experiment=runs/demo --column=finetune-3 --out=study
+    python -m tools.reader_study report --key=study/keep/key.json --answers=FOLDER --out=study/report
+
+`build` writes for-readers/reader-study.html, one page that works offline, from a file and on a phone, and
+keep/key.json, which readers must not get. Instead of --experiment, --data (a pair folder) and --results (a folder
+with per_film.csv and predictions/) name films and predictions of any origin. `report` joins the key with the
+files that readers saved from the page: preferences, sign test, agreement and comments, as Markdown, CSV and LaTeX.
+"""
+
+import functools
+
+from absl import app, flags
+
+from datasets.errors import UserError, report_user_errors
+
+_EXPERIMENT = flags.DEFINE_string("experiment", None, "build: folder of an experiment (tools.run_experiment)")
+_COLUMN = flags.DEFINE_string("column", "finetune-3", "build: column of the table whose predictions are shown")
+_DATA = flags.DEFINE_string("data", None, "build: pair folder of the films, instead of --experiment")
+_RESULTS = flags.DEFINE_string("results", None, "build: folder with per_film.csv and predictions/, with --data")
+_FILMS = flags.DEFINE_integer("films", 20, "build: how many films, those with the smallest mean J (paper: 20)",
+                              lower_bound=1, upper_bound=100)
+_SEED = flags.DEFINE_integer("seed", None, "build: draws the hidden order; without it nobody can guess the order. "
+                                           "Kept in the key", lower_bound=0)
+_SIDE = flags.DEFINE_integer("side", 768, "build: larger films are shown reduced to this side, in pixels",
+                             lower_bound=64, upper_bound=2048)
+_KEY = flags.DEFINE_string("key", None, "report: the key that build wrote")
+_ANSWERS = flags.DEFINE_list("answers", [], "report: answer files, or a folder of them")
+_OUT = flags.DEFINE_string("out", None, "folder of the results", required=True)
+
+
+def main(command: str, argv) -> None:
+    del argv
+    if command == "build":
+        build()
+    elif command == "report":
+        report()
+    else:
+        raise UserError(f"found {command!r}, expected build or report: python -m tools.reader_study build "
+                        "--experiment=RUN --out=FOLDER; see --help")
+
+
+def build() -> None:
+    """Writes page and key."""
+    import pathlib
+
+    from datasets.store import PairStore
+    from evaluation.reader_study import KEY, PAGE, Results, find_results, hardest, write_study
+
+    if bool(_EXPERIMENT.value) == bool(_DATA.value) or bool(_DATA.value) != bool(_RESULTS.value):
+        raise UserError("build: give either --experiment=RUN, or --data=STORE and --results=FOLDER")
+    if _EXPERIMENT.value:
+        results = find_results(_EXPERIMENT.value, _COLUMN.value)
+    else:
+        results = Results(PairStore(_DATA.value), pathlib.Path(_RESULTS.value), _COLUMN.value)
+    films = hardest(results, _FILMS.value)
+    title = f"{results.store.description.name}, {results.column}"
+    write_study(films, _OUT.value, title, _SEED.value, _SIDE.value)
+    page = pathlib.Path(_OUT.value) / PAGE
+    print(f"{len(films)} films of {title}, mean J {100 * films[0].mean_j:.2f} to {100 * films[-1].mean_j:.2f}")
+    print(f"give to readers: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    print(f"keep to yourself: {pathlib.Path(_OUT.value) / KEY}")
+
+
+def report() -> None:
+    """Joins key and answers."""
+    from evaluation.reader_report import make_report, read_study, write_reader_report
+
+    if not _KEY.value or not _ANSWERS.value:
+        raise UserError("report: give --key=key.json and --answers=FILE,FILE or a folder of answer files")
+    found = make_report(*read_study(_KEY.value, _ANSWERS.value))
+    write_reader_report(found, _OUT.value)
+    print(found.to_markdown())
+    print(f"tables: {_OUT.value}")
+
+
+def _dispatch(argv) -> None:
+    command = argv[1] if len(argv) > 1 else ""
+    report_user_errors(functools.partial(main, command))([argv[0], *argv[2:]])
+
+
+if __name__ == "__main__":
+    flags.FLAGS.set_gnu_getopt(True)  # options after the command
+    app.run(_dispatch)

@@ -218,12 +218,10 @@ def read_png(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     if (png.height, png.width) != tuple(size):
         raise UserError(f"{path}: found {png.width} x {png.height} pixels, expected {size[1]} x {size[0]} as in "
                         "description.json; resize it, or import the folder again")
-    if png.colour != GREY:
-        raise UserError(f"{path}: found a colour or palette PNG, expected one grey channel")
-    array = cv2.imdecode(np.frombuffer(png.stream, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None or array.ndim != 2 or array.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"{path}: truncated or damaged PNG; copy it again")
-    return array
+    if png.colour != GREY or png.depth < 8:
+        found = "a colour or palette PNG" if png.colour != GREY else f"{png.depth} bits"
+        raise UserError(f"{path}: found {found}, expected one grey channel of 8 or 16 bits")
+    return png.decode().values  # OpenCV would decode as well, but tells stderr of damage
 
 
 def write_png(path: str | os.PathLike, array: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """Streams a method's pairs into a pair folder: any number in constant memory, continued after a kill."""
 
+import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Callable
@@ -36,7 +37,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     Raises UserError if the folder holds a set of other settings.
     """
     path = files.make_folder(path)
-    asked = {"seed": seed, "count": count, "validation": validation, "source": source}
+    asked = {"seed": seed, "count": count, "validation": validation, "source": source,
+             "checks": checked is not unchecked}
     journal = _open_journal(path / JOURNAL, asked)
     writer = PairWriter(path, description)
     while len(journal["accepted"]) < count:
@@ -71,8 +73,27 @@ def _id(index: int) -> str:
 def _open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         return {**asked, "candidates": 0, "accepted": [], "unchecked": 0, "rejected": {}}
-    journal = files.read_json(path)
-    changed = [name for name, value in asked.items() if journal.get(name) != value]
+    journal = read_journal(path)
+    changed = [f"{name} {journal.get(name)!r}, now {value!r}" for name, value in asked.items()
+               if journal.get(name) != value]
     if changed:
-        raise UserError(f"{path}: belongs to a synthetic set of other {', '.join(changed)}; choose another --out")
+        raise UserError(f"{path}: belongs to a synthetic set of other settings ({'; '.join(changed)[:300]}); use "
+                        "those, or choose another --out")
+    return journal
+
+
+def read_journal(path: pathlib.Path) -> dict[str, Any]:
+    """A set's journal, as `write_synthetic` returns it. Raises UserError for anything else."""
+    journal = files.read_json(path)
+    try:
+        accepted, candidates = journal["accepted"], journal["candidates"]
+        counts = [candidates, journal["count"], journal["unchecked"], *journal["rejected"].values(), *accepted]
+        whole = all(type(number) is int and 0 <= number < 2**53 for number in counts)
+        rising = all(one < other for one, other in itertools.pairwise([*accepted, candidates]))
+        if not whole or not rising or len(accepted) > journal["count"]:
+            raise ValueError("numbers that cannot be")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
+        raise UserError(f"{path}: not the journal of a synthetic set ({reason[:100]}); choose another "
+                        "--out") from None
     return journal

@@ -1,0 +1,63 @@
+r"""Scores a trained segmenter on the films of a pair folder.
+
+    python -m evaluation.evaluate_segmentation --model=runs/a/real --data=data/jsrt_512 --out=runs/a/evaluate-real
+
+--model is a run folder of training.train_smanet or a .keras file. Writes to --out: predictions/ID.png (class
+codes), per_film.csv (counts, J, DSC and border distances of every film and organ) and pooled.json (the same of all
+films together, which evaluation.make_tables reads). A folder RUN/evaluate-COLUMN is a column of RUN's tables.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from datasets.errors import UserError, report_user_errors
+from datasets.store import SPLITS
+
+_MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .keras file", required=True)
+_DATA = flags.DEFINE_string("data", None, "pair folder of the films", required=True)
+_SPLIT = flags.DEFINE_enum("split", "test", [*SPLITS, "all"], "which films of it")
+_OUT = flags.DEFINE_string("out", None, "folder of the results", required=True)
+_WINDOW = flags.DEFINE_integer("window", 377, "side of the sliding window in pixels (paper: 377)", lower_bound=1)
+_OVERLAP = flags.DEFINE_float("overlap", 1 / 3, "share of a window that the next one covers too", 0.0, 0.95)
+_CLASSES = flags.DEFINE_enum("classes", "", ["", "scored", "all"],
+                             "score the organs of the paper's tables, or all; default: those the model knows")
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    from datasets.store import PairStore
+    from evaluation.networks import probabilities_of
+    from evaluation.saved_networks import load_network
+    from evaluation.segmentation import evaluate_to_folder
+    from evaluation.tables import comparison, to_markdown
+    from models.smanet import SMANet
+
+    store = PairStore(_DATA.value)
+    ids = store.ids(None if _SPLIT.value == "all" else _SPLIT.value)
+    if not ids:
+        raise UserError(f"{_DATA.value}/manifest.csv: found no pair with split {_SPLIT.value}; choose another --split")
+    network = load_network(_MODEL.value)
+    if not isinstance(network, SMANet):
+        raise UserError(f"{_MODEL.value}: found a {type(network).__name__}, expected a segmenter (train_smanet)")
+    scored = _scored_only(network, store)
+    result = evaluate_to_folder(probabilities_of(network), store, ids, pathlib.Path(_OUT.value), scored,
+                                _WINDOW.value, _OVERLAP.value)
+    print(to_markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))
+
+
+def _scored_only(network, store) -> bool:
+    """Whether `network` is scored on the scored organs alone. Raises UserError where its classes do not fit."""
+    sizes = {"scored": store.classes.scored_table().num_classes, "all": store.classes.num_classes}
+    wanted = [_CLASSES.value] if _CLASSES.value else list(sizes)
+    fitting = [name for name in wanted if sizes[name] == network.num_classes]
+    if not fitting:
+        expected = " or ".join(f"{sizes[name]} (--classes={name})" for name in wanted)
+        raise UserError(f"{_MODEL.value}: knows {network.num_classes} classes, but {_DATA.value} needs {expected}; name a "
+                        "segmenter that was trained on these organs")
+    return fitting[0] == "scored"
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-_MARKDOWN = re.compile(r"[^\w\s,()'.%–-]|_|\.(?=\S)")
+_MARKDOWN = re.compile(r"[^\w\s,()'.%–-]|_|(?<!\d)\.(?=\S)|\.(?=[^\s\d])")
 _LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
           "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}",
           "`": "{`}", "'": "{'}", '"': "{''}", "-": "-{}", "±": r"$\pm$", "×": r"$\times$", "µ": r"$\mu$",

@@ -141,9 +141,7 @@ def import_pairs(sources: Sequence[Source], out: str, description: Description, 
     """
     size = description.size[0]
     with PairWriter(out, description) as writer:
-        others = writer.entries.keys() - {source.id for source in sources}
-        if others:
-            raise UserError(f"{out}: holds other pairs ({describe_ids(sorted(others))}); choose another --out")
+        writer.refuse_others(source.id for source in sources)
         for done, source in enumerate(sources):
             progress("written", done, len(sources))
             film = _scaled(read_film(source.image), white, description.max_value)

@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 
 from datasets import files
-from datasets.errors import UserError
 from datasets.labels import CHEST
 from datasets.phantom_film import render_film
-from datasets.store import Description, Entry, PairStore, PairWriter, describe_ids
+from datasets.store import Description, Entry, PairStore, PairWriter
 
 _CANVAS = 192  # films below this size are drawn at it and reduced
 _SIDE_MM = 358.4  # side of a JSRT film
@@ -165,9 +164,7 @@ def write_phantoms(path: str | pathlib.Path, count: int, test_count: int, size: 
         return PairStore(path)
     description = Description(f"phantoms, seed {seed}", (size, size), CHEST, spacing_mm=_SIDE_MM / size)
     with PairWriter(path, description) as writer:
-        others = writer.entries.keys() - set(ids)
-        if others:
-            raise UserError(f"{path}: holds other pairs ({describe_ids(sorted(others))}); choose another folder")
+        writer.refuse_others(ids)
         for index, id_ in enumerate(ids):
             patient = phantom(seed, index, size)
             split = "train" if index < count - test_count else "test"

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from datasets import files
+from datasets.errors import UserError
 from datasets.store import PairStore, PairWriter
 
 
@@ -31,15 +32,24 @@ def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, size: int) -> PairStore:
-    """Writes the pairs `ids` of a square store at `size` x `size`; pairs already there whole are kept."""
+    """Writes the pairs `ids` of a square store at `size` x `size` in 8 bits; a whole folder of them is kept.
+
+    Raises UserError if the store is not square, or `path` holds other pairs.
+    """
     old, new = store.description, (size, size)
+    if old.size[0] != old.size[1]:
+        raise UserError(f"{store.path}: found pictures of {old.size[1]} x {old.size[0]} pixels, expected square "
+                        "ones; pad them, or import the films with tools.import_dataset, which does")
     spacing = None if old.spacing_mm is None else old.spacing_mm * old.size[0] / size
     description = dataclasses.replace(old, size=new, max_value=255, spacing_mm=spacing)
     entries = {entry.id: entry for entry in store.entries}
     done = path / "complete.json"
     if done.is_file():
-        return PairStore(path)
+        made = PairStore(path)
+        if made.description == description and set(made.ids()) == set(ids):
+            return made
     with PairWriter(path, description) as writer:
+        writer.refuse_others(ids)
         for id_ in ids:
             film, label, masks = store.image(id_), store.label(id_), store.masks(id_)
             if old.size != new:

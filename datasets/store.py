@@ -155,7 +155,8 @@ class PairStore:
 class PairWriter:
     """Writes a pair folder. Each file appears whole; `close` (or a clean `with`) writes the manifest last.
 
-    Opening an existing folder of the same description adds to it; another description is a UserError.
+    Opening an existing folder of the same description adds to it; another description is a UserError. What a
+    killed writer left unfinished is removed, so one process may write at a time.
     """
 
     def __init__(self, path: str | os.PathLike, description: Description):
@@ -170,6 +171,8 @@ class PairWriter:
                 self.entries = {entry.id: entry for entry in _read_manifest(self.path / "manifest.csv")}
         for kind in ("images", "labels"):
             files.make_folder(self.path / kind)
+        for partial in (*self.path.glob(".*.partial.*"), *self.path.glob("*/.*.partial.png")):
+            partial.unlink(missing_ok=True)
         files.write_json(existing, description.to_json())
 
     def __enter__(self) -> "PairWriter":
@@ -178,6 +181,13 @@ class PairWriter:
     def __exit__(self, kind, value, trace) -> None:
         if kind is None:
             self.close()
+
+    def refuse_others(self, ids: Iterable[str]) -> None:
+        """Raises UserError if the folder holds pairs besides `ids`."""
+        others = self.entries.keys() - set(ids)
+        if others:
+            raise UserError(f"{self.path}: holds other pairs ({describe_ids(sorted(others))}); choose another "
+                            "folder")
 
     def add(self, entry: Entry, image: np.ndarray, label: np.ndarray, masks: np.ndarray | None = None) -> None:
         """Writes one pair.

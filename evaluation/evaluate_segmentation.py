@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> None:
     store = PairStore(_DATA.value)
     ids = store.ids(None if _SPLIT.value == "all" else _SPLIT.value)
     if not ids:
-        raise UserError(f"{_DATA.value}/manifest.csv: found no pair with split {_SPLIT.value}; choose another --split")
+        raise UserError(f"{_DATA.value}/manifest.csv: found no pair of split {_SPLIT.value}; choose another "
+                        "--split")
     network = load_network(_MODEL.value)
     if not isinstance(network, SMANet):
         raise UserError(f"{_MODEL.value}: found a {type(network).__name__}, expected a segmenter (train_smanet)")
@@ -54,8 +55,8 @@ def _scored_only(network, store) -> bool:
     fitting = [name for name in wanted if sizes[name] == network.num_classes]
     if not fitting:
         expected = " or ".join(f"{sizes[name]} (--classes={name})" for name in wanted)
-        raise UserError(f"{_MODEL.value}: knows {network.num_classes} classes, but {_DATA.value} needs {expected}; name a "
-                        "segmenter that was trained on these organs")
+        raise UserError(f"{_MODEL.value}: knows {network.num_classes} classes, but {_DATA.value} needs {expected};"
+                        " name a segmenter that was trained on these organs")
     return fitting[0] == "scored"
 
 

@@ -96,8 +96,8 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
             distances.append(organ_distances(codes, gold, table.num_classes, spacing or 1.0))
         if keep:
             keep(id_, codes)
-    return Result(tuple(ids), table.organs, table.scored, np.array(counts), np.array(distances) if surface else None,
-                  "mm" if spacing else "px")
+    return Result(tuple(ids), table.organs, table.scored, np.array(counts),
+                  np.array(distances) if surface else None, "mm" if spacing else "px")
 
 
 def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], folder: pathlib.Path,

@@ -32,7 +32,8 @@ def surface_distances(predicted: np.ndarray, gold: np.ndarray, spacing: float = 
 
 def organ_distances(predicted: np.ndarray, gold: np.ndarray, num_classes: int, spacing: float = 1.0) -> np.ndarray:
     """HD95 and ASSD of every organ of two label maps [H, W]: float64 [num_classes - 1, 2], NaN as above."""
-    return np.array([surface_distances(predicted == code, gold == code, spacing) for code in range(1, num_classes)])
+    codes = range(1, num_classes)
+    return np.array([surface_distances(predicted == code, gold == code, spacing) for code in codes])
 
 
 def _border(mask: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:

@@ -1,0 +1,35 @@
+r"""Tests whether one column of an experiment is better than another, film by film.
+
+    python -m evaluation.compare_columns --results=runs/tiny --left=finetune-3 --right=real
+
+Prints the difference of pooled mean J with its 95 % bootstrap interval over films and the p-value of Wilcoxon's
+signed-rank test. Without --left, all columns are compared with --right, p-values also after Holm's adjustment.
+Several folders in --results are runs (seeds) of one configuration; their counts are pooled.
+"""
+
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
+_LEFT = flags.DEFINE_list("left", [], "columns, e.g. finetune-3; default: all others")
+_RIGHT = flags.DEFINE_string("right", "real", "column they are compared with")
+_SEED = flags.DEFINE_integer("seed", 0, "of the bootstrap", lower_bound=0)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    from evaluation.result_tables import Results
+    from evaluation.statistics import format_p, holm
+
+    found = Results(_RESULTS.value).differences(_RIGHT.value, _LEFT.value or None, _SEED.value)
+    adjusted = holm([difference.p_value for difference in found])
+    for difference, p_value in zip(found, adjusted, strict=True):
+        after = f", {format_p(p_value)} after Holm" if len(found) > 1 else ""
+        print(difference.describe() + after)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -1,0 +1,44 @@
+r"""Writes an experiment's tables: the paper's Table 1 or 2, per-film results, and on demand organs and Table 3.
+
+    python -m evaluation.make_tables --results=runs/full --out=runs/full/tables --organs --table3
+    python -m evaluation.make_tables --results=runs/seed0,runs/seed1,runs/seed2 --out=runs/tables
+
+Several folders are runs (seeds) of one configuration: cells are then mean ± standard deviation. Each table is
+written as .md, .csv, .tex (booktabs, multirow) and .html:
+
+    table1 (FULL) or table2 (TINY)  J and DSC of the scored organs, pixels pooled, best of each row bold
+    table1-organs                   --organs: all organs evaluated, HD95 and ASSD in mm (pixels if unknown)
+    table3                          --table3: published results on SCR beside the best column
+    differences                     every column against REAL: bootstrap interval, Wilcoxon p
+    per_film_summary.csv            mean, std and quartiles over films
+    hardest.csv                     the 20 films of lowest J
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from datasets.errors import UserError, report_user_errors
+
+_RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
+_OUT = flags.DEFINE_string("out", None, "folder of the tables", required=True)
+_ORGANS = flags.DEFINE_bool("organs", False, "add a table of all evaluated organs with border distances")
+_TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the best column beside it")
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    from evaluation.result_tables import Results, write_results
+    from evaluation.tables import comparison, to_markdown
+
+    if not _RESULTS.value or len(set(_RESULTS.value)) != len(_RESULTS.value):
+        raise UserError(f"--results={','.join(_RESULTS.value)}: expected one or more folders, each once")
+    results = Results(_RESULTS.value)
+    names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
+    print(f"{results.caption()}\n\n{to_markdown(comparison(results.pooled))}")
+    print(f"{_OUT.value}: {', '.join(names)}")
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -1,0 +1,164 @@
+"""The result files of an experiment, or of several runs (seeds) of it: tables, per-film results, comparisons."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from datasets import files
+from datasets.errors import UserError
+from evaluation import statistics, table_formats
+from evaluation.experiment_folder import ExperimentFolder
+from evaluation.metrics import overlap_counts
+from evaluation.published import our_row, table3, write_table3
+from evaluation.segmentation import Result
+from evaluation.surface import organ_distances
+from evaluation.tables import comparison, extended, heading, unmatched, write_tables
+
+NAMES = {"FULL": "table1", "TINY": "table2"}  # the paper's numbers
+
+
+class Results:
+    """What one or several experiment folders of the same configuration hold.
+
+    Raises UserError where their configuration, columns or scored organs differ.
+    """
+
+    def __init__(self, folders: Sequence[str | pathlib.Path]):
+        self.experiments = [ExperimentFolder(pathlib.Path(folder)) for folder in folders]
+        first = self.experiments[0]
+        self.columns = first.columns()
+        self.pooled = {name: [] for name in self.columns}
+        for experiment in self.experiments:
+            if (experiment.configuration, experiment.columns()) != (first.configuration, self.columns):
+                raise UserError(f"{experiment.path}: is {experiment.configuration} with columns "
+                                f"{', '.join(experiment.columns())}, but {first.path} is {first.configuration} "
+                                f"with {', '.join(self.columns)}; make a table of each")
+            for name in self.columns:
+                self.pooled[name].append(experiment.pooled(name))
+        self.scored = self.pooled[self.columns[0]][0]["scored"]
+        if any(run["scored"] != self.scored for runs in self.pooled.values() for run in runs):
+            raise UserError(f"{first.path}: columns score different organs; evaluate them with the same --classes")
+
+    @property
+    def name(self) -> str:
+        """Of the main table's files: "table1" for FULL, "table2" for TINY, else "table"."""
+        return NAMES.get(self.experiments[0].configuration, "table")
+
+    @property
+    def tested(self) -> int:
+        """Number of test films."""
+        return self.pooled[self.columns[0]][0]["films"]
+
+    def caption(self) -> str:
+        """What the main table shows."""
+        first = self.experiments[0]
+        title = ", ".join(part for part in (first.films().description.name, first.configuration) if part)
+        runs = len(self.experiments)
+        spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
+        return f"{title}: J and DSC in percent, pixels pooled over {self.tested} test films{spread}."
+
+    def per_film(self, column: str) -> pd.DataFrame:
+        """A row per film and organ, runs put together; see `statistics.merge_runs`."""
+        return statistics.merge_runs([experiment.per_film(column) for experiment in self.experiments])
+
+    def with_distances(self, column: str) -> list[dict]:
+        """Pooled counts of every run, with border distances measured on the kept predictions where they lack."""
+        return [run if "surface" in run else _measure(experiment, column)
+                for experiment, run in zip(self.experiments, self.pooled[column], strict=True)]
+
+    def summary(self) -> pd.DataFrame:
+        """Spread over films of every column, by (column, metric, organ); see `statistics.summarize`."""
+        parts = {name: statistics.summarize(self.per_film(name)) for name in self.columns}
+        return pd.concat(parts, names=["column"])
+
+    def hardest(self, count: int = 20) -> pd.DataFrame:
+        """The films of lowest J, averaged over columns; mean J in percent of every column, lowest first."""
+        films = pd.DataFrame({name: statistics.film_scores(self.per_film(name), self.scored)["average"]
+                              for name in self.columns})
+        films["all columns"] = films.mean(axis=1)
+        return films.sort_values(["all columns", "film"]).head(count)
+
+    def differences(self, right: str = "real", lefts: Sequence[str] | None = None,
+                    seed: int = 0) -> list[statistics.Difference]:
+        """Every column, or those of `lefts`, against `right`, film by film; see `statistics.compare`."""
+        for name in (right, *(lefts or ())):
+            if name not in self.columns:
+                raise UserError(f"{self.experiments[0].path}: has no column {name!r}; there are "
+                                f"{', '.join(self.columns)}")
+        reference = self.per_film(right)
+        return [statistics.compare(self.per_film(left), reference, self.scored, (left, right), seed=seed)
+                for left in (lefts or self.columns) if left != right]
+
+    def table3(self) -> pd.DataFrame:
+        """The paper's Table 3 with this experiment's best column as its last row."""
+        first = self.experiments[0]
+        subset = files.read_json(first.path / "data" / "subset.json")
+        split = f"training/test split ({len(subset['train'])}/{self.tested})"
+        return table3(our_row(self.pooled, first.films().description.size, split))
+
+
+def _measure(experiment: ExperimentFolder, column: str) -> dict:
+    """What `evaluation.segmentation` writes to pooled.json today."""
+    store, organs = experiment.films(), experiment.organs(column)
+    ids = list(dict.fromkeys(experiment.per_film(column)["film"]))
+    pairs = [(experiment.prediction(column, id_), experiment.gold(column, id_)) for id_ in ids]
+    spacing = store.description.spacing_mm
+    counts = np.array([overlap_counts(*pair, len(organs) + 1) for pair in pairs])
+    distances = np.array([organ_distances(*pair, len(organs) + 1, spacing or 1.0) for pair in pairs])
+    scored = tuple(experiment.pooled(column)["scored"])
+    return Result(tuple(ids), organs, scored, counts, distances, "mm" if spacing else "px").to_json()
+
+
+def difference_table(differences: Sequence[statistics.Difference]) -> pd.DataFrame:
+    """Text cells: difference, interval, films, p, and p after Holm's adjustment for the number of rows."""
+    adjusted = statistics.holm([difference.p_value for difference in differences])
+    rows = [{("", "Column"): " ".join(heading(found.left)).strip(),
+             ("", "Against"): " ".join(heading(found.right)).strip(),
+             ("Pooled mean J", "Difference"): f"{found.difference:+.2f}",
+             ("Pooled mean J", "95 % interval"): f"{found.low:+.2f} to {found.high:+.2f}",
+             ("Films", "Better"): str(found.better), ("Films", "Worse"): str(found.worse),
+             ("Wilcoxon", "p"): statistics.format_p(found.p_value),
+             ("Wilcoxon", "p (Holm)"): statistics.format_p(holm)}
+            for found, holm in zip(differences, adjusted, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def write_results(results: Results, out: pathlib.Path, organs: bool = False,
+                  with_table3: bool = False) -> list[str]:
+    """Writes all tables as .md, .csv, .tex and .html and the per-film files as .csv; returns the names.
+
+    Names: table1 or table2; with `organs` NAME-organs; with `with_table3` table3; with a column "real"
+    differences; per_film_summary.csv, hardest.csv.
+    """
+    out = files.make_folder(out)
+    write_tables(comparison(results.pooled), out, results.name, results.caption())
+    names = [results.name]
+    if organs:
+        measured = {name: results.with_distances(name) for name in results.columns}
+        note = f"{results.caption()} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
+        names.append(f"{results.name}-organs")
+        write_tables(extended(measured), out, names[-1], note)
+    if with_table3:
+        names.append("table3")
+        write_table3(results.table3(), out, "table3",
+                     "Published results on the SCR data set in percent, as in Ciano et al. 2021, and this "
+                     "experiment.")
+    if "real" in results.columns and len(results.columns) > 1:
+        names.append("differences")
+        write_plain(difference_table(results.differences()), out, "differences",
+                    "Differences from REAL in points of pooled mean J: bootstrap interval over films; Wilcoxon's "
+                    "signed-rank test of the films' mean J.")
+    files.write_text(out / "per_film_summary.csv", results.summary().round(4).to_csv())
+    files.write_text(out / "hardest.csv", results.hardest().round(4).to_csv())
+    return [*names, "per_film_summary", "hardest"]
+
+
+def write_plain(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:
+    """Writes a table without bold cells as NAME.md, .csv, .tex and .html."""
+    plain = pd.DataFrame(False, table.index, table.columns)
+    files.write_text(folder / f"{name}.md", f"{caption}\n\n{table_formats.markdown(table, plain)}")
+    files.write_text(folder / f"{name}.csv", table_formats.csv(table))
+    files.write_text(folder / f"{name}.tex", table_formats.latex(table, plain, caption, f"tab:{name}"))
+    files.write_text(folder / f"{name}.html", table_formats.html(table, plain))

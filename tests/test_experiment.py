@@ -1,0 +1,72 @@
+"""The whole job, shrunk: data to table through every network, steps that are done once, and stale ones."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+
+from datasets.phantom import write_phantoms
+from datasets.store import PairStore
+from evaluation.tables import read_pooled
+from tests.tiny_experiment import PRESET, experiment
+from training.steps import run_steps
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("experiment")
+    write_phantoms(str(root / "data"), 16, 4, 32, 0)
+    made = experiment(str(root / "data"), str(root / "run"))
+    run_steps(made.steps(), made.workdir)
+    return made, root / "run"
+
+
+def test_every_column_is_in_the_table(finished):
+    made, root = finished
+    table = pd.read_csv(root / "report" / "table.csv", header=[0, 1], index_col=[0, 1])
+    assert table.shape == (8, 7) and table.columns[0][1] == "REAL"
+    for column in made.columns():
+        pooled = read_pooled(root / f"evaluate-{column}" / "pooled.json")
+        assert pooled["films"] == 4 and set(pooled["counts"]) == {"left lung", "right lung", "heart"}
+
+
+def test_test_films_never_reach_training(finished):
+    made, root = finished
+    chosen = json.loads((root / "data" / "subset.json").read_text())["train"]
+    store = PairStore(made.data)
+    assert len(chosen) == 11 and set(chosen) <= set(store.ids("train"))
+    augmented = PairStore(root / "data" / "gan-augmented")
+    assert len(augmented.entries) == 66 and not augmented.ids("test")
+    assert {entry.source for entry in augmented.entries} <= {*chosen, store.description.name}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_synthetic_sets_are_whole(finished, number):
+    _, root = finished
+    store = PairStore(root / f"synthetic-{number}" / "gan")
+    assert len(store.ids("train")) == 8 and len(store.ids("validation")) == 4
+    for id_ in store.ids():
+        assert store.image(id_).shape == store.label(id_).shape == (32, 32)
+    journal = json.loads((root / f"synthetic-{number}" / "gan" / "generation.json").read_text())
+    assert len(set(journal["accepted"])) == 12
+
+
+def test_the_same_command_again_does_nothing(finished):
+    made, root = finished
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+    lines = []
+    run_steps(made.steps(), made.workdir, say=lines.append)
+    assert len(lines) == len(made.steps()) and all(line.endswith("(done)") for line in lines)
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+
+def test_changed_settings_make_stale_what_follows(finished):
+    made, _ = finished
+    changed = dataclasses.replace(made, preset=dataclasses.replace(
+        PRESET, dots=dataclasses.replace(PRESET.dots, learning_rate=5e-4)))
+    lines = []
+    run_steps(changed.steps(), made.workdir, dry_run=True, say=lines.append)
+    stale = {line.split("] ")[1].split(":")[0] for line in lines if "(stale)" in line}
+    assert stale == {"dots", "synthetic-3", "synth-3", "finetune-3", "evaluate-synth-3", "evaluate-finetune-3",
+                     "report"}

@@ -13,8 +13,9 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
                         position: int, crop: int | None = None) -> Iterator:
     """Batches of the shuffled stream of rows from image `position` on, as `strategy.run` takes them.
 
-    Each global batch holds the next `batch` rows of the stream, cut into equal parts in order of the
-    replicas; a run continued at a position therefore sees what it would have seen.
+    Each global batch holds the next `batch` rows of the stream, dealt to the replicas in turn like cards; a run
+    continued at a position therefore sees what it would have seen. Dealing in turn keeps the strided groups of
+    PGGAN's minibatch statistic together: R replicas that share a multiple of 4 R images have those of one device.
 
     Args:
       arrays: uint8 [N, H, W] each, with rows that belong together.
@@ -46,11 +47,12 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
 
     def load(number: np.ndarray) -> list[np.ndarray]:
         step, replica = divmod(int(number), local)
-        start = position + step * batch + (first + replica) * part
-        rows = stream_rows(len(arrays[0]), start, part, seed)
+        start = position + step * batch
+        dealt = slice(first + replica, None, replicas)
+        rows = stream_rows(len(arrays[0]), start, batch, seed)[dealt]
         if not crop:
             return [array[rows] for array in arrays]
-        return _crops(arrays, rows, sides, start, seed)
+        return _crops(arrays, rows, sides, range(start, start + batch)[dealt], seed)
 
     def fetch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.numpy_function(load, [number], [tf.uint8] * len(arrays), stateful=False)
@@ -60,13 +62,13 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
     return numbers.map(fetch, num_parallel_calls=2, deterministic=True).prefetch(2 * local)
 
 
-def _crops(arrays: Sequence[np.ndarray], rows: np.ndarray, sides: Sequence[int], start: int,
+def _crops(arrays: Sequence[np.ndarray], rows: np.ndarray, sides: Sequence[int], places: Sequence[int],
            seed: int) -> list[np.ndarray]:
-    """Windows of `sides` at places that depend on (seed, position in the stream) alone."""
+    """Windows of `sides` whose corners depend on (seed, place in the stream) alone."""
     cut = [np.empty((len(rows), *sides), np.uint8) for _ in arrays]
     free = [whole - side + 1 for whole, side in zip(arrays[0].shape[1:3], sides, strict=True)]
-    for number, row in enumerate(rows):
-        top, left = np.random.default_rng([seed, start + number]).integers(0, free)
+    for number, (row, place) in enumerate(zip(rows, places, strict=True)):
+        top, left = np.random.default_rng([seed, place]).integers(0, free)
         for window, array in zip(cut, arrays, strict=True):
             window[number] = array[row, top:top + sides[0], left:left + sides[1]]
     return cut

@@ -1,7 +1,9 @@
 """Where and in which number format a run computes: distribution strategy, precision, determinism."""
 
 import platform
+from collections.abc import Sequence
 
+import absl.logging
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,6 +14,7 @@ from training.config import EngineConfig
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
     """Seeds Keras, sets the precision policy and determinism, and returns the strategy to build under."""
+    absl.logging.set_verbosity(absl.logging.WARNING)  # Keras lowers it; TensorFlow then reports each checkpoint
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed % 2**32)
     if config.deterministic:
@@ -36,6 +39,16 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
                         'each worker, e.g. {"cluster": {"worker": ["host:port", ...]}, '
                         '"task": {"type": "worker", "index": 0}}')
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def any_worker(strategy: tf.distribute.Strategy, *flags: bool) -> tuple[bool, ...]:
+    """Whether each flag is set on any worker: what all of them must do together is decided together."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.cluster_spec().as_dict():
+        return flags
+    own = tf.constant([float(flag) for flag in flags])
+    shared = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("SUM", own))
+    return tuple(bool(value > 0) for value in strategy.experimental_local_results(shared)[0].numpy())
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -70,6 +83,19 @@ def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) ->
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(adam)
     return adam
+
+
+def gradient_norm(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    """Norm over all gradients, float32; infinite or not a number as soon as one of them is.
+
+    Of several replicas each has the norm of its own share. With loss scaling, gradients that are not finite are
+    expected now and then (the optimizer leaves the step out and halves the scale) and count as 0.
+    """
+    norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients if gradient is not None])
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        norm = norm / optimizer.dynamic_scale
+        return tf.where(tf.math.is_finite(norm), norm, 0.0)
+    return norm
 
 
 def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:

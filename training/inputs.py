@@ -1,9 +1,14 @@
 """What the trainers check and derive of their data before they start."""
 
+import hashlib
+import os
+import pathlib
+
 import numpy as np
 
 from datasets.errors import UserError
 from datasets.store import PairStore
+from evaluation.saved_networks import read_facts
 
 
 def train_ids(store: PairStore) -> list[str]:
@@ -25,3 +30,11 @@ def check_square(store: PairStore, size: int) -> None:
 def dot_radius(radius: float, size: int) -> float:
     """Radius in pixels of a dot at side `size`, from that at 64; at least one pixel."""
     return float(np.maximum(1.0, radius * size / 64))
+
+
+def network_digest(path: str | os.PathLike) -> str:
+    """Digest of the .keras file of a run folder, or of such a file itself. Raises UserError if there is none."""
+    file = read_facts(path)[0] if pathlib.Path(path).is_dir() else pathlib.Path(path)
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -8,15 +8,18 @@ import math
 import signal
 import sys
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
 import tensorflow as tf
 
 from datasets.errors import UserError
+from training.checkpoints import Progress
 from training.config import EngineConfig
-from training.runs import Progress, RunFolder
+from training.devices import any_worker
+from training.memory import memory_explained
+from training.runs import RunFolder
 
 
 class Task(Protocol):
@@ -27,18 +30,23 @@ class Task(Protocol):
       total: the position at which the run is done.
       score_every: positions between calls of `score`; 0 for never.
       images_per_position: for the images/s of the status line.
+      strategy: the distribution it was built under.
     """
 
     unit: str
     total: int
     score_every: int
     images_per_position: float
+    strategy: tf.distribute.Strategy
 
-    def trackables(self) -> dict[str, tf.Module]:
-        """Everything with state that a continued run needs."""
+    def trackables(self) -> dict[str, Any]:
+        """Everything with `variables` that a continued run needs: networks, optimizers, modules."""
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
-        """Trains one step from `position`; returns the next position and scalar metrics."""
+        """Trains one step from `position`; returns the next position and scalar metrics.
+
+        A metric that is not finite stops the run, so one of them tells whether the gradients were.
+        """
 
     def grid(self, position: int) -> np.ndarray:
         """Fixed-seed pictures at `position`, uint8 [H, W] or [H, W, 3]."""
@@ -46,56 +54,63 @@ class Task(Protocol):
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         """Scores at `position`; may keep the weights scored in `folder`."""
 
-    def finish(self, folder: RunFolder) -> None:
-        """Writes the run's product."""
+    def finish(self, folder: RunFolder) -> dict[str, Any]:
+        """Keeps the run's network in `folder`; returns its facts, for product.json."""
 
 
 def run(task: Task, folder: RunFolder, config: EngineConfig) -> None:
     """Trains `task` from where `folder` stands to its end.
 
-    Raises UserError on a non-finite loss (the last checkpoint is kept) and KeyboardInterrupt after Ctrl-C or
-    SIGTERM (a checkpoint is written first).
+    Raises UserError on a non-finite loss or gradient, a full disk or too little memory (the last checkpoint is
+    kept) and KeyboardInterrupt after Ctrl-C or SIGTERM (a checkpoint is written first).
     """
-    progress = Progress()
-    checkpoint = tf.train.Checkpoint(progress=progress, **task.trackables())
-    folder.restore(checkpoint, progress)
-    if progress.position >= task.total and (folder.path / "product.json").is_file():
-        folder.say(f"{folder.path}: already finished at {progress.position:,} {task.unit}")
+    finished = folder.finished_at()
+    if finished is not None and finished >= task.total:
+        folder.say(f"{folder.path}: already finished at {finished:,} {task.unit}")
         return
+    progress = Progress()
+    folder.restore(task.trackables(), progress)
     if progress.position:
-        folder.say(f"continuing at {progress.position:,} of {task.total:,} {task.unit}")
-    with _Interruption() as interruption:
+        extended = f" (extended; was finished at {finished:,})" if finished == progress.position else ""
+        folder.say(f"continuing at {progress.position:,} of {task.total:,} {task.unit}{extended}")
+    with _Interruption() as interruption, memory_explained(folder, config):
         _train(task, folder, config, progress, interruption)
-    task.finish(folder)
+        folder.finish({**task.finish(folder), "position": progress.position})
+        folder.show(task.total, task.unit)
 
 
 def _train(task: Task, folder: RunFolder, config: EngineConfig, progress: Progress, interruption) -> None:
     status = _Status(task, progress.position)
-    log_every = max(1, task.total // config.log_lines)
+    log_every = max(1, task.total // config.log_lines) if config.log_lines else 0
     grid_every = max(1, task.total // config.grids) if config.grids else 0
-    saved = time.monotonic()
+    saving = _SaveClock(config.checkpoint_minutes)
     if progress.position == 0 and grid_every:
-        folder.draw(0, task.grid(0))
+        _draw(task, folder, progress)
     while progress.position < task.total:
         before, scored = progress.position, False
         progress.position, metrics = task.step(before)
-        _accumulate(progress, metrics, folder)
+        _accumulate(progress, metrics, folder, task.unit)
         if _passed(before, progress.position, log_every, task.total):
             means = {name: value / progress.count for name, value in progress.sums.items()}
             progress.sums, progress.count = {}, 0
             folder.log(progress.position, means)
             folder.say(status.line(progress.position, means))
-        if _passed(before, progress.position, grid_every, task.total):
-            folder.draw(progress.position, task.grid(progress.position))
         if _passed(before, progress.position, task.score_every, task.total):
             scored = _score(task, folder, progress)
-        due = scored or time.monotonic() - saved >= 60 * config.checkpoint_minutes
-        if due or interruption.asked or progress.position >= task.total:
-            folder.save(progress)
-            saved = time.monotonic()
-        if interruption.asked and progress.position < task.total:
+        if _passed(before, progress.position, grid_every, task.total):
+            _draw(task, folder, progress)
+        stop, due = any_worker(task.strategy, interruption.asked, saving.due())
+        if scored or stop or due or progress.position >= task.total:
+            folder.save()
+            saving.restart()
+        if stop and progress.position < task.total:
             folder.say(f"stopped at {progress.position:,} of {task.total:,} {task.unit}, saved")
             raise KeyboardInterrupt
+
+
+def _draw(task: Task, folder: RunFolder, progress: Progress) -> None:
+    folder.draw(progress.position, task.grid(progress.position))
+    folder.show(task.total, task.unit)
 
 
 def _score(task: Task, folder: RunFolder, progress: Progress) -> bool:
@@ -106,12 +121,13 @@ def _score(task: Task, folder: RunFolder, progress: Progress) -> bool:
     return bool(scores)
 
 
-def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFolder) -> None:
+def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFolder, unit: str) -> None:
     for name, value in metrics.items():
         value = float(value)
         if not math.isfinite(value):
-            raise UserError(f"{folder.path}: {name} became {value} at {progress.position:,}; the last checkpoint "
-                            "is kept; lower --learning_rate or use --precision=float32 in a new run")
+            raise UserError(f"{folder.path}: {name} became {value} at {progress.position:,} {unit}; the last good "
+                            f"state is kept (checkpoint at {folder.saved_at():,}); lower --learning_rate or use "
+                            "--precision=float32 in a new --workdir")
         progress.sums[name] = progress.sums.get(name, 0.0) + value
     progress.count += 1
 
@@ -119,6 +135,20 @@ def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFo
 def _passed(before: int, after: int, every: int, total: int) -> bool:
     """Whether a multiple of `every`, or the end, lies in (before, after]."""
     return every > 0 and (before // every != after // every or after >= total)
+
+
+class _SaveClock:
+    """When the next checkpoint is due by the clock."""
+
+    def __init__(self, minutes: float):
+        self._seconds = 60 * minutes
+        self.restart()
+
+    def restart(self) -> None:
+        self._start = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._start >= self._seconds
 
 
 class _Status:

@@ -16,7 +16,7 @@ from models.pggan import Discriminator, Generator
 from training import wgan_gp
 from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
-from training.devices import is_chief, make_optimizer, prepare, reset_optimizer
+from training.devices import gradient_norm, is_chief, make_optimizer, prepare, reset_optimizer
 from training.inputs import check_square, dot_radius, train_ids
 from training.loop import run
 from training.runs import RunFolder
@@ -48,7 +48,7 @@ class PGGANTask:
                                        config.fade_kimg, config.max_batch)
         self.total = round(1000 * total_kimg(config, self.schedule.grown_kimg))
         self.score_every = max(1, self.total // config.grids) if config.score_images and config.grids else 0
-        self._phase: int | None = None
+        self._batches = None
         self._steps: dict[int, Callable] = {}
         channels = coding.channels + (films is not None)
         shape = {"channels": channels, "fmap_base": config.fmap_base, "fmap_max": config.fmap_max}
@@ -62,14 +62,15 @@ class PGGANTask:
             self.d_optimizer = make_optimizer(config.learning_rate, 0.0, 0.99, 1e-8)
             self.g_optimizer.build(self.generator.trainable_variables)
             self.d_optimizer.build(self.discriminator.trainable_variables)
+            self._phase = _Phase()
 
     def trackables(self) -> dict:
         return {"generator": self.generator, "average": self.average, "discriminator": self.discriminator,
-                "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+                "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer, "phase": self._phase}
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
         growth = self.schedule.at(position)
-        if growth.phase != self._phase:
+        if self._batches is None or growth.phase != self._phase.trained:
             self._enter_phase(position, growth)
         if growth.level not in self._steps:
             self._steps[growth.level] = self._make_step(growth.level)
@@ -79,14 +80,13 @@ class PGGANTask:
         return position + growth.batch, {**metrics, "level": growth.level + growth.fade - 1}
 
     def _enter_phase(self, position: int, growth) -> None:
-        """Opens the batches of this batch size; on a change of phase within a run, forgets Adam's moments."""
-        previous = self.schedule.at(position - 1).phase if position else growth.phase
-        if growth.phase != previous:
+        """Opens the batches of this batch size; on a change of phase, forgets Adam's moments."""
+        if growth.phase != self._phase.trained:
             reset_optimizer(self.g_optimizer)
             reset_optimizer(self.d_optimizer)
+            self._phase.trained = growth.phase
         self._batches = distributed_batches(
             self.strategy, self._arrays, growth.batch, self.config.seed, position)
-        self._phase = growth.phase
 
     def _make_step(self, level: int) -> Callable:
         """The compiled step of one level; one trace serves all its fades."""
@@ -118,9 +118,9 @@ class PGGANTask:
                       + wgan_gp.drift(real_scores, config.drift_weight))
             loss = self._mean(losses)
             scaled = self.d_optimizer.scale_loss(loss)
-        _apply(self.d_optimizer, tape.gradient(scaled, critic.trainable_variables), critic)
+        norm = _apply(self.d_optimizer, tape.gradient(scaled, critic.trainable_variables), critic)
         return {"d_loss": loss, "score_real": self._mean(real_scores), "score_fake": self._mean(fake_scores),
-                "penalty": self._mean(penalty)}
+                "penalty": self._mean(penalty), "d_gradient": norm}
 
     def _train_generator(self, batch, fade, seed, level: int) -> dict[str, tf.Tensor]:
         draw = self._draw(seed, _LATENT_G, batch[0].shape[0])
@@ -128,8 +128,8 @@ class PGGANTask:
             fake = self.generator(draw, level=level, fade=fade)
             loss = self._mean(wgan_gp.generator_loss(self.discriminator(fake, level=level, fade=fade)))
             scaled = self.g_optimizer.scale_loss(loss)
-        _apply(self.g_optimizer, tape.gradient(scaled, self.generator.trainable_variables), self.generator)
-        return {"g_loss": loss}
+        norm = _apply(self.g_optimizer, tape.gradient(scaled, self.generator.trainable_variables), self.generator)
+        return {"g_loss": loss, "g_gradient": norm}
 
     def _mean(self, values: tf.Tensor) -> tf.Tensor:
         """This replica's share of the mean over the whole batch."""
@@ -137,15 +137,15 @@ class PGGANTask:
 
     def _draw(self, seed: tf.Tensor, purpose: int, count: int) -> tf.Tensor:
         """This replica's rows of the step's latents [count, L], or mixing factors [count, 1, 1, 1]."""
-        total = count * self.strategy.num_replicas_in_sync
+        replicas = self.strategy.num_replicas_in_sync
+        total = count * replicas
         seed = tf.stack([seed[0] * 4 + purpose, seed[1]])
         if purpose == _MIX:
             drawn = tf.random.stateless_uniform((total, 1, 1, 1), seed)
         else:
             drawn = tf.random.stateless_normal((total, self.generator.latent_size), seed)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.reshape(tf.slice(drawn, [replica * count] + [0] * (len(drawn.shape) - 1),
-                                   [count, *drawn.shape[1:]]), (count, *drawn.shape[1:]))
+        return tf.gather(drawn, replica + replicas * tf.range(count))  # dealt in turn, as the real pictures are
 
     def _reals(self, batch, level: int, fade: tf.Tensor) -> tf.Tensor:
         """Coded pictures box-averaged to the level, with its newest detail faded in as the generator's is."""
@@ -166,9 +166,13 @@ class PGGANTask:
         return np.concatenate(parts)
 
     def grid(self, position: int) -> np.ndarray:
+        """Pictures of the averaged generator for fixed latents; to their right, real ones of the same level."""
         growth = self.schedule.at(position)
         made = self.samples(_GRID_SIDE**2, growth.level, growth.fade)
-        return grid(self._pictures(made), _GRID_SIDE, self.config.resolution)
+        rows = np.arange(_GRID_SIDE**2) % len(self._arrays[0])
+        real = self._reals(tuple(array[rows] for array in self._arrays), growth.level, growth.fade).numpy()
+        sheets = [grid(self._pictures(pictures), _GRID_SIDE, self.config.resolution) for pictures in (made, real)]
+        return np.concatenate(sheets, 1)
 
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         """Sliced Wasserstein distance x 1e3 between a snapshot's pictures and real ones, once full-grown."""
@@ -184,13 +188,13 @@ class PGGANTask:
                                        seed=self.config.seed)
         return {"swd": distances["mean"]}
 
-    def finish(self, folder: RunFolder) -> None:
+    def finish(self, folder: RunFolder) -> dict:
         """The snapshot with the smallest distance stands for the run; without scores, the last average."""
         best = folder.best("swd", largest=False)
         name = "last" if best is None else f"snapshots/{best[1]:09d}"
         folder.keep(self.average, "last")
-        folder.finish({"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
-                       "coding": self.coding.to_json(), "size": self.config.resolution})
+        return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
+                "coding": self.coding.to_json(), "size": self.config.resolution}
 
     def _pictures(self, channels: np.ndarray) -> np.ndarray:
         """Channels [N, h, w, C] in [-1, 1] -> uint8 [N, h, w', 3]: coloured label map and, for pairs, film."""
@@ -205,7 +209,7 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there."""
     store = PairStore(data)
     strategy = prepare(config)
-    folder = RunFolder(workdir, "train_pggan", config, store.fingerprint(), is_chief(strategy))
+    folder = RunFolder(workdir, "train_pggan", config, {"data": store.fingerprint()}, is_chief(strategy))
     try:
         if config.target != "dots":
             check_square(store, config.resolution)
@@ -232,10 +236,27 @@ def _built(generator: Generator) -> Generator:
     return generator
 
 
-def _apply(optimizer, gradients: list, model) -> None:
-    """Updates the variables that took part; levels not grown yet have no gradient."""
+class _Phase(tf.Module):
+    """The phase of growth whose optimizers' moments are kept; -1 before the first step. Part of checkpoints."""
+
+    def __init__(self):
+        super().__init__()
+        self._number = tf.Variable(-1, trainable=False, dtype=tf.int64)
+
+    @property
+    def trained(self) -> int:
+        return int(self._number.numpy())
+
+    @trained.setter
+    def trained(self, phase: int) -> None:
+        self._number.assign(phase)
+
+
+def _apply(optimizer, gradients: list, model) -> tf.Tensor:
+    """Updates the variables that took part (levels not grown yet have no gradient); the gradients' norm."""
     pairs = [(g, v) for g, v in zip(gradients, model.trainable_variables, strict=True) if g is not None]
     optimizer.apply_gradients(pairs)
+    return gradient_norm(optimizer, [gradient for gradient, _ in pairs])
 
 
 def _box_average(images: tf.Tensor, factor: int) -> tf.Tensor:

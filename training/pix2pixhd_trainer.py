@@ -14,7 +14,7 @@ from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscrimin
 from models.pix2pixhd_layers import mean_pool
 from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
-from training.devices import is_chief, make_optimizer, prepare
+from training.devices import gradient_norm, is_chief, make_optimizer, prepare
 from training.image_pool import ImagePool
 from training.inputs import dot_radius, train_ids
 from training.loop import run
@@ -107,7 +107,9 @@ class Pix2PixHDTask:
         g_gradients, d_gradients = g_tape.gradient(g_scaled, self.trained), d_tape.gradient(d_scaled, critic)
         self.g_optimizer.apply_gradients(zip(g_gradients, self.trained, strict=True))
         self.d_optimizer.apply_gradients(zip(d_gradients, critic, strict=True))
-        return {name: value / replicas for name, value in {**metrics, **g_metrics}.items()}
+        norms = {"d_gradient": gradient_norm(self.d_optimizer, d_gradients),
+                 "g_gradient": gradient_norm(self.g_optimizer, g_gradients)}
+        return {**{name: value / replicas for name, value in {**metrics, **g_metrics}.items()}, **norms}
 
     def _discriminate(self, condition, real, fake, position):
         """Features of real and fake pictures, and of the fakes that the discriminators learn from.
@@ -155,11 +157,11 @@ class Pix2PixHDTask:
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         return {}
 
-    def finish(self, folder: RunFolder) -> None:
+    def finish(self, folder: RunFolder) -> dict:
         folder.keep(self.generator, "last")
-        folder.finish({"task": "train_pix2pixhd", "source": self.config.source, "network": "last.keras",
-                       "coding": self.coding.to_json() if self.coding else None,
-                       "num_classes": self.num_classes, "size": int(self._arrays[1].shape[1])})
+        return {"task": "train_pix2pixhd", "source": self.config.source, "network": "last.keras",
+                "coding": self.coding.to_json() if self.coding else None,
+                "num_classes": self.num_classes, "size": int(self._arrays[1].shape[1])}
 
     def _pictures(self, channels: np.ndarray) -> np.ndarray:
         if self.coding:
@@ -172,7 +174,7 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
     _check(config)
     store = PairStore(data)
     strategy = prepare(config)
-    folder = RunFolder(workdir, "train_pix2pixhd", config, store.fingerprint(), is_chief(strategy))
+    folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy))
     try:
         films, labels = load_pairs(store, train_ids(store))
         classes = store.classes.num_classes

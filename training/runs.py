@@ -1,10 +1,12 @@
 """The run folder: what a run was asked, where it stands, and what it made.
 
     RUN/
-      config.json     the options, and a digest of the data, that this folder belongs to
+      config.json     the options, and digests of the data, that this folder belongs to
       checkpoints/    weights, optimizers, averages and progress; the last two are kept
       metrics.jsonl   a line of losses and scores per log point (no clock times: runs can be compared)
       grids/          fixed-seed pictures by position
+      snapshots/      networks kept by position, where the trainer keeps them
+      index.html      grids over time and curves; see training/run_page.py
       tensorboard/    the same for TensorBoard
       log.txt         what was printed
       product.json    what the finished run offers, with its .keras file
@@ -12,11 +14,14 @@
 Start and continuation are the same path: `restore` is always called and finds nothing at first.
 """
 
+import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
 import pathlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -24,31 +29,13 @@ import tensorflow as tf
 from datasets import files
 from datasets.errors import UserError
 from datasets.store import write_png
+from training.checkpoints import Checkpoints, Progress
 from training.config import EngineConfig
+from training.run_page import write_run_page
 
 # Options that may differ when a run is continued: how far it goes and how it is watched and spread.
 CHANGEABLE = ("total_kimg", "epochs", "epochs_decay", "steps", "checkpoint_minutes", "strategy")
-_DAMAGE = (tf.errors.OpError, IndexError, ValueError)  # what restoring a truncated checkpoint raises
-
-
-class Progress(tf.train.experimental.PythonState):
-    """Counters that travel in the checkpoint as JSON: the position and the metric sums since the last line."""
-
-    def __init__(self):
-        super().__init__()
-        self.position = 0
-        self.sums: dict[str, float] = {}
-        self.count = 0
-
-    def serialize(self) -> str:
-        return json.dumps(dict(self._fields()))
-
-    def deserialize(self, string_value: str) -> None:
-        for name, value in json.loads(string_value).items():
-            setattr(self, name, value)
-
-    def _fields(self):
-        return ((name, getattr(self, name)) for name in ("position", "sums", "count"))
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolder:
@@ -58,55 +45,55 @@ class RunFolder:
       path: the folder, made if missing.
       task: name of the trainer, e.g. "train_pggan".
       config: the run's options.
-      data: digest of the training data.
+      inputs: what the run reads -> its digest, e.g. {"data": ...}.
       chief: whether this process writes; the other workers of a cluster only read.
 
     Raises UserError if another process holds the folder, or if it belongs to other options or data.
     """
 
-    def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, data: str, chief: bool = True):
+    def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, inputs: Mapping[str, str],
+                 chief: bool = True):
         self.path = files.make_folder(path)
-        self.chief = chief
+        self.chief, self._task = chief, task
         if not chief:
             return
-        self._lock = self._take_lock()
-        self._check_identity({"task": task, "data": data, "config": dataclasses.asdict(config)})
+        self._lock = lock_folder(self.path, "training in this run folder")
+        try:
+            self._check_identity({"task": task, **inputs, "config": dataclasses.asdict(config)})
+        except BaseException:
+            self._lock.close()
+            raise
+        self._sweep()
         files.make_folder(self.path / "grids")
         self._writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
 
-    def restore(self, checkpoint: tf.train.Checkpoint, progress: Progress) -> None:
-        """Loads the newest whole checkpoint, if any, and drops metric lines written after it."""
-        folder = self.path / "checkpoints"
-        state = tf.train.get_checkpoint_state(str(folder)) if folder.is_dir() else None
-        paths = list(state.all_model_checkpoint_paths) if state else []
-        for path in reversed(paths):
-            try:
-                checkpoint.restore(path).assert_existing_objects_matched()
-                break
-            except _DAMAGE as error:
-                self.say(f"checkpoint {os.path.basename(path)} is damaged ({type(error).__name__}); "
-                         "falling back to the one before")
-        else:
-            if paths:
-                raise UserError(f"{folder}: no checkpoint can be read; remove this run folder to start again")
-        self._manager = tf.train.CheckpointManager(
-            checkpoint, str(folder if self.chief else self._scratch()), max_to_keep=2)
+    def restore(self, parts: Mapping[str, Any], progress: Progress) -> None:
+        """Loads the newest whole checkpoint of `parts`, if any, and drops what was written after it."""
+        self._checkpoints = Checkpoints(self.path / "checkpoints", parts, progress, self.chief, self.say)
+        found = self._checkpoints.restore()
+        if not found and self.finished_at() is not None:
+            raise UserError(f"{self.path}: this run is finished at {self.finished_at():,}, and its checkpoints "
+                            "are gone, so it cannot be continued; choose another --workdir")
         if self.chief:
-            self._drop_lines_after(progress.position)
+            self._drop_after(progress.position)
 
-    def save(self, progress: Progress) -> None:
-        """Writes a checkpoint beside the last and then makes it the newest."""
-        try:
-            self._manager.save(checkpoint_number=progress.position)
-        except tf.errors.OpError as error:
-            raise UserError(f"{self.path}/checkpoints: could not be written ({error.message}); the last "
-                            "checkpoint is whole; make room and run the same command") from None
+    def save(self) -> None:
+        """Writes a checkpoint; everything logged before it reaches the disk first."""
+        if self.chief:
+            self._writer.flush()
+            with contextlib.suppress(FileNotFoundError), open(self.path / "metrics.jsonl", "rb") as lines:
+                os.fsync(lines.fileno())
+        self._checkpoints.save()
+
+    def saved_at(self) -> int:
+        """The position of the last checkpoint; 0 without one."""
+        return max(self._checkpoints.positions(), default=0)
 
     def log(self, position: int, values: dict[str, float]) -> None:
         """Appends one line to metrics.jsonl and to TensorBoard."""
         if not self.chief:
             return
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as lines:
+        with self._room_needed(), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as lines:
             lines.write(json.dumps({"position": position, **values}) + "\n")
         with self._writer.as_default(step=position):
             for name, value in values.items():
@@ -117,7 +104,8 @@ class RunFolder:
         if not self.chief:
             return
         colours = picture[..., ::-1] if picture.ndim == 3 else picture  # OpenCV writes blue first
-        write_png(self.path / "grids" / f"{position:09d}.png", colours)
+        with self._room_needed():
+            write_png(self.path / "grids" / f"{position:09d}.png", colours)
         with self._writer.as_default(step=position):
             tf.summary.image("grid", picture.reshape(1, *picture.shape[:2], -1))
 
@@ -125,15 +113,21 @@ class RunFolder:
         """Prints a line and keeps it in log.txt."""
         if self.chief:
             print(line, flush=True)
-            with open(self.path / "log.txt", "a", encoding="utf-8") as log:
+            with self._room_needed(), open(self.path / "log.txt", "a", encoding="utf-8") as log:
                 log.write(line + "\n")
+
+    def show(self, total: int, unit: str) -> None:
+        """Renews index.html."""
+        if self.chief:
+            with self._room_needed():
+                write_run_page(self.path, read_metrics(self.path), f"{self._task}: {self.path.name}", total, unit)
 
     def keep(self, model, name: str) -> None:
         """Saves a Keras model as NAME.keras in the folder, whole or not at all."""
         if self.chief:
             path = self.path / f"{name}.keras"
             files.make_folder(path.parent)
-            with files.replacing(path) as temporary:
+            with self._room_needed(), files.replacing(path) as temporary:
                 model.save(temporary)
 
     def best(self, score: str, largest: bool) -> tuple[float, int] | None:
@@ -141,25 +135,31 @@ class RunFolder:
         scored = [(line[score], line["position"]) for line in read_metrics(self.path) if score in line]
         return min(scored, key=lambda pair: (-pair[0] if largest else pair[0], pair[1]), default=None)
 
-    def prune_snapshots(self, kept: int | None) -> None:
-        """Removes all snapshots but the one at position `kept`."""
+    def records(self, score: str) -> list[int]:
+        """Positions at which `score` was larger than ever before, oldest first."""
+        positions, best = [], float("-inf")
+        for line in read_metrics(self.path):
+            if line.get(score, best) > best:
+                best = line[score]
+                positions.append(line["position"])
+        return positions
+
+    def prune_snapshots(self, kept: Sequence[int]) -> None:
+        """Removes all snapshots but those at the positions `kept`."""
         for file in (self.path / "snapshots").glob("*.keras"):
-            if kept is None or file.stem != f"{kept:09d}":
+            if file.stem not in {f"{position:09d}" for position in kept}:
                 file.unlink()
 
     def finish(self, product: dict[str, Any]) -> None:
         """Writes product.json: the kept network that stands for the run, and what it is."""
         if self.chief:
-            files.write_json(self.path / "product.json", product)
+            with self._room_needed():
+                files.write_json(self.path / "product.json", product)
 
-    def _take_lock(self):
-        handle = open(self.path / ".lock", "w")  # noqa: SIM115 (held as long as the run)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{self.path}: another process is training in this run folder; wait for it or "
-                            "choose another --workdir") from None
-        return handle
+    def finished_at(self) -> int | None:
+        """The position at which the product was made, if one was."""
+        path = self.path / "product.json"
+        return int(files.read_json(path).get("position", 0)) if path.is_file() else None
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -177,14 +177,46 @@ class RunFolder:
                                 "use those, or another --workdir")
         files.write_json(path, asked)
 
-    def _drop_lines_after(self, position: int) -> None:
+    def _drop_after(self, position: int) -> None:
+        """Forgets lines and pictures of positions that will be trained again."""
         path = self.path / "metrics.jsonl"
         if path.is_file():
             kept = [line for line in read_metrics(self.path) if line["position"] <= position]
             files.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        for kind in ("grids", "snapshots"):
+            for file in (self.path / kind).glob("*.*"):
+                if file.stem.isdigit() and int(file.stem) > position:
+                    file.unlink()
 
-    def _scratch(self) -> pathlib.Path:
-        return self.path / f".worker-{os.getpid()}"
+    def _sweep(self) -> None:
+        """Removes the temporary files of a killed process; the lock says that none is alive."""
+        for pattern in (".*.partial*", "grids/.*.partial*", "snapshots/.*.partial*"):
+            for file in self.path.glob(pattern):
+                file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _room_needed(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise UserError(f"{self.path}: could not be written ({error.strerror}); the last checkpoint is whole; "
+                            "make room and run the same command") from None
+
+
+def lock_folder(path: pathlib.Path, doing: str):
+    """Holds `path` for this process until the returned handle is closed or the process ends.
+
+    Raises UserError if another process holds it.
+    """
+    handle = open(path / ".lock", "w")  # noqa: SIM115 (held as long as the run)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise UserError(f"{path}: another process is {doing}; wait for it or choose another --workdir") from None
+    return handle
 
 
 def differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
@@ -192,8 +224,15 @@ def differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
     before = {**found, **found.get("config", {})}
     after = {**asked, **asked["config"]}
     names = sorted((set(before) | set(after)) - {"config", *CHANGEABLE})
-    return [f"{name}: was {before.get(name)!r}, now {after.get(name)!r}" for name in names
+    return [f"{name}: was {_shown(before, name)}, now {_shown(after, name)}" for name in names
             if before.get(name) != after.get(name)]
+
+
+def _shown(settings: dict[str, Any], name: str) -> str:
+    value = settings.get(name)
+    if isinstance(value, str) and len(value) == 64 and name not in settings["config"]:
+        return f"files with digest {value[:12]}"
+    return repr(value)
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:

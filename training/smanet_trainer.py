@@ -15,9 +15,9 @@ from evaluation.segmentation import evaluate
 from models.smanet import SMANet
 from training.batches import distributed_batches
 from training.config import SMANetConfig
-from training.devices import is_chief, make_optimizer, prepare
+from training.devices import gradient_norm, is_chief, make_optimizer, prepare
 from training.encoder_weights import load_encoder_weights
-from training.inputs import train_ids
+from training.inputs import network_digest, train_ids
 from training.loop import run
 from training.losses import cross_entropy
 from training.products import load_network
@@ -71,11 +71,10 @@ class SMANetTask:
 
     @tf.function
     def _step(self, batch):
-        loss, hits = self.strategy.run(self._train, (batch,))
-        return {"loss": self.strategy.reduce("SUM", loss, None),
-                "accuracy": self.strategy.reduce("SUM", hits, None)}
+        metrics = self.strategy.run(self._train, (batch,))
+        return {name: self.strategy.reduce("SUM", value, None) for name, value in metrics.items()}
 
-    def _train(self, batch) -> tuple[tf.Tensor, tf.Tensor]:
+    def _train(self, batch) -> dict[str, tf.Tensor]:
         films, labels = batch
         replicas = self.strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
@@ -83,9 +82,11 @@ class SMANetTask:
             loss = cross_entropy(labels, logits) / replicas
             scaled = self.optimizer.scale_loss(loss)
         variables = self.network.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        gradients = tape.gradient(scaled, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         hits = tf.cast(tf.argmax(logits, -1, tf.int32) == tf.cast(labels, tf.int32), tf.float32)
-        return loss, tf.reduce_mean(hits) / replicas
+        return {"loss": loss, "accuracy": tf.reduce_mean(hits) / replicas,
+                "gradient": gradient_norm(self.optimizer, gradients)}
 
     def predict(self, films: np.ndarray) -> np.ndarray:
         """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""
@@ -108,18 +109,18 @@ class SMANetTask:
                           window=self.config.crop, overlap=self.config.overlap)
         mean_j = result.mean_j
         if folder.chief:
-            folder.prune_snapshots(best[1] if best else None)
+            folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
             if best is None or mean_j > best[0]:
                 folder.keep(self.network, f"snapshots/{position:09d}")
         return {"val_j": mean_j}
 
-    def finish(self, folder: RunFolder) -> None:
+    def finish(self, folder: RunFolder) -> dict:
         best = folder.best("val_j", largest=True)
         name = f"snapshots/{best[1]:09d}" if best else "last"
         if best is None:
             folder.keep(self.network, "last")
-        folder.finish({"task": "train_smanet", "network": f"{name}.keras", "coding": None,
-                       "classes": self.config.classes, "num_classes": self.num_classes})
+        return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
+                "classes": self.config.classes, "num_classes": self.num_classes}
 
 
 def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
@@ -132,8 +133,8 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     """
     store = PairStore(data)
     strategy = prepare(config)
-    start = f", from {finetune_from}" if finetune_from else ""
-    folder = RunFolder(workdir, f"train_smanet{start}", config, store.fingerprint(), is_chief(strategy))
+    digests = _digests(store, validation, finetune_from)
+    folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy))
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
@@ -145,6 +146,16 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         run(task, folder, config)
     finally:
         folder.close()
+
+
+def _digests(store: PairStore, validation: str | None, finetune_from: str | None) -> dict[str, str]:
+    """What the run reads, by content: a moved folder continues, an altered one is noticed."""
+    digests = {"data": store.fingerprint()}
+    if validation:
+        digests["validation"] = PairStore(validation).fingerprint()
+    if finetune_from:
+        digests["finetune_from"] = network_digest(finetune_from)
+    return digests
 
 
 def _validation_pairs(path: str | None) -> tuple[PairStore, list[str]] | None:

@@ -4,6 +4,7 @@ Every step owns the folder WORKDIR/NAME and the record WORKDIR/steps/NAME.json. 
 settings or those of any step it reads from changed; its folder is then kept under WORKDIR/old.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,6 +15,7 @@ from typing import Any
 
 from datasets import files
 from training.loop import clock
+from training.runs import lock_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +41,19 @@ def run_steps(steps: Sequence[Step], workdir: str, dry_run: bool = False,
               say: Callable[[str], None] = print) -> dict[str, float]:
     """Runs what is not done; returns the seconds each step took (over all its starts).
 
-    With `dry_run`, prints each step, its state and its settings, and does nothing.
+    With `dry_run`, prints each step, its state and its settings, and does nothing. Raises UserError if another
+    process runs steps in `workdir`.
     """
     root = pathlib.Path(workdir)
-    if not dry_run:
-        files.make_folder(root / "steps")
+    if dry_run:
+        return _run_all(steps, root, True, say)
+    files.make_folder(root / "steps")
+    with contextlib.closing(lock_folder(root, "running an experiment in this folder")):
+        return _run_all(steps, root, False, say)
+
+
+def _run_all(steps: Sequence[Step], root: pathlib.Path, dry_run: bool,
+             say: Callable[[str], None]) -> dict[str, float]:
     keys: dict[str, str] = {}
     seconds: dict[str, float] = {}
     for number, step in enumerate(steps, 1):

@@ -1,0 +1,79 @@
+"""Data, trainers shrunk to seconds, and the table of what was tried and what held."""
+
+import dataclasses
+import os
+import pathlib
+
+import pytest
+
+from datasets.phantom import write_phantoms
+
+FULL = os.environ.get("RELIABILITY") == "full"
+_ROWS: dict[str, list] = {}  # scenario -> [tries, survived, bit-identical]
+
+_COMMON = ["--preset=demo", "--precision=float32", "--deterministic", "--checkpoint_minutes=0", "--log_lines=8",
+           "--grids=4"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A trainer's command without --workdir, and the position at which it is done."""
+
+    command: tuple[str, ...]
+    total: int
+
+    def into(self, folder: pathlib.Path, *more: str) -> list[str]:
+        return [*self.command, f"--workdir={folder}", *more]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> pathlib.Path:
+    """Twelve phantoms at 32 pixels: 8 train, 2 validation, 2 test."""
+    path = tmp_path_factory.mktemp("data") / "phantoms"
+    ids = write_phantoms(path, 12, 2, 32, 0).ids("train")
+    manifest = path / "manifest.csv"
+    text = manifest.read_text()
+    for id_ in ids[-2:]:
+        text = text.replace(f"{id_},train", f"{id_},validation")
+    manifest.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def jobs(store) -> dict[str, Job]:
+    """The three trainers: PGGAN grows once, Pix2PixHD decays from step 8 on, SMANet has 2.7 steps per epoch."""
+    data = f"--data={store}"
+    return {
+        "pggan": Job(("training.train_pggan", "--target=labels", data, *_COMMON, "--resolution=16",
+                      "--start_resolution=8", "--fmap_max=8", "--train_kimg=0.03", "--fade_kimg=0.04",
+                      "--total_kimg=0.1", "--max_batch=4", "--score_images=4"), 100),
+        "pix2pixhd": Job(("training.train_pix2pixhd", "--source=labels", data, *_COMMON, "--ngf=4", "--ndf=4",
+                          "--n_downsampling=1", "--n_blocks=1", "--n_layers=1", "--num_D=2", "--batch=2",
+                          "--epochs=2", "--epochs_decay=2", "--pool_size=3"), 16),
+        "smanet": Job(("training.train_smanet", data, f"--validation={store}", *_COMMON, "--depth=14", "--width=8",
+                       "--batch=3", "--steps=14", "--validate_every=5", "--crop=25"), 14),
+    }
+
+
+@pytest.fixture
+def record():
+    """Call with (scenario, tries, survived, bit-identical or None) to add to the table."""
+    def add(scenario: str, tries: int, survived: int, identical: int | None = None) -> None:
+        row = _ROWS.setdefault(scenario, [0, 0, None])
+        row[0] += tries
+        row[1] += survived
+        if identical is not None:
+            row[2] = (row[2] or 0) + identical
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if not _ROWS:
+        return
+    width = max(map(len, _ROWS)) + 2
+    terminalreporter.section("reliability")
+    terminalreporter.write_line(f"{'scenario':{width}}{'tries':>6}{'survived':>10}{'bit-identical':>15}")
+    for scenario, (tries, survived, identical) in _ROWS.items():
+        shown = "-" if identical is None else identical
+        terminalreporter.write_line(f"{scenario:{width}}{tries:>6}{survived:>10}{shown:>15}")

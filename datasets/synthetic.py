@@ -18,7 +18,7 @@ CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled witho
 
 def write_synthetic(path: str | pathlib.Path, description: Description, checked: Callable, unchecked: Callable,
                     count: int, validation: int, seed: int, source: str, batch: int = 16,
-                    say: Callable[[str], None] = print) -> dict[str, Any]:
+                    say: Callable[[str], None] = print, maker: str = "") -> dict[str, Any]:
     """Writes `count` pairs, the last `validation` of them with split validation.
 
     Candidate i is a function of (seed, i) alone. Candidates that fail their checks are left out and counted;
@@ -30,6 +30,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
       checked, unchecked: methods of models.methods with and without checks.
       source: the manifest's source column, e.g. "three-stage".
       batch: candidates made at a time.
+      maker: digest of all else that decides a pair: the networks and the range of plausible areas.
 
     Methods with dots also leave those of each pair in dots/ID.png (codes).
 
@@ -38,7 +39,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     """
     path = files.make_folder(path)
     asked = {"seed": seed, "count": count, "validation": validation, "source": source,
-             "checks": checked is not unchecked}
+             "checks": checked is not unchecked, "maker": maker}
     journal = _open_journal(path / JOURNAL, asked)
     writer = PairWriter(path, description)
     while len(journal["accepted"]) < count:

@@ -1,6 +1,7 @@
 """Puts the networks of finished runs together as one of the paper's methods."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ class Assembly:
             size=(self.size, self.size), max_value=255, spacing_mm=spacing)
         unchecked = self.method(checked=False)
         return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
-                               count, validation, seed, f"{self.method_name}-stage", batch, say)
+                               count, validation, seed, f"{self.method_name}-stage", batch, say, self._maker())
 
     def method(self, checked: bool) -> Method:
         """The method; `checked` rejects invalid dots and label maps, else they are only cleaned."""
@@ -80,6 +81,15 @@ class Assembly:
             methods.code_sampler(dots.network, _coding(dots)),
             methods.label_translator(to_labels.network, self.size, _coding(to_labels)),
             to_film, self._dot_check(checked), labels)
+
+    def _maker(self) -> str:
+        """Digest of what decides a sample besides its seed: weights, and the areas that are plausible."""
+        digest = hashlib.sha256(repr((self.size, self.bounds)).encode())
+        for stage, product in self.products.items():
+            digest.update(stage.encode())
+            for weights in product.network.get_weights():
+                digest.update(weights.tobytes())
+        return digest.hexdigest()[:16]
 
     def _label_check(self, checked: bool, rims: bool) -> Check:
         def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:

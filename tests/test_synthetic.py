@@ -1,0 +1,134 @@
+"""Synthetic pair folders: complete, counted, the same after any kill, and never two settings in one folder."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from datasets.errors import UserError
+from datasets.store import PairStore, read_png
+from datasets.synthetic import CANDIDATES_PER_PAIR, JOURNAL, read_journal, write_synthetic
+from datasets.verify import verify_store
+from tests.killed_writer import DESCRIPTION, candidate, contents, method
+
+
+def _write(path, checked=None, unchecked=None, count=7, validation=2, seed=5, source="two-stage", batch=4,
+           maker=""):
+    return write_synthetic(path, DESCRIPTION, checked or method(), unchecked or method(refuse=False), count,
+                           validation, seed, source, batch, lambda line: None, maker)
+
+
+def _good(count, seed=5):
+    """The first candidates that pass, and how many were refused before the last of them."""
+    found, index = [], 0
+    while len(found) < count:
+        found += [index] if candidate(index, seed)[3] is None else []
+        index += 1
+    return found
+
+
+def test_the_set_holds_the_first_candidates_that_pass(tmp_path):
+    journal, store = _write(tmp_path), PairStore(tmp_path)
+    expected = _good(7)
+    assert journal["accepted"] == expected and journal["unchecked"] == 0
+    assert store.ids() == [f"synthetic-{index:06d}" for index in expected]
+    assert store.ids("validation") == store.ids()[-2:] and len(store.ids("train")) == 5
+    for index, id_ in zip(expected, store.ids(), strict=True):
+        label, film, dots, _ = candidate(index, 5)
+        np.testing.assert_array_equal(store.label(id_), label)
+        np.testing.assert_array_equal(store.image(id_), np.clip(np.rint((film[..., 0] + 1) * 127.5), 0, 255))
+        np.testing.assert_array_equal(read_png(tmp_path / "dots" / f"{id_}.png", (8, 8)), dots)
+    assert not [finding for finding in verify_store(tmp_path) if not finding.warning]
+
+
+def test_rejections_are_counted_by_reason(tmp_path):
+    journal = _write(tmp_path)
+    reasons = [candidate(index, 5)[3] for index in range(journal["candidates"])]
+    counts = {reason: reasons.count(reason) for reason in set(reasons) - {None}}
+    assert journal["rejected"] == counts and sum(counts.values()) > 0
+    assert journal["candidates"] % 4 == 0 and journal == read_journal(tmp_path / JOURNAL)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 50])
+def test_the_batch_does_not_change_the_pairs(tmp_path, batch):
+    _write(tmp_path / "a")
+    _write(tmp_path / "b", batch=batch)
+    a, b = contents(tmp_path / "a"), contents(tmp_path / "b")
+    del a[JOURNAL], b[JOURNAL]
+    assert a == b
+
+
+def test_what_no_check_lets_pass_is_filled_without_checks_and_counted(tmp_path):
+    journal = _write(tmp_path, checked=method(never=True))
+    tried = CANDIDATES_PER_PAIR * 7
+    assert journal["rejected"] == {"hopeless": tried} and journal["unchecked"] == 7
+    assert journal["accepted"] == list(range(tried, tried + 7))
+    assert len(PairStore(tmp_path).ids()) == 7
+
+
+def test_the_fill_counts_only_what_was_missing(tmp_path):
+    """Candidates 0, 1 and 2 pass, no other: four of seven are filled."""
+
+    def few(indices, seed):
+        made = method(refuse=False)(indices, seed)
+        kept = indices < 3
+        return type(made)(indices[kept], made.labels[kept], made.films[kept],
+                          {int(i): "late" for i in indices[~kept]})
+
+    journal = _write(tmp_path, checked=few)
+    assert journal["accepted"] == [0, 1, 2, 28, 29, 30, 31] and journal["unchecked"] == 4
+    assert journal["rejected"] == {"late": 25}
+
+
+def test_without_checks_nothing_is_refused(tmp_path):
+    plain = method(refuse=False)
+    journal = _write(tmp_path, checked=plain, unchecked=plain)
+    assert journal["accepted"] == list(range(7)) and journal["rejected"] == {} and journal["unchecked"] == 0
+
+
+def test_a_finished_set_is_left_as_it_is(tmp_path):
+    _write(tmp_path)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/*.png")}
+
+    def nobody(indices, seed):
+        raise AssertionError("asked for more")
+
+    _write(tmp_path, checked=nobody)
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/*.png")} == before
+
+
+@pytest.mark.parametrize("changes", [{"seed": 6}, {"count": 8}, {"validation": 1}, {"source": "three-stage"},
+                                     {"maker": "other networks"},
+                                     {"checked": (plain := method(refuse=False)), "unchecked": plain}])
+def test_other_settings_are_refused_and_change_nothing(tmp_path, changes):
+    _write(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=rf"{JOURNAL}: belongs to a synthetic set of other settings [^\n]*now"):
+        _write(tmp_path, **changes)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("changes", [
+    {"accepted": [3, 2]}, {"accepted": "all"}, {"accepted": [-1]}, {"accepted": [0, 0]}, {"accepted": [0, 99]},
+    {"accepted": [0.5]}, {"accepted": list(range(8))}, {"candidates": None}, {"candidates": -4},
+    {"candidates": 1e9}, {"unchecked": "no"}, {"rejected": []}, {"rejected": {"a": {}}}, {"count": [7]},
+])
+def test_a_journal_that_cannot_be_is_refused(tmp_path, changes):
+    _write(tmp_path)
+    path = tmp_path / JOURNAL
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(UserError, match=rf"^\S*{JOURNAL}: not the journal of a synthetic set [^\n]*$"):
+        _write(tmp_path)
+
+
+def test_killed_anywhere_and_continued_it_is_the_same_folder(tmp_path):
+    """Between batches, inside one, while a file is written, thrice in a row: no sample lost, none twice."""
+    done = subprocess.run([sys.executable, "-m", "tests.killed_writer", str(tmp_path)], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout)
+    assert result["wrong"] == [] and result["early"] == []
+    assert result["renames"] >= 1 + 3 * 7 + 2 + 1  # description, pairs with dots, journals, manifest
+    assert result["partials"] == result["plans"] > 30

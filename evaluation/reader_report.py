@@ -18,9 +18,12 @@ from evaluation import safe_text
 from evaluation.agreement import fleiss_kappa, sign_test
 from evaluation.reader_key import GOLD, NONE, PREDICTION, Answers, Key, read_answers, read_key
 
-ALL, MAJORITY = "All answers", "Films, by majority"
+ALL, MAJORITY = "All answers", "By majority"
 _HEADINGS = {"reader": "Reader", "films": "Films", "prediction": "Prediction", "gold": "Gold", "none": "None",
-             "share": "Prediction preferred", "p": "p"}
+             "share": "Prediction, %", "p": "p"}
+
+_COMMENT_HEADINGS = {"id": "Film", "mean_j": "Mean J", "first": "Outline 1", "reader": "Reader",
+                     "preference": "Preferred", "comment": "Comment"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +32,8 @@ class ReaderReport:
 
     Attributes:
       title: what was compared.
-      answers: a row per reader and film, the hardest film first: id, mean_j, reader, choice, preference, comment;
-        choice and preference are missing where a film was not answered.
+      answers: a row per reader and film, the hardest film first: id, mean_j, first (what outline 1 was), reader,
+        choice, preference, comment; choice and preference are missing where a film was not answered.
       preferences: a row per reader, then ALL, then MAJORITY where there are several readers: reader, films
         answered, prediction, gold, none; share of the predictions among the preferences, its 95 % interval
         (low, high; fractions of 1) and p of the sign test.
@@ -46,8 +49,8 @@ class ReaderReport:
 
     @property
     def comments(self) -> pd.DataFrame:
-        """A row per comment: id, mean_j, reader, preference, comment."""
-        return self.answers.loc[self.answers.comment != "", ["id", "mean_j", "reader", "preference", "comment"]]
+        """A row per comment: id, mean_j, first, reader, preference, comment."""
+        return self.answers.loc[self.answers.comment != "", list(_COMMENT_HEADINGS)]
 
     def agreement(self) -> str:
         """Kappa in a sentence."""
@@ -60,12 +63,12 @@ class ReaderReport:
 
     def to_markdown(self) -> str:
         """All tables; texts of readers appear literally."""
-        comments = _comment_cells(self.comments)
+        comments = _comment_cells(self.comments).rename(columns=_COMMENT_HEADINGS)
         parts = [f"# Reader study: {safe_text.markdown(self.title)}",
                  _markdown_table(_preference_cells(self.preferences)),
                  self.agreement(),
-                 "Prediction preferred: share among the answers with a preference, exact 95 % interval; p: two-"
-                 "sided sign test. Answers of several readers to one film are not independent; majorities are.",
+                 "Prediction, %: its share among the answers with a preference, exact 95 % interval; p: two-sided "
+                 "sign test. Answers of several readers to one film are not independent; majorities are.",
                  "## Comments",
                  _markdown_table(comments) if len(comments) else "None."]
         return "\n\n".join(parts) + "\n"
@@ -96,10 +99,11 @@ def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike]) -> 
 
 def make_report(key: Key, answers: Sequence[Answers]) -> ReaderReport:
     """Joins answers and key."""
-    rows = [(film.id, film.mean_j, given.reader, answer.choice,
+    rows = [(film.id, film.mean_j, film.first, given.reader, answer.choice,
              None if answer.choice is None else film.preference(answer.choice), answer.comment)
             for given in answers for film, answer in zip(key.films, given.answers, strict=True)]
-    joined = pd.DataFrame(rows, columns=["id", "mean_j", "reader", "choice", "preference", "comment"])
+    columns = ["id", "mean_j", "first", "reader", "choice", "preference", "comment"]
+    joined = pd.DataFrame(rows, columns=columns)
     joined = joined.astype({"choice": "Int64"}).sort_values(["mean_j", "id", "reader"], ignore_index=True)
     names = [given.reader for given in answers]
     votes = _votes(joined)
@@ -119,13 +123,12 @@ def write_reader_report(report: ReaderReport, out: str | os.PathLike) -> None:
     for name in ("preferences", "comments", "answers"):
         texts = getattr(report, name).map(lambda cell: safe_text.csv_cell(cell) if isinstance(cell, str) else cell)
         files.write_text(out / f"{name}.csv", texts.to_csv(index=False))
-    tables = {
-        "preferences": (_preference_cells(report.preferences), "lrrrrlr",
-                        f"Readers' preferences: {report.title}. {report.agreement()}"),
-        "comments": (_comment_cells(report.comments), "lrllp{0.4\\textwidth}",
-                     f"Readers' comments: {report.title}.")}
-    for name, (cells, columns, caption) in tables.items():
-        files.write_text(out / f"{name}.tex", _latex_table(cells, columns, caption, f"tab:{name}"))
+    caption = f"Readers' preferences: {report.title}. {report.agreement()}"
+    files.write_text(out / "preferences.tex", _latex_table(
+        _preference_cells(report.preferences), "lrrrrlr", caption, "tab:preferences", environment="table"))
+    files.write_text(out / "comments.tex", _latex_table(
+        _signed_comments(report.comments), r"lrlp{0.45\textwidth}", f"Readers' comments: {report.title}.",
+        "tab:comments", environment="longtable"))
 
 
 def _votes(joined: pd.DataFrame) -> pd.DataFrame:
@@ -157,13 +160,19 @@ def _preference_cells(table: pd.DataFrame) -> pd.DataFrame:
 def _share(row) -> str:
     if pd.isna(row.share):
         return "–"
-    return f"{100 * row.share:.1f} % ({100 * row.low:.1f} to {100 * row.high:.1f})"
+    return f"{100 * row.share:.1f} ({100 * row.low:.1f}–{100 * row.high:.1f})"
 
 
 def _comment_cells(comments: pd.DataFrame) -> pd.DataFrame:
     cells = comments.fillna({"preference": "not answered"})
-    cells["mean_j"] = [f"{100 * j:.2f}" for j in comments.mean_j]
-    return cells.set_axis(["Film", "Mean J", "Reader", "Preference", "Comment"], axis=1)
+    return cells.assign(mean_j=[f"{100 * j:.2f}" for j in comments.mean_j])
+
+
+def _signed_comments(comments: pd.DataFrame) -> pd.DataFrame:
+    """Reader, preference and comment in one cell, since a page's width holds no six columns."""
+    cells = _comment_cells(comments)
+    signed = [f"{row.reader} ({row.preference}): {row.comment}" for row in cells.itertuples()]
+    return cells[["id", "mean_j", "first"]].assign(comment=signed).rename(columns=_COMMENT_HEADINGS)
 
 
 def _markdown_table(cells: pd.DataFrame) -> str:
@@ -172,9 +181,9 @@ def _markdown_table(cells: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _latex_table(cells: pd.DataFrame, columns: str, caption: str, label: str) -> str:
-    """A table environment for booktabs."""
-    escaped = cells.map(safe_text.latex)
-    return escaped.style.hide(axis="index").to_latex(
-        column_format=columns, hrules=True, position="tbp", position_float="centering",
-        caption=safe_text.latex(caption), label=label)
+def _latex_table(cells: pd.DataFrame, columns: str, caption: str, label: str, environment: str) -> str:
+    """A `table` for booktabs, or a `longtable`, which goes on over pages."""
+    floating = {"position": "tbp", "position_float": "centering"} if environment == "table" else {}
+    return cells.map(safe_text.latex).rename(columns=safe_text.latex).style.hide(axis="index").to_latex(
+        column_format=columns, hrules=True, caption=safe_text.latex(caption), label=label, environment=environment,
+        **floating)

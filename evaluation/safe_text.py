@@ -3,10 +3,10 @@
 import re
 import unicodedata
 
-_MARKDOWN = re.compile(r"[^\w\s,()'.%–-]|_|(?<!\d)\.(?=\S)|\.(?=[^\s\d])")
+_MARKDOWN = re.compile(r"[^\w\s,()'.%/–-]|_|(?<!\d)\.(?=\S)|\.(?=[^\s\d])")
 _LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
           "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}",
-          "`": "{`}", "'": "{'}", '"': "{''}", "-": "-{}", "±": r"$\pm$", "×": r"$\times$", "µ": r"$\mu$",
+          "`": "{`}", '"': "{''}", "±": r"$\pm$", "×": r"$\times$", "µ": r"$\mu$",
           "°": r"$^\circ$", "–": "--", "—": "---", "…": r"\ldots{}", "‘": "{`}", "’": "{'}", "“": "{``}",
           "”": "{''}", **{char: "\\" + char for char in "&%$#_"}}
 
@@ -18,7 +18,8 @@ def markdown(text: str) -> str:
 
 def latex(text: str) -> str:
     """One line that LaTeX prints as it is; characters that plain pdfLaTeX lacks lose their accents or become ?."""
-    return "".join(_LATEX.get(char) or _plain(char) for char in text)
+    return "".join("-{}" if char == after == "-" else _LATEX.get(char) or _plain(char)
+                   for char, after in zip(text, text[1:] + " ", strict=True))
 
 
 def csv_cell(text: str) -> str:

@@ -114,8 +114,8 @@ def test_files_hold_the_tables(tmp_path):
     read = pd.read_csv(tmp_path / "out" / "preferences.csv")
     pd.testing.assert_frame_equal(read, report.preferences, check_dtype=False)
     assert pd.read_csv(tmp_path / "out" / "comments.csv").comment.tolist() == ["too low"]
-    assert "| film-1 | 89.00 | A | prediction | too low |" in report.to_markdown()
-    assert "| A | 6 | 4 | 1 | 1 | 80.0 % (28.4 to 99.5) | 0.375 |" in report.to_markdown()
+    assert "| film-1 | 89.00 | gold | A | prediction | too low |" in report.to_markdown()
+    assert "| A | 6 | 4 | 1 | 1 | 80.0 (28.4–99.5) | 0.375 |" in report.to_markdown()
 
 
 def test_texts_of_readers_stay_texts_in_markdown_and_csv(tmp_path):
@@ -124,7 +124,7 @@ def test_texts_of_readers_stay_texts_in_markdown_and_csv(tmp_path):
     text = (tmp_path / "out" / "reader_study.md").read_text()
     assert not any(mark in text for mark in ("<", ">", "[", "](", "`", "$", "*", "://", "www.a", "@", "\x1b", "‮"))
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {8, 6}
+    assert {line.count("|") for line in rows} == {8, 7}
     assert len(rows) == 2 + 4 + 2 + 12
     table = pd.read_csv(tmp_path / "out" / "comments.csv")
     assert len(table) == 12 and not table.map(lambda cell: str(cell).startswith(("=", "+", "@"))).any(axis=None)
@@ -143,16 +143,18 @@ def test_latex_compiles_whatever_readers_wrote(tmp_path):
     extra = ["[1cm] first", "* star", "!`?` ,, \"quoted\" 'q' <<x>>", "ÀÿÐðþ÷×µ°±–…‘’ŁŞ", "\\", "%" * 50]
     report = _report(tmp_path, ("[x] \\evil", [P] * 6, NASTY), ("* é", [G] * 6, extra))
     write_reader_report(report, tmp_path / "out")
-    document = [r"\documentclass{article}\usepackage{booktabs}\begin{document}"]
-    document += [(tmp_path / "out" / f"{name}.tex").read_text() for name in ("preferences", "comments")]
+    write_reader_report(_report(tmp_path, ("A", [None] * 6)), tmp_path / "empty")
+    document = [r"\documentclass{article}\usepackage{booktabs,longtable}\begin{document}"]
+    document += [(tmp_path / folder / f"{name}.tex").read_text() for folder in ("out", "empty")
+                 for name in ("preferences", "comments")]
     (tmp_path / "all.tex").write_text("\n".join([*document, r"\end{document}"]))
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout[-2000:]
     if shutil.which("pdftotext"):
         command = ["pdftotext", "-layout", "all.pdf", "-"]
         shown = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout.decode()
-        parts = ("/etc/passwd", "[1cm] first", "* star", "[x]", "100.0 %")
+        parts = ("/etc/passwd", "[1cm] first", "* star", "[x]", "100.0 (54.1–100.0)")
         assert [part for part in parts if part not in shown] == []
 
 

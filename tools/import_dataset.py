@@ -76,7 +76,7 @@ def _classes():
         table = ClassTable.from_json(files.read_json(_CLASSES_JSON.value))
         return dataclasses.replace(table, scored=tuple(_SCORED.value)) if _SCORED.value else table
     except ValueError as error:
-        raise UserError(f"--{'classes' if _CLASSES.value else 'classes_json'}: {error}") from None
+        raise UserError(f"--{'classes_json' if _CLASSES.value is None else 'classes'}: {error}") from None
 
 
 def _test_ids(ids: list[str]) -> set[str]:

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import codes
+from models import stages
 from models.codes import LabelCoding
 
 Method = Callable[[np.ndarray, int], "Pairs"]
@@ -100,41 +100,34 @@ def _keep(check: Check, maps: np.ndarray, indices: np.ndarray,
 
 def latents(indices: np.ndarray, seed: int, size: int) -> np.ndarray:
     """Standard normal latents float32 [N, size]; each row depends on (seed, index) alone."""
-    rows = [np.random.default_rng([seed, int(index)]).standard_normal(size, np.float32) for index in indices]
-    return np.stack(rows) if rows else np.zeros((0, size), np.float32)
+    return _draw_latents(tf.constant(indices, tf.int64), tf.constant(seed, tf.int64), size).numpy()
+
+
+_draw_latents = tf.function(stages.draw_latents, reduce_retracing=True)
 
 
 def code_sampler(generator: keras.Model, coding: LabelCoding) -> Sampler:
     """A PGGAN that makes dots or label maps, as a sampler of codes."""
-    draw = tf.function(lambda z: coding.decode(generator(z)), reduce_retracing=True)
+    draw = stages.code_graph(generator, coding)
     return lambda indices, seed: draw(latents(indices, seed, generator.latent_size)).numpy()
 
 
 def pair_sampler(generator: keras.Model, coding: LabelCoding) -> PairSampler:
     """A PGGAN whose first channels are the coded label map and whose last is the film."""
-
-    @tf.function(reduce_retracing=True)
-    def draw(z):
-        channels = generator(z)
-        return coding.decode(channels[..., :-1]), tf.clip_by_value(channels[..., -1:], -1.0, 1.0)
-
+    draw = stages.pair_graph(generator, coding)
     return lambda indices, seed: tuple(
         array.numpy() for array in draw(latents(indices, seed, generator.latent_size)))
 
 
 def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> Translator:
     """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps."""
-
-    @tf.function(reduce_retracing=True)
-    def translate(dots):
-        return coding.decode(generator(codes.one_hot(codes.enlarge(dots, size), coding.num_classes)))
-
+    translate = stages.label_graph(generator, size, coding)
     return lambda dots: _translate(translate, dots)
 
 
 def film_translator(generator: keras.Model, num_classes: int) -> Translator:
     """A Pix2PixHD from label maps to films."""
-    translate = tf.function(lambda labels: generator(codes.one_hot(labels, num_classes)), reduce_retracing=True)
+    translate = stages.film_graph(generator, num_classes)
     return lambda labels: _translate(translate, labels)
 
 

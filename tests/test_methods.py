@@ -52,3 +52,9 @@ def test_latents_depend_on_seed_and_index_alone():
     np.testing.assert_array_equal(methods.latents(np.array([7, 3]), 5, 16), whole[[7, 3]])
     assert not np.allclose(methods.latents(np.arange(10), 6, 16), whole)
     assert methods.latents(np.arange(0), 5, 16).shape == (0, 16)
+
+
+def test_latents_are_standard_normal():
+    drawn = methods.latents(np.arange(64), 2**40, 64)
+    assert drawn.dtype == np.float32 and abs(drawn.mean()) < 0.05 and abs(drawn.std() - 1) < 0.05
+    assert abs(np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]) < 0.06

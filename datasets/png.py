@@ -53,7 +53,7 @@ class PngFile:
         palette = None
         if image.mode == "P":
             palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        values = np.asarray(image)
+        values = np.array(image)
         if self.depth == 1:
             return Raster(values.astype(np.uint8), 1, palette)
         return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette)

@@ -12,7 +12,7 @@ import numpy as np
 from datasets.errors import UserError
 from datasets.store import SPLITS, PairStore, describe_ids, read_png
 
-KINDS = ("images", "labels", "masks", "observer2")
+KINDS = ("images", "labels", "masks", "observer2", "dots")
 MASK_TOLERANCE = 0.05  # share of the organs' pixels in which masks and label map may differ (resized stores)
 
 

@@ -57,7 +57,7 @@ def test_the_real_films_are_whole(shared_dir, tmp_path):
     ("images/phantom-000001.png", _grey(0)[:-8], "truncated PNG"),
     ("images/phantom-000001.png", None, "cannot be read (No such file or directory)"),
     ("images/phantom-000001.png", _grey(7), "found 7 everywhere, expected a picture"),
-    ("images/phantom-000001.png", pictures.png(np.eye(32, dtype=np.uint16)), "found 16 bits, expected 8 as description.json has"),
+    ("images/phantom-000001.png", pictures.png(np.eye(32, dtype=np.uint16)), "found 16 bits, expected 8 as"),
     ("images/phantom-000001.png", pictures.png(np.zeros((32, 32, 3), np.uint8)), "found a colour or palette PNG"),
     ("images/phantom-000001.png", pictures.pillow(np.eye(32) > 0, "PNG"), "found 1 bits, expected one grey"),
     ("images/phantom-000001.png", b"GIF89a", "not a PNG file"),

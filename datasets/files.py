@@ -14,7 +14,8 @@ from datasets.errors import UserError
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; on a clean exit it is flushed to disk and renamed over `path`.
 
-    The temporary name keeps the suffix, since image writers choose the format by it.
+    The temporary name keeps the suffix, since image writers choose the format by it. Raises UserError where the
+    system refuses, e.g. on a full disk; `path` is then as it was.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
@@ -23,8 +24,12 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose another "
+                        "folder") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

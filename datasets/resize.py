@@ -34,7 +34,7 @@ def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resize_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, size: int) -> PairStore:
     """Writes the pairs `ids` of a square store at `size` x `size` in 8 bits; a whole folder of them is kept.
 
-    Raises UserError if the store is not square, or `path` holds other pairs.
+    Raises UserError if the store is not square, a file of it is damaged, or `path` holds other pairs.
     """
     old, new = store.description, (size, size)
     if old.size[0] != old.size[1]:
@@ -48,6 +48,8 @@ def resize_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, size:
         made = PairStore(path)
         if made.description == description and set(made.ids()) == set(ids):
             return made
+    for id_ in ids:
+        store.image(id_), store.label(id_), store.masks(id_)  # a damaged file is told before anything is written
     with PairWriter(path, description) as writer:
         writer.refuse_others(ids)
         for id_ in ids:

@@ -36,13 +36,19 @@ def main(argv) -> None:
 
 
 def _data_folder(scratch: str) -> str:
-    """--data, or the phantoms made for this run; a dry run makes them in `scratch`."""
+    """--data, or the phantoms made for this run (in `scratch` by a dry run), checked before anything is made."""
+    from datasets import files
     from datasets.errors import UserError
     from datasets.phantom import write_phantoms
+    from datasets.store import PairStore
+    from datasets.subsets import choose_subset
     from training import presets
 
     preset = presets.load(_PRESET.value)
     if _DATA.value:
+        choose_subset(PairStore(_DATA.value), _CONFIG.value, _SEED.value, preset.tiny_films)
+        if not _DRY_RUN.value:
+            files.make_folder(_WORKDIR.value)
         return _DATA.value
     test = max(1, _PHANTOMS.value // 3)
     train, needed = _PHANTOMS.value - test, preset.tiny_films if _CONFIG.value == "tiny" else 1

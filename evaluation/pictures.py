@@ -7,6 +7,9 @@ import numpy as np
 _PALETTE = np.array([[0, 0, 0], [86, 180, 233], [0, 158, 115], [213, 94, 0], [240, 228, 66], [204, 121, 167],
                      [0, 114, 178], [230, 159, 0]], np.uint8)
 
+# What `error_overlay` tints: organ pixels taken for background, the reverse, one organ taken for another.
+ERRORS = {"missed": (0, 114, 178), "added": (240, 228, 66), "wrong organ": (204, 121, 167)}
+
 
 def colour_labels(codes: np.ndarray, num_classes: int) -> np.ndarray:
     """Class codes [...] -> uint8 RGB [..., 3]."""
@@ -46,3 +49,13 @@ def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:
         big = cv2.resize(picture, (cell_w, cell_h), interpolation=cv2.INTER_NEAREST)
         sheet[top:top + cell_h, left:left + cell_w] = big
     return sheet
+
+
+def error_overlay(film: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Film uint8 [H, W] in RGB, tinted where codes differ, in the colours of `ERRORS`."""
+    picture = np.repeat(film[..., None], 3, -1).astype(np.float32)
+    wrong = (gold > 0) & (predicted > 0) & (gold != predicted)
+    places = ((gold > 0) & (predicted == 0), (gold == 0) & (predicted > 0), wrong)
+    for place, colour in zip(places, ERRORS.values(), strict=True):
+        picture[place] = 0.25 * picture[place] + 0.75 * np.array(colour, np.float32)
+    return np.rint(picture).astype(np.uint8)

@@ -1,0 +1,39 @@
+r"""Draws an experiment's figures as PDF and PNG, at the width of a journal's page or column.
+
+    python -m evaluation.make_figures --results=runs/full --out=runs/full/figures
+
+samples-K (label map and film of method K), stages (dots, label map, film), errors-COLUMN (film, gold, prediction,
+errors), errors (all columns side by side), gan-curves, segmenter-curves, boxes (J of single films per organ) and
+boxes-finetuned. captions.md says what each shows.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_RESULTS = flags.DEFINE_string("results", None, "folder of tools.run_experiment", required=True)
+_OUT = flags.DEFINE_string("out", None, "folder of the figures", required=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    from datasets import files
+    from evaluation.experiment_figures import experiment_figures
+    from evaluation.experiment_folder import ExperimentFolder
+    from evaluation.figures import save_figure
+
+    experiment = ExperimentFolder(pathlib.Path(_RESULTS.value))
+    experiment.columns()
+    out, captions = files.make_folder(_OUT.value), []
+    for figure in experiment_figures(experiment):
+        save_figure(figure.draw(), out, figure.name)
+        captions.append(f"- **{figure.name}**: {figure.caption}\n")
+        print(f"{out}/{figure.name}: {figure.caption}")
+    files.write_text(out / "captions.md", "".join(captions))
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

@@ -3,6 +3,8 @@
 Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -35,12 +37,15 @@ class SMANetTask:
       num_classes: background included.
       validation: store and ids that choose the weights; None keeps the last.
       strategy: from `training.devices`.
+      class_names: by code, for whoever uses the finished run.
     """
 
     unit = "steps"
 
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
-                 validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy):
+                 validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
+                 class_names: Sequence[str] = ()):
+        self.class_names = tuple(class_names)
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
         self._arrays, self._validation = (films, labels), validation
         self.total = config.steps
@@ -120,7 +125,9 @@ class SMANetTask:
         if best is None:
             folder.keep(self.network, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
-                "classes": self.config.classes, "num_classes": self.num_classes}
+                "classes": self.config.classes, "num_classes": self.num_classes,
+                "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:]),
+                "crop": self.config.crop, "overlap": self.config.overlap}
 
 
 def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
@@ -140,7 +147,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         classes = store.classes.scored_table() if scored else store.classes
         cache = pipelines.PairCache(store, train_ids(store), scored=scored)
         task = SMANetTask(config, cache.images, cache.labels, classes.num_classes,
-                          _validation_pairs(validation), strategy)
+                          _validation_pairs(validation), strategy, classes.names)
         if finetune_from:
             _start_from(task.network, finetune_from)
         run(task, folder, config)

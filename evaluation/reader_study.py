@@ -25,7 +25,6 @@ from evaluation.metrics import jaccard, overlap_counts
 from evaluation.reader_key import FORMAT, GOLD, PREDICTION, Key, KeyFilm, read_key
 from evaluation.reader_page import PageFilm, make_page
 
-MAX_FILMS = 100
 PAGE = pathlib.Path("for-readers", "reader-study.html")
 KEY = pathlib.Path("keep", "key.json")
 
@@ -85,6 +84,9 @@ def hardest(results: Results, count: int) -> list[Candidates]:
     path = results.folder / "per_film.csv"
     table = _read_per_film(path, results.store)
     mean_j = table[table.organ.isin(results.store.classes.scored)].groupby("film").j.mean().dropna()
+    if mean_j.empty:
+        raise UserError(f"{path}: holds no J of a scored organ ({', '.join(results.store.classes.scored)}); evaluate "
+                        "again")
     order = mean_j.rename("j").reset_index().sort_values(["j", "film"])
     scored = set(table.organ) == set(results.store.classes.scored_table().organs)
     return [_candidates(results, table[table.film == row.film], row.film, row.j, scored)

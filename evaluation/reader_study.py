@@ -85,8 +85,8 @@ def hardest(results: Results, count: int) -> list[Candidates]:
     table = _read_per_film(path, results.store)
     mean_j = table[table.organ.isin(results.store.classes.scored)].groupby("film").j.mean().dropna()
     if mean_j.empty:
-        raise UserError(f"{path}: holds no J of a scored organ ({', '.join(results.store.classes.scored)}); evaluate "
-                        "again")
+        raise UserError(f"{path}: holds no J of a scored organ ({', '.join(results.store.classes.scored)}); "
+                        "evaluate again")
     order = mean_j.rename("j").reset_index().sort_values(["j", "film"])
     scored = set(table.organ) == set(results.store.classes.scored_table().organs)
     return [_candidates(results, table[table.film == row.film], row.film, row.j, scored)

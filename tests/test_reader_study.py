@@ -189,10 +189,12 @@ def test_results_that_do_not_belong_together_are_refused(root, tmp_path):
         hardest(Results(results.store, other, "x"), 2)
 
 
+_NO_J = "".join(f"phantom-000002,{organ},\n" for organ in ("left lung", "right lung", "heart"))
+
+
 @pytest.mark.parametrize("text", ["", "film,organ\na,b\n", "film,organ,j\n", "film,organ,j\nstranger,heart,0.5\n",
                                   "film,organ,j\nphantom-000002,liver,0.5\n", "\x00\n\"", "film,organ,j\n,,\n",
-                                  "film,organ,j\nphantom-000002,heart,x\n", "film,organ,j\n" + "".join(
-                                      f"phantom-000002,{organ},\n" for organ in ("left lung", "right lung", "heart"))])
+                                  "film,organ,j\nphantom-000002,heart,x\n", "film,organ,j\n" + _NO_J])
 def test_damaged_tables_are_refused(root, tmp_path, text):
     (tmp_path / "per_film.csv").write_text(text)
     with pytest.raises(UserError, match=r"per_film\.csv"):

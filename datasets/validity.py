@@ -32,7 +32,7 @@ def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> 
     """Mends codes [H, W] of a generated label map.
 
     With `rims`, a majority filter first takes out thin rims of codes that lie between two others in a grey
-    coding (one channel per class has none). Components under 5 % of their organ go to the nearest class.
+    coding (one channel per class has none). Components under 5 % of their organ go to the classes around them.
     """
     if rims:
         labels = majority_filter(labels, classes.num_classes)
@@ -42,10 +42,18 @@ def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> 
         if len(areas) > 1:
             specks = 1 + np.flatnonzero(areas < SPECK_SHARE * areas.sum())
             keep &= ~((labels == code) & np.isin(parts, specks))
-    if keep.all():
-        return labels
-    nearest = ndimage.distance_transform_edt(~keep, return_distances=False, return_indices=True)
-    return labels[tuple(nearest)]
+    return fill_from_neighbours(labels, keep)
+
+
+def fill_from_neighbours(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Codes [H, W] where `keep`; they grow into the rest ring by ring, first from above, left, right."""
+    codes = np.pad(np.where(keep, labels.astype(np.int16), -1), 1, constant_values=-1)
+    inner, old = codes[1:-1, 1:-1], None
+    while (inner < 0).any() and (old is None or (old != codes).any()):
+        old = codes.copy()
+        for side in (old[:-2, 1:-1], old[1:-1, :-2], old[1:-1, 2:], old[2:, 1:-1]):
+            np.copyto(inner, side, where=inner < 0)
+    return inner.astype(np.uint8)
 
 
 def majority_filter(labels: np.ndarray, num_classes: int) -> np.ndarray:

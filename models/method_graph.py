@@ -1,0 +1,60 @@
+"""A whole method as one TensorFlow graph: from a count and a seed to pairs, to be exported."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import tensorflow as tf
+
+Draw = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]  # indices [N], seed [] -> tensors [N, ...]
+
+
+class MethodGraph(tf.Module):
+    """Makes pairs `batch` at a time, so that memory does not grow with the count but by the pairs themselves.
+
+    Args:
+      draw: makes the tensors of int64 indices [N] and seed []: "labels" uint8 [N, H, W], "values" float32
+        [N, H, W, 1] in [-1, 1], and "dots" uint8 [N, h, w] where the method has them.
+      variables: the networks' weights.
+      class_names: by code, background first.
+      batch: pairs made at a time.
+
+    Attributes:
+      functions: "generate": (count int32 [], seed int64 [], first int64 []) -> what `draw` gives for the indices
+        first to first + count - 1, and "films" uint8 [N, H, W]: the values as grey levels. "serving_default" is
+        the same. "class_names": () -> {"class_names": string [K]}.
+    """
+
+    def __init__(self, draw: Draw, variables: Sequence[tf.Variable], class_names: Sequence[str], batch: int = 4):
+        super().__init__()
+        self.weights = list(variables)
+        indices = tf.TensorSpec((None,), tf.int64)
+        draw = tf.function(draw).get_concrete_function(indices, tf.TensorSpec((), tf.int64))
+        generate = tf.function(lambda count, seed, first: _generate(draw, batch, count, seed, first),
+                               input_signature=[tf.TensorSpec((), tf.int32, "count"),
+                                                tf.TensorSpec((), tf.int64, "seed"),
+                                                tf.TensorSpec((), tf.int64, "first")])
+        names = tf.function(lambda: {"class_names": tf.constant(class_names)}, input_signature=())
+        function = generate.get_concrete_function()
+        self.functions = {"generate": function, "serving_default": function,
+                          "class_names": names.get_concrete_function()}
+
+
+def _generate(draw, batch: int, count: tf.Tensor, seed: tf.Tensor,
+              first: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Whole batches and a smaller last one, as a caller in Python would cut them."""
+    check = tf.debugging.assert_positive(count, "count must be at least 1")
+    with tf.control_dependencies([check]):
+        end = first + tf.cast(count, tf.int64)
+    arrays = {name: tf.TensorArray(tensor.dtype, size=0, dynamic_size=True, infer_shape=False,
+                                   element_shape=(None, *tensor.shape[1:]))
+              for name, tensor in draw.structured_outputs.items()}
+
+    def add(turn, arrays):
+        start = first + tf.cast(turn, tf.int64) * batch
+        made = draw(tf.range(start, tf.minimum(start + batch, end)), seed)
+        return turn + 1, {name: array.write(turn, made[name]) for name, array in arrays.items()}
+
+    turns = -(-count // batch)
+    _, arrays = tf.while_loop(lambda turn, _: turn < turns, add, (tf.constant(0), arrays), parallel_iterations=1)
+    made = {name: array.concat() for name, array in arrays.items()}
+    levels = tf.round((made["values"][..., 0] + 1.0) * 127.5)
+    return {**made, "films": tf.cast(tf.clip_by_value(levels, 0.0, 255.0), tf.uint8)}

@@ -31,7 +31,7 @@ def markdown(table: pd.DataFrame, bold: pd.DataFrame) -> str:
 def latex(table: pd.DataFrame, bold: pd.DataFrame, caption: str, label: str) -> str:
     """A table environment that needs booktabs and multirow."""
     indexed = _indexed(table)
-    marked = table.map(escape_latex)
+    marked = table.map(escape_latex).replace(r" \$\\pm\$ ([\d.]+)", r" {\\tiny$\\pm$\1}", regex=True)
     marked = marked.where(~bold, r"\textbf{" + marked + "}")
     marked.columns = marked.columns.map(lambda key: tuple(map(escape_latex, key)))
     if indexed:

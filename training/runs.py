@@ -58,8 +58,9 @@ class RunFolder:
         if not chief:
             return
         self._lock = lock_folder(self.path, "training in this run folder")
+        self._identity = {"task": task, **inputs, "config": dataclasses.asdict(config)}
         try:
-            self._check_identity({"task": task, **inputs, "config": dataclasses.asdict(config)})
+            self._check_identity()
         except BaseException:
             self._lock.close()
             raise
@@ -68,7 +69,12 @@ class RunFolder:
         self._writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
 
     def restore(self, parts: Mapping[str, Any], progress: Progress) -> None:
-        """Loads the newest whole checkpoint of `parts`, if any, and drops what was written after it."""
+        """Loads the newest whole checkpoint of `parts`, if any, and drops what was written after it.
+
+        From here on the folder belongs to its settings and data; until then, they may still turn out bad.
+        """
+        if self.chief:
+            files.write_json(self.path / "config.json", self._identity)
         self._checkpoints = Checkpoints(self.path / "checkpoints", parts, progress, self.chief, self.say)
         found = self._checkpoints.restore()
         if not found and self.finished_at() is not None:
@@ -167,15 +173,16 @@ class RunFolder:
             self._writer.close()
             self._lock.close()
 
-    def _check_identity(self, asked: dict[str, Any]) -> None:
+    def _check_identity(self) -> None:
         path = self.path / "config.json"
         if path.is_file():
             found = files.read_json(path)
-            changes = differences(found, asked)
+            if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+                raise UserError(f"{path}: not a run's settings; choose another --workdir")
+            changes = differences(found, self._identity)
             if changes:
                 raise UserError(f"{path}: this run folder belongs to other settings ({'; '.join(changes)}); "
                                 "use those, or another --workdir")
-        files.write_json(path, asked)
 
     def _drop_after(self, position: int) -> None:
         """Forgets lines and pictures of positions that will be trained again."""

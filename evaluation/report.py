@@ -1,106 +1,145 @@
-"""What an experiment ends with: the table, sheets of pictures, and a page that shows them."""
+"""What an experiment ends with: tables, figures, realism, the copy question, and one page that shows them."""
 
-import html
 import pathlib
-from collections.abc import Sequence
-
-import numpy as np
 
 from datasets import files
-from datasets.store import PairStore, read_png, write_png
-from evaluation.pictures import colour_labels, grid, outline_labels
-from evaluation.tables import GROUPS, comparison, read_pooled, to_html, to_markdown, write_tables
+from datasets.store import PairStore
+from evaluation.experiment_figures import experiment_figures
+from evaluation.experiment_folder import ExperimentFolder
+from evaluation.figures import figure_png, save_figure
+from evaluation.memorization import KINDS
+from evaluation.memorization_report import report_memorization
+from evaluation.realism_report import report_realism
+from evaluation.report_page import Page
+from evaluation.result_tables import Results, write_results
+from evaluation.statistics import summarize
+from evaluation.tables import GROUPS, comparison, to_markdown
 
-_SAMPLES = 8  # pairs on a sample sheet
-_FILMS = 4  # test films on the comparison sheet
-_HEIGHT = 128  # pixels to which small pictures are enlarged
+_COUNT = 1000  # synthetic pairs measured per method
+_HARDEST = 10
 
 
-def write_report(folder: pathlib.Path, root: pathlib.Path, columns: Sequence[str], films: str,
-                 title: str) -> str:
-    """Writes table.md/.csv/.tex/.html, sheets and index.html to `folder`; returns the table as Markdown.
+def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: int = 0) -> str:
+    """Writes tables, figures, realism/, copies-K/ and report.html to `folder`.
 
     Args:
-      root: the experiment's folder.
-      columns: of the table, e.g. "real", "synth-3".
-      films: pair folder of the test films, below `root`.
-      title: of the table and the page.
+      root: folder of the experiment.
+      command: what makes it again, for the page.
+      seed: of the draws of pairs that are measured.
+
+    Returns the main table as Markdown.
     """
-    results = {column: [read_pooled(root / f"evaluate-{column}" / "pooled.json")] for column in columns}
-    table = comparison(results)
-    tested = results[columns[0]][0]["films"]
-    caption = f"{title}: J and DSC in percent, pixels pooled over {tested} test films."
-    write_tables(table, folder, "table", caption)
-    sheets = [("comparison.png", "Test films: film, gold, and the prediction of each column: "
-               + ", ".join(columns))]
-    _write_sheet(folder / "comparison.png", *_comparison(root, columns, PairStore(root / films)))
-    for number in sorted({column[-1] for column in columns} & set(GROUPS)):
-        name = f"samples-{number}.png"
-        _write_sheet(folder / name, *_samples(root / f"synthetic-{number}" / "gan"))
-        journal = files.read_json(root / f"synthetic-{number}" / "gan" / "generation.json")
-        sheets.append((name, f"{GROUPS[number]}: synthetic pairs. {_rejections(journal)}"))
-    files.write_text(folder / "index.html", _page(title, caption, to_html(table), sheets, root))
-    return to_markdown(table)
+    results = Results([root])
+    experiment = results.experiments[0]
+    write_results(results, folder, organs=True, with_table3=False)
+    page = Page(f"{experiment.films().description.name}, {experiment.configuration}")
+    page.text(results.caption())
+    page.table_html((folder / f"{results.name}.html").read_text(encoding="utf-8"))
+    _add_differences(page, results, folder)
+    _add_data(page, experiment)
+    _add_figures(page, experiment, files.make_folder(folder / "figures"))
+    _add_films(page, results)
+    _add_synthetic(page, experiment, folder, seed)
+    _add_steps(page, root, command)
+    page.write(folder / "report.html")
+    return to_markdown(comparison(results.pooled))
 
 
-def _write_sheet(path: pathlib.Path, cells: np.ndarray, columns: int) -> None:
-    write_png(path, grid(cells, columns, _HEIGHT)[..., ::-1])
+def _add_differences(page: Page, results: Results, folder: pathlib.Path) -> None:
+    path = folder / "differences.html"
+    if path.is_file():
+        page.text("Differences from REAL in points of pooled mean J, with a bootstrap interval over the test "
+                  "films, and Wilcoxon's signed-rank test of the films' mean J.")
+        page.table_html(path.read_text(encoding="utf-8"))
 
 
-def _samples(path: pathlib.Path) -> tuple[np.ndarray, int]:
-    """Rows of pictures of the first pairs: dots where there are any, label map, film."""
-    store = PairStore(path)
-    size, classes = store.description.size, store.classes.num_classes
+def _add_data(page: Page, experiment: ExperimentFolder) -> None:
+    store, subset = experiment.films(), files.read_json(experiment.path / "data" / "subset.json")
+    description = store.description
+    spacing = "unknown" if description.spacing_mm is None else f"{description.spacing_mm:.3g} mm"
+    page.section("Data")
+    page.facts({"data set": description.name,
+                "configuration": f"{experiment.configuration}, seed {subset['seed']}",
+                "training films": f"{len(subset['train'])}, augmented x6", "test films": len(store.ids("test")),
+                "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}",
+                "classes": ", ".join(description.classes.names)})
+    if len(subset["train"]) <= 20:
+        page.note("Training films: " + ", ".join(subset["train"]))
+
+
+def _add_figures(page: Page, experiment: ExperimentFolder, folder: pathlib.Path) -> None:
+    page.section("Figures")
+    for figure in experiment_figures(experiment):
+        drawn = figure.draw()
+        save_figure(drawn, folder, figure.name)
+        if not figure.name.startswith("errors-"):  # the page shows all columns side by side
+            page.figure(figure_png(drawn), figure.caption)
+
+
+def _add_films(page: Page, results: Results) -> None:
+    page.section("Films")
+    page.text("Mean J of the scored organs over single films, in percent; the tables pool pixels instead.")
     rows = []
-    for id_ in store.ids()[:_SAMPLES]:
-        label, film = store.label(id_), store.image(id_)
-        dots = path / "dots" / f"{id_}.png"
-        if dots.is_file():
-            small = read_png(dots, _png_size(dots))
-            places = [np.arange(side) * len(small) // side for side in size]
-            rows.append(colour_labels(small[np.ix_(*places)], classes))
-        rows += [colour_labels(label, classes), np.repeat(film[..., None], 3, -1)]
-    return np.stack(rows), 2 * len(rows) // min(_SAMPLES, len(store.ids()))
+    for column in results.columns:
+        spread = summarize(results.per_film(column)).loc[("J", "Average")]
+        rows.append([column.upper(), *(f"{spread[name]:.2f}" for name in ("mean", "std", "q1", "median", "q3"))])
+    page.table(("column", "mean", "std", "first quartile", "median", "third quartile"), rows)
+    hardest = results.hardest(_HARDEST)
+    page.text(f"The {len(hardest)} hardest films, by mean J over all columns:")
+    page.table(("film", *(name.upper() for name in hardest.columns)),
+               [[film, *(f"{value:.1f}" for value in row)] for film, row in hardest.iterrows()])
 
 
-def _png_size(path: pathlib.Path) -> tuple[int, int]:
-    header = path.read_bytes()[:24]
-    return int.from_bytes(header[20:24], "big"), int.from_bytes(header[16:20], "big")
+def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
+    """Realism and copies of every method, against the un-augmented training films."""
+    stores = {GROUPS[number]: experiment.synthetic(number) for number in experiment.methods()}
+    if not stores:
+        return
+    real = PairStore(experiment.path / "data" / "gan-films")
+    realism = report_realism(real, stores, folder / "realism", count=_COUNT, seed=seed)
+    page.section("Realism and diversity")
+    page.text(f"Against {realism.real_count} real training pairs: sliced Wasserstein distances x 1e3 per pyramid "
+              "level, and MS-SSIM within each set (lower is more varied). The row of halves is the noise floor.")
+    page.table_html(_frame(realism.realism))
+    page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
+              "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "
+              "distance, cardiothoracic ratio, share of rejected samples.")
+    page.table_html(_frame(realism.methods))
+    page.section("Copies")
+    page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "
+              "judged by the distances that the test films keep from the training films.")
+    rows, sheets = [], []
+    for number in experiment.methods():
+        copies = folder / f"copies-{number}"
+        found = report_memorization(real, experiment.synthetic(number), copies, count=_COUNT, seed=seed).summary
+        rows.append([GROUPS[number], f"{found['synthetic']:,}",
+                     *(f"{found[kind]['share_below']:.1%}" for kind in KINDS), f"{found['expected_share']:.1%}",
+                     f"{found['film_copies']:.1%}", f"{found['label_copies']:.1%}",
+                     f"{found['burnt_in']['share_with_box']:.1%}"])
+        sheets.append((copies / "closest_film.png", f"{GROUPS[number]}: the samples nearest to training films."))
+    page.table(("method", "samples", *(f"near: {kind}" for kind in KINDS), "expected", "film copies",
+                "map copies", "boxes"), rows)
+    page.note("Near: share of samples nearer to a training pair than the 1st percentile of real distances, by "
+              "film pixels, film features and label map; expected: that share if nothing is copied. Boxes: share "
+              "of films with a burnt-in rectangle.")
+    for path, caption in sheets:
+        page.figure(path.read_bytes(), caption)
 
 
-def _comparison(root: pathlib.Path, columns: Sequence[str], store: PairStore) -> tuple[np.ndarray, int]:
-    """A row per test film: film, gold outlines, and the outlines that each column predicts."""
-    cells = []
-    for id_ in store.ids("test")[:_FILMS]:
-        film, classes = store.image(id_), store.classes.scored_table().num_classes
-        cells += [np.repeat(film[..., None], 3, -1), outline_labels(film, store.scored_label(id_), classes)]
-        for column in columns:
-            codes = read_png(root / f"evaluate-{column}" / "predictions" / f"{id_}.png", film.shape)
-            cells.append(outline_labels(film, codes, classes))
-    return np.stack(cells), 2 + len(columns)
+def _add_steps(page: Page, root: pathlib.Path, command: str) -> None:
+    records = [(path.stem, files.read_json(path)) for path in (root / "steps").glob("*.json")]
+    records.sort(key=lambda record: (root / "steps" / f"{record[0]}.json").stat().st_mtime_ns)
+    page.section("Steps and settings")
+    page.text("To make it again:")
+    page.code(command)
+    page.table(("step", "seconds"), [(name, f"{record['seconds']:.0f}") for name, record in records
+                                     if record["done"]])
+    for name, record in records:
+        if record["settings"]:
+            settings = ", ".join(f"{key} {value}" for key, value in record["settings"].items())
+            page.note(f"{name}: {settings[:2000]}")
 
 
-def _rejections(journal: dict) -> str:
-    text = f"{sum(journal['rejected'].values()):,} of {journal['candidates']:,} candidates rejected"
-    if journal["rejected"]:
-        worst = sorted(journal["rejected"].items(), key=lambda item: -item[1])[:3]
-        text += " (" + ", ".join(f"{reason}: {count:,}" for reason, count in worst) + ")"
-    if journal["unchecked"]:
-        text += f"; {journal['unchecked']:,} pairs taken unchecked, since too few passed"
-    return text + "."
-
-
-def _page(title: str, caption: str, table: str, sheets: Sequence[tuple[str, str]], root: pathlib.Path) -> str:
-    figures = "".join(f'<figure><img src="{name}"><figcaption>{html.escape(text)}</figcaption></figure>'
-                      for name, text in sheets)
-    records = [(path.stem, files.read_json(path)) for path in sorted((root / "steps").glob("*.json"))]
-    times = "".join(f"<tr><td><a href='../{name}'>{name}</a></td><td>{record['seconds']:.0f} s</td></tr>"
-                    for name, record in records if record["done"])
-    return f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>body{{font:16px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}
-table{{border-collapse:collapse}}td,th{{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd}}
-img{{max-width:100%;image-rendering:pixelated}}figure{{margin:2em 0}}</style>
-<h1>{html.escape(title)}</h1><p>{html.escape(caption)} Files: <a href="table.tex">LaTeX</a>,
-<a href="table.csv">CSV</a>, <a href="table.md">Markdown</a>.</p>{table}{figures}
-<h2>Steps</h2><table>{times}</table>
-"""
+def _frame(table) -> str:
+    """A frame of numbers as HTML, its sets side by side."""
+    return table.T.to_html(float_format="{:.4g}".format, border=0, na_rep="-")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -24,11 +25,21 @@ def finished(tmp_path_factory):
 
 def test_every_column_is_in_the_table(finished):
     made, root = finished
-    table = pd.read_csv(root / "report" / "table.csv", header=[0, 1], index_col=[0, 1])
+    table = pd.read_csv(root / "report" / "table2.csv", header=[0, 1], index_col=[0, 1])
     assert table.shape == (8, 7) and table.columns[0][1] == "REAL"
     for column in made.columns():
         pooled = read_pooled(root / f"evaluate-{column}" / "pooled.json")
         assert pooled["films"] == 4 and set(pooled["counts"]) == {"left lung", "right lung", "heart"}
+
+
+def test_the_report_stands_alone(finished):
+    _, root = finished
+    page = (root / "report" / "report.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
+    assert len(sources) > 10 and all(source.startswith(("data:image/png;base64,", "#s")) for source in sources)
+    assert all(f"phantom-{number:06d}" in page for number in (12, 13, 14, 15)) and "--workdir" in page
+    for number in (1, 2, 3):
+        assert (root / "report" / f"copies-{number}" / "memorization.csv").is_file()
 
 
 def test_test_films_never_reach_training(finished):

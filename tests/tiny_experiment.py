@@ -33,7 +33,8 @@ PRESET = Preset(
 
 
 def experiment(data: str, workdir: str, methods: str = "single,two,three") -> Experiment:
-    return Experiment(data, "tiny", PRESET, load_methods(methods.split(",")), 0, workdir)
+    return Experiment(data, "tiny", PRESET, load_methods(methods.split(",")), 0, workdir,
+                      f"python -m tests.tiny_experiment {data} --workdir={workdir}")
 
 
 if __name__ == "__main__":

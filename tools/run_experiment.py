@@ -66,8 +66,14 @@ def _run(data: str) -> None:
     from training.steps import run_steps
 
     experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
-                            _SEED.value, _WORKDIR.value)
+                            _SEED.value, _WORKDIR.value, _command())
     run_steps(experiment.steps(), _WORKDIR.value, _DRY_RUN.value)
+
+
+def _command() -> str:
+    source = f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}"
+    return (f"python -m tools.run_experiment {source} --config={_CONFIG.value} --preset={_PRESET.value} "
+            f"--methods={','.join(_METHODS.value)} --seed={_SEED.value} --workdir={_WORKDIR.value}")
 
 
 if __name__ == "__main__":

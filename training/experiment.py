@@ -40,6 +40,8 @@ class Experiment:
       preset: settings of every stage.
       methods: which of METHODS are compared with the real films alone.
       seed: of everything random; TINY's films are drawn by it too.
+      workdir: folder of the experiment.
+      command: what makes it again, for the report.
     """
 
     data: str
@@ -48,6 +50,7 @@ class Experiment:
     methods: tuple[str, ...]
     seed: int
     workdir: str
+    command: str = ""
 
     def steps(self) -> list[Step]:
         """All steps in order."""
@@ -145,16 +148,12 @@ class Experiment:
         return Step(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
 
     def _report_step(self) -> Step:
-        columns = self.columns()
-
         def run(folder: pathlib.Path) -> None:
-            title = f"{PairStore(self.data).description.name}, {self.config.upper()}"
-            table = write_report(folder, pathlib.Path(self.workdir), columns,
-                                 f"data/{self._segmenter}-films", title)
-            print(f"\n{title}\n\n{table}\ntable, pictures: {folder}/index.html")
+            table = write_report(folder, pathlib.Path(self.workdir), self.command, self.seed)
+            print(f"\n{table}\ntable, figures, copies: {folder}/report.html")
 
-        return Step("report", "table, sheets, index page", tuple(f"evaluate-{column}" for column in columns), {},
-                    run)
+        reads = tuple(f"evaluate-{column}" for column in self.columns())
+        return Step("report", "tables, figures, realism, copies, page", reads, {}, run)
 
 
 def _decisive(config: EngineConfig) -> dict[str, Any]:

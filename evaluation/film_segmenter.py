@@ -61,10 +61,13 @@ class FilmSegmenter(tf.Module):
         {"codes": uint8 [H, W], "probabilities": float32 [H, W, K]}. Bright bone on dark ground; white 0 takes
         the rule above. Beside them "serving_default", the one for uint8, and "class_names": () ->
         {"class_names": string [K]}. Traced once for all heights and widths.
+      of_windows: films [N, h, w, 1] in [-1, 1] -> probabilities [N, h, w, K]: the network alone.
     """
 
     def __init__(self, network, facts: SegmenterFacts):
         super().__init__()
+        self.facts = facts
+        self.of_windows = lambda films: tf.nn.softmax(network(films))
         self.weights = [variable.value for variable in network.variables]  # so that they are saved with it
         predict = probability_graph(network)
         segment = tf.function(lambda film, white: _segment(predict, facts, film, white))

@@ -1,0 +1,67 @@
+"""Exports a trained segmenter, or a whole method, as a TensorFlow SavedModel that needs nothing of this project.
+
+    python -m tools.export_model --run=RUN --out=exports/segmenter
+    python -m tools.export_model --method=three --dots=RUN --dots_to_labels=RUN --labels_to_film=RUN \\
+        --data=STORE --out=exports/method
+
+The segmenter takes films of any height and width and gives class codes and probabilities in their geometry; the
+method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures. A program
+needs TensorFlow alone:
+
+    loaded = tf.saved_model.load("exports/segmenter")
+    loaded.signatures["uint8"](film=film, white=0.0)["codes"]
+"""
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
+_METHOD = flags.DEFINE_enum("method", None, ["single", "two", "three"], "or a method, made of the runs below")
+_RUNS = {
+    "pairs": flags.DEFINE_string("pairs", None, "run of train_pggan --target=pairs (single)"),
+    "labels": flags.DEFINE_string("labels", None, "run of train_pggan --target=labels (two)"),
+    "dots": flags.DEFINE_string("dots", None, "run of train_pggan --target=dots (three)"),
+    "dots_to_labels": flags.DEFINE_string("dots_to_labels", None, "run of train_pix2pixhd --source=dots (three)"),
+    "labels_to_film": flags.DEFINE_string("labels_to_film", None,
+                                          "run of train_pix2pixhd --source=labels (two, three)"),
+}
+_DATA = flags.DEFINE_string("data", None, "pair folder they were trained on (method; runs that do not say it)")
+_OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
+_BATCH = flags.DEFINE_integer("batch", 4, "windows or pairs computed at a time", lower_bound=1)
+_ONNX = flags.DEFINE_bool("onnx", False, "also write OUT/network.onnx: windows to probabilities (needs tf2onnx)")
+
+
+def main(argv) -> None:
+    from datasets.errors import UserError
+
+    if bool(_RUN.value) == bool(_METHOD.value):
+        raise UserError("give either --run, a segmenter, or --method with its runs")
+    if _RUN.value:
+        _export_segmenter()
+    else:
+        _export_method()
+    print(f"{_OUT.value}: written; assets/model.json lists its signatures")
+
+
+def _export_segmenter() -> None:
+    from evaluation.segmenter_files import load_segmenter
+    from training.export import export_segmenter
+
+    export_segmenter(load_segmenter(_RUN.value, _DATA.value, _BATCH.value), _OUT.value, _ONNX.value)
+
+
+def _export_method() -> None:
+    from datasets.errors import UserError
+    from datasets.store import PairStore
+    from training.assembly import Assembly
+    from training.export import export_method
+
+    if not _DATA.value:
+        raise UserError(f"--method={_METHOD.value} needs --data, the pair folder the networks were trained on")
+    runs = {stage: flag.value for stage, flag in _RUNS.items()}
+    export_method(Assembly(_METHOD.value, runs, PairStore(_DATA.value)), _OUT.value, _BATCH.value)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main))

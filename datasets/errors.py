@@ -19,15 +19,19 @@ class UserError(Exception):
     """A mistake in the user's input or surroundings; its text is one line that says how to mend it."""
 
 
-def report_user_errors(main: Callable[[Sequence[str]], int | None]) -> Callable[[Sequence[str]], None]:
+def report_user_errors(main: Callable[[Sequence[str]], int | None],
+                       arguments: bool = False) -> Callable[[Sequence[str]], None]:
     """Wraps a binary's `main(argv)`: a `UserError` or Ctrl-C becomes one line on stderr and a non-zero exit.
+
+    Args:
+      arguments: whether `main` takes arguments that are no options.
 
     Exit codes: what `main` returns (None is 0), 1 after a `UserError`, 130 after Ctrl-C.
     """
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str]) -> None:
-        if len(argv) > 1:
+        if len(argv) > 1 and not arguments:
             fail(f"unexpected argument {argv[1]!r}: options are written --name=value; see --help")
         quiet_tensorflow()
         try:

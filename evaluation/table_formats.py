@@ -12,7 +12,7 @@ import pandas as pd
 
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
           "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$",
-          "–": "--"}
+          "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _WIDE = 120  # characters of a body row beyond which LaTeX sets the table in small type
 
 
@@ -103,4 +103,5 @@ def _set_type(text: str, table: pd.DataFrame) -> str:
     """Smaller type and closer columns for tables too wide for a page."""
     width = 3 * table.shape[1] + sum(table.iloc[:, n].str.len().max() for n in range(table.shape[1]))
     size = r"\scriptsize" if width > _WIDE else r"\footnotesize"
-    return text.replace("\\centering\n", f"\\centering\n{size}\n\\setlength{{\\tabcolsep}}{{3pt}}\n", 1)
+    return text.replace("\\centering\n", f"\\centering\n{size}\n\\setlength{{\\tabcolsep}}{{3pt}}\n"
+                        "\\setlength{\\belowcaptionskip}{4pt}\n", 1)

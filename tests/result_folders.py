@@ -39,7 +39,7 @@ def write_column(folder: pathlib.Path, store: PairStore, shift: int, scored: boo
         assert films.shape[0] == 1
         return np.eye(classes.num_classes, dtype=np.float32)[next(moved)][None]
 
-    evaluate_to_folder(predict, store, ids, files.make_folder(folder), scored)
+    evaluate_to_folder(predict, store, ids, files.make_folder(folder), scored, max(store.description.size))
 
 
 def _write_synthetic(path: pathlib.Path, store: PairStore) -> None:

@@ -6,7 +6,7 @@ from datasets import files
 from datasets.store import PairStore
 from evaluation.experiment_figures import experiment_figures
 from evaluation.experiment_folder import ExperimentFolder
-from evaluation.figures import figure_png, save_figure
+from evaluation.figures import save_figure
 from evaluation.memorization import KINDS
 from evaluation.memorization_report import report_memorization
 from evaluation.realism_report import report_realism
@@ -70,10 +70,10 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
 def _add_figures(page: Page, experiment: ExperimentFolder, folder: pathlib.Path) -> None:
     page.section("Figures")
     for figure in experiment_figures(experiment):
-        drawn = figure.draw()
-        save_figure(drawn, folder, figure.name)
         if not figure.name.startswith("errors-"):  # the page shows all columns side by side
-            page.figure(figure_png(drawn), figure.caption)
+            save_figure(figure.draw(), folder, figure.name)
+            page.figure((folder / f"{figure.name}.png").read_bytes(), figure.caption)
+    page.note("As PDF in figures/. Single columns: python -m evaluation.make_figures --results=RUN --out=FOLDER")
 
 
 def _add_films(page: Page, results: Results) -> None:

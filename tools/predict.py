@@ -1,0 +1,56 @@
+"""Segments films with a trained model: label maps, overlays, areas, and DICOM segmentations of DICOM films.
+
+    python -m tools.predict MODEL FILM... --out=predictions
+
+MODEL is an export (of tools.export_model), a run folder of train_smanet, or its .keras file. Films are PNG, GIF,
+TIFF, DICOM or JSRT .IMG files of any height and width, folders of them (searched through), and patterns. A file
+that cannot be read is told in one line and left out; the exit code is then 1, and the others are done.
+
+    OUT/areas.csv           a row for each film: areas (mm2 where the spacing is known), cardiothoracic ratio
+    OUT/labels/NAME.png     class codes in the film's geometry
+    OUT/overlays/NAME.png   the film with its organs tinted
+    OUT/segmentations/NAME.dcm
+"""
+
+import sys
+
+from absl import app, flags
+
+from datasets.errors import report_user_errors
+
+_OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
+_DATA = flags.DEFINE_string("data", None, "pair folder the model was trained on, if it does not say its classes")
+_DICOM_SEG = flags.DEFINE_bool("dicom_seg", True, "write DICOM segmentations of DICOM films")
+
+flags.FLAGS.set_gnu_getopt(True)  # options may follow the films
+
+
+def main(argv) -> int:
+    from datasets.errors import UserError
+    from datasets.progress import show_progress
+    from evaluation.film_files import find_films
+    from evaluation.predictor import Predictor
+    from evaluation.segmenter_files import load_any_segmenter
+
+    if len(argv) < 3:
+        raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
+    films, problems = find_films(argv[2:]), 0
+    predictor = Predictor(load_any_segmenter(argv[1], _DATA.value), _OUT.value, _DICOM_SEG.value)
+    try:
+        for done, (name, path) in enumerate(films.items()):
+            show_progress("films", done, len(films))
+            try:
+                predictor.predict(name, path)
+            except UserError as error:
+                problems += 1
+                print(f"problem: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        show_progress("films", len(films), len(films))
+    finally:
+        predictor.write_table()
+    print(f"{len(predictor.rows)} of {len(films)} films segmented in {_OUT.value}"
+          + (f"; {problems} problems, listed above" if problems else ""))
+    return int(problems > 0)
+
+
+if __name__ == "__main__":
+    app.run(report_user_errors(main, arguments=True))

@@ -3,11 +3,11 @@ r"""Scores a trained segmenter on the films of a pair folder.
     python -m evaluation.evaluate_segmentation --model=runs/a/real --data=data/jsrt_512 --out=runs/a/evaluate-real
 
 --model is a run folder of training.train_smanet or a .keras file. Writes to --out: predictions/ID.png (class
-codes), per_film.csv (counts, J, DSC and border distances of every film and organ) and pooled.json (the same of all
-films together, which evaluation.make_tables reads). A folder RUN/evaluate-COLUMN is a column of RUN's tables.
+codes), per_film.csv (counts, J, DSC and border distances of every film and organ), summary.csv (their spread over
+films), hardest.csv (films of lowest J) and pooled.json (all films together, which evaluation.make_tables reads). A
+folder RUN/evaluate-COLUMN is a column of RUN's tables.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 from absl import app, flags
@@ -27,10 +27,12 @@ _CLASSES = flags.DEFINE_enum("classes", "", ["", "scored", "all"],
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    from datasets import files
     from datasets.store import PairStore
     from evaluation.networks import probabilities_of
     from evaluation.saved_networks import load_network
     from evaluation.segmentation import evaluate_to_folder
+    from evaluation.statistics import hardest, summarize
     from evaluation.tables import comparison, to_markdown
     from models.smanet import SMANet
 
@@ -43,8 +45,10 @@ def main(argv: Sequence[str]) -> None:
     if not isinstance(network, SMANet):
         raise UserError(f"{_MODEL.value}: found a {type(network).__name__}, expected a segmenter (train_smanet)")
     scored = _scored_only(network, store)
-    result = evaluate_to_folder(probabilities_of(network), store, ids, pathlib.Path(_OUT.value), scored,
-                                _WINDOW.value, _OVERLAP.value)
+    out = files.make_folder(_OUT.value)
+    result = evaluate_to_folder(probabilities_of(network), store, ids, out, scored, _WINDOW.value, _OVERLAP.value)
+    files.write_text(out / "summary.csv", summarize(result.per_film()).round(4).to_csv())
+    files.write_text(out / "hardest.csv", hardest(result.per_film(), result.scored).round(4).to_csv())
     print(to_markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))
 
 

@@ -15,6 +15,7 @@ from evaluation.statistics import read_per_film
 from evaluation.tables import read_pooled
 
 COLUMNS = ("real", "synth-1", "finetune-1", "synth-2", "finetune-2", "synth-3", "finetune-3")
+FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
 _COLUMN = re.compile(r"[a-z][a-z0-9_-]*", re.IGNORECASE)
 
 
@@ -67,10 +68,15 @@ class ExperimentFolder:
 
     def films(self) -> PairStore:
         """Test films as the segmenters saw them."""
-        for name in ("segmenter-films", "gan-films"):
+        for name in FILMS:
             if (self.path / "data" / name).is_dir():
                 return PairStore(self.path / "data" / name)
         raise UserError(f"{self.path}/data: found neither segmenter-films nor gan-films; run tools.run_experiment")
+
+    def title(self) -> str:
+        """Name of the data set, or of the folder where the films are not kept."""
+        kept = any((self.path / "data" / name).is_dir() for name in FILMS)
+        return self.films().description.name if kept else self.path.resolve().name
 
     def synthetic(self, number: str) -> PairStore:
         """Synthetic pairs of method `number` ("1", "2" or "3") at the size they were made."""

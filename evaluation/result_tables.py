@@ -38,8 +38,10 @@ class Results:
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))
         self.scored = self.pooled[self.columns[0]][0]["scored"]
-        if any(run["scored"] != self.scored for runs in self.pooled.values() for run in runs):
-            raise UserError(f"{first.path}: columns score different organs; evaluate them with the same --classes")
+        runs = [run for runs in self.pooled.values() for run in runs]
+        if any((run["scored"], run["films"]) != (self.scored, runs[0]["films"]) for run in runs):
+            raise UserError(f"{first.path}: columns score different organs or numbers of films; evaluate them on "
+                            "the same --data with the same --classes")
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class Results:
     def caption(self) -> str:
         """What the main table shows."""
         first = self.experiments[0]
-        title = ", ".join(part for part in (first.films().description.name, first.configuration) if part)
+        title = ", ".join(part for part in (first.title(), first.configuration) if part)
         runs = len(self.experiments)
         spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
         return f"{title}: J and DSC in percent, pixels pooled over {self.tested} test films{spread}."

@@ -222,9 +222,11 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", [
-    "[]", "{}", '{"scored": [], "counts": {}}', '{"scored": ["a"], "counts": {"b": [1,2,3]}}',
-    '{"scored": ["a"], "counts": {"a": [1, 2]}}', '{"scored": ["a"], "counts": {"a": [1,2,-3]}}',
-    '{"scored": ["a"], "counts": {"a": "x"}}', '{"scored": 3, "counts": 4}'])
+    "[]", "{}", '{"scored": ["a"], "counts": {"a": [1, 2, 3]}}', '{"films": 1, "scored": [], "counts": {}}',
+    '{"films": 1, "scored": ["a"], "counts": {"b": [1, 2, 3]}}',
+    '{"films": 1, "scored": ["a"], "counts": {"a": [1, 2]}}',
+    '{"films": 1, "scored": ["a"], "counts": {"a": [1, 2, -3]}}',
+    '{"films": 1, "scored": ["a"], "counts": {"a": "x"}}', '{"films": 1, "scored": 3, "counts": 4}'])
 def test_foreign_counts_are_refused(text, tmp_path):
     (tmp_path / "pooled.json").write_text(text)
     with pytest.raises(UserError, match=r"pooled\.json"):

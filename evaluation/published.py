@@ -44,7 +44,7 @@ def our_row(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int], spl
     frames = {name: pd.DataFrame([scores(run, _ORGANS) for run in runs]) for name, runs in results.items()}
     best = max(frames, key=lambda name: frames[name]["J", AVERAGE].mean())
     frame = frames[best]
-    row = {"method": f"{' '.join(heading(best)).strip()} (this experiment)", "augmentation": "Yes",
+    row = {"method": f"{' '.join(heading(best)).strip()} (this run)", "augmentation": "Yes",
            "image_size": f"{size[1]} × {size[0]}", "evaluation": split}
     for metric in ("J", "DSC"):
         row[f"lungs_{metric.lower()}"] = _cell((frame[metric, "Left Lung"] + frame[metric, "Right Lung"]) / 2)

@@ -27,9 +27,10 @@ def read_pooled(path: str | pathlib.Path) -> dict:
     """A pooled.json as `evaluation.segmentation` writes it. Raises UserError if it is something else."""
     value = files.read_json(path)
     try:
-        fitting = isinstance(value["films"], int) and value["scored"] and set(value["scored"]) <= set(value["counts"])
-        fitting = fitting and all(np.array(counts, np.int64).shape == (3,) and min(counts) >= 0
-                                  for counts in value["counts"].values())
+        named = value["scored"] and set(value["scored"]) <= set(value["counts"])
+        counted = all(np.array(counts, np.int64).shape == (3,) and min(counts) >= 0
+                      for counts in value["counts"].values())
+        fitting = named and counted and isinstance(value["films"], int)
     except (TypeError, KeyError, ValueError, AttributeError):
         fitting = False
     if not fitting:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import FuncFormatter
 
 from evaluation.experiment_folder import COLUMNS, ExperimentFolder
 from evaluation.figures import PAGE, style
@@ -69,7 +69,8 @@ def segmenter_curves(journals: Mapping[str, pd.DataFrame]) -> Figure | None:
                 if key in journals[name]:
                     values = journals[name].dropna(subset=[key])
                     axis.plot(values["position"], factor * values[key], **look)
-        axes[0].set(xlabel="steps", ylabel="training loss", yscale="log")
+        axes[0].set(xlabel="steps", ylabel="training loss")
+        _set_log(axes[0])
         axes[1].set(xlabel="steps", ylabel="validation J (%)")
         if not axes[1].lines:
             axes[1].set_axis_off()
@@ -117,9 +118,7 @@ def _draw_losses(axis: Axes, journal: pd.DataFrame) -> None:
     if "level" in journal:
         _mark_levels(axis, journal)
     else:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter(LogFormatter())
-        axis.yaxis.set_minor_formatter(LogFormatter())
+        _set_log(axis)
 
 
 def _draw_score(axis: Axes, journal: pd.DataFrame, key: str) -> None:
@@ -141,6 +140,13 @@ def _mark_levels(axis: Axes, journal: pd.DataFrame) -> None:
         axis.axvline(reached, color="#BBBBBB", linewidth=0.6, zorder=0)
         axis.annotate(f" {2 ** int(level)} px", (reached, 1), xycoords=("data", "axes fraction"), fontsize=5,
                       rotation=90, va="top", ha="left", color="#777777")
+
+
+def _set_log(axis: Axes) -> None:
+    """A logarithmic vertical axis labelled 0.1, 0.2, 0.5, 1, 2, 5, ..."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
 
 
 def _light(colour: str) -> tuple[float, ...]:

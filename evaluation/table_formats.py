@@ -102,6 +102,6 @@ def _rules(text: str, table: pd.DataFrame, indexed: bool) -> str:
 def _set_type(text: str, table: pd.DataFrame) -> str:
     """Smaller type and closer columns for tables too wide for a page."""
     width = 3 * table.shape[1] + sum(table.iloc[:, n].str.len().max() for n in range(table.shape[1]))
-    size = r"\scriptsize" if width > _WIDE else r"\footnotesize"
-    return text.replace("\\centering\n", f"\\centering\n{size}\n\\setlength{{\\tabcolsep}}{{3pt}}\n"
+    size, gap = (r"\scriptsize", "2.5pt") if width > _WIDE else (r"\footnotesize", "3pt")
+    return text.replace("\\centering\n", f"\\centering\n{size}\n\\setlength{{\\tabcolsep}}{{{gap}}}\n"
                         "\\setlength{\\belowcaptionskip}{4pt}\n", 1)

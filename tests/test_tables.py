@@ -138,7 +138,7 @@ def test_hard_names_and_wide_tables_compile(pdflatex, tmp_path):
     paper = pooled_results("1")
     wide = tables.comparison({name: [paper["real"][0], paper["finetune-3"][0]] for name in names})
     odd = tables.comparison({hard: runs})
-    three = table3()
+    three = table3(our_row({"finetune-2": paper["finetune-2"]}, (512, 512), "training/test split (124/123)"))
     strings, log = pdflatex(tmp_path, tables.to_latex(odd, hard, "tab:odd") + tables.to_latex(wide, "W", "tab:w")
                             + table_formats.latex(three, three == "", "Three", "tab:3"))
     assert "Overfull" not in log

@@ -1,7 +1,8 @@
 """Where and in which number format a run computes: distribution strategy, precision, determinism."""
 
+import functools
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import absl.logging
 import keras
@@ -15,26 +16,42 @@ from training.config import EngineConfig
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
     """Seeds Keras, sets the precision policy and determinism, and returns the strategy to build under."""
     absl.logging.set_verbosity(absl.logging.WARNING)  # Keras lowers it; TensorFlow then reports each checkpoint
+    strategy = make_strategy(config.strategy)  # before anything is computed, or a cluster cannot be joined
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed % 2**32)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.mixed_precision.set_global_policy(resolve_precision(config.precision))
-    return make_strategy(config.strategy)
+    return strategy
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
     """`name` as in EngineConfig.strategy. Raises UserError where the devices for it are missing."""
+    if name == "multi_worker":
+        return _multi_worker()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one_device"
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy("/GPU:0" if gpus else "/CPU:0")
-    if name == "mirrored":
-        devices = gpus or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return _mirrored(tuple(device.name for device in gpus or tf.config.list_logical_devices("CPU")))
+
+
+# One strategy per process: a second one would number its exchanges between devices from the start again, and meet
+# those of the first.
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(devices)
+
+
+@functools.cache
+def _multi_worker() -> tf.distribute.Strategy:
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if not resolver.cluster_spec().as_dict():
+    try:
+        named = bool(resolver.cluster_spec().as_dict())
+    except (ValueError, TypeError):  # not JSON, or not a cluster
+        named = False
+    if not named:
         raise UserError("--strategy=multi_worker: the environment variable TF_CONFIG names no cluster; set it on "
                         'each worker, e.g. {"cluster": {"worker": ["host:port", ...]}, '
                         '"task": {"type": "worker", "index": 0}}')
@@ -46,9 +63,20 @@ def any_worker(strategy: tf.distribute.Strategy, *flags: bool) -> tuple[bool, ..
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.cluster_spec().as_dict():
         return flags
-    own = tf.constant([float(flag) for flag in flags])
-    shared = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("SUM", own))
-    return tuple(bool(value > 0) for value in strategy.experimental_local_results(shared)[0].numpy())
+    shared = _sum_over_workers(strategy)(tf.constant([float(flag) for flag in flags]))
+    return tuple(bool(value > 0) for value in shared.numpy())
+
+
+@functools.cache
+def _sum_over_workers(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    def exchange(own):
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(own))  # a copy on this device
+
+    @tf.function
+    def add(own):
+        return strategy.experimental_local_results(strategy.run(exchange, (own,)))[0]
+
+    return add
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

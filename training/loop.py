@@ -18,7 +18,7 @@ from datasets.errors import UserError
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import any_worker
-from training.memory import memory_explained
+from training.failures import failures_explained
 from training.runs import RunFolder
 
 
@@ -73,7 +73,7 @@ def run(task: Task, folder: RunFolder, config: EngineConfig) -> None:
     if progress.position:
         extended = f" (extended; was finished at {finished:,})" if finished == progress.position else ""
         folder.say(f"continuing at {progress.position:,} of {task.total:,} {task.unit}{extended}")
-    with _Interruption() as interruption, memory_explained(folder, config):
+    with _Interruption() as interruption, failures_explained(folder, config):
         _train(task, folder, config, progress, interruption)
         folder.finish({**task.finish(folder), "position": progress.position})
         folder.show(task.total, task.unit)

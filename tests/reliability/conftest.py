@@ -44,7 +44,7 @@ def jobs(store) -> dict[str, Job]:
     """The three trainers: PGGAN grows once, Pix2PixHD decays from step 8 on, SMANet has 2.7 steps per epoch."""
     data = f"--data={store}"
     return {
-        "pggan": Job(("training.train_pggan", "--target=labels", data, *_COMMON, "--resolution=16",
+        "pggan": Job(("training.train_pggan", "--target=dots", data, *_COMMON, "--resolution=16",
                       "--start_resolution=8", "--fmap_max=8", "--train_kimg=0.03", "--fade_kimg=0.04",
                       "--total_kimg=0.1", "--max_batch=4", "--score_images=4"), 100),
         "pix2pixhd": Job(("training.train_pix2pixhd", "--source=labels", data, *_COMMON, "--ngf=4", "--ndf=4",

@@ -1,4 +1,4 @@
-"""Says what a run that ran out of memory needed, and which of its options lower that."""
+"""Says in one line what stopped a run that ran out of memory or lost a worker, and what to do."""
 
 import contextlib
 import dataclasses
@@ -18,11 +18,22 @@ from training.runs import RunFolder
 _LOWERING = ("batch", "max_batch", "crop", "fmap_max", "ngf", "ndf", "width", "resolution")
 
 
+# What the other workers of a cluster see when one is gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
+         tf.errors.DeadlineExceededError)
+
+
 @contextlib.contextmanager
-def memory_explained(folder: RunFolder, config: EngineConfig) -> Iterator[None]:
-    """Turns a failed allocation inside into a UserError: what was measured, which flags lower it."""
+def failures_explained(folder: RunFolder, config: EngineConfig) -> Iterator[None]:
+    """Turns into a UserError: a failed allocation (what was measured, which flags lower it), and a lost worker."""
     try:
         yield
+    except _LOST as error:
+        if config.strategy != "multi_worker":
+            raise
+        reason = next((line for line in error.message.splitlines() if "aborted" in line), type(error).__name__)
+        raise UserError(f"{folder.path}: a worker of the cluster was lost ({reason}); the last checkpoint is "
+                        "kept; start the same command on every worker again") from None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         asked = re.search(r"allocating tensor with shape\[[\d,]*\] and type \w+", str(error))
         what = f" when {asked.group()}" if asked else ""

@@ -1,0 +1,92 @@
+"""Trains each network for a few steps on one device and on two with the same global batch; prints how far apart.
+
+    python -m tests.reliability.two_devices STORE CASE ...
+
+Prints one JSON object: case -> distance of the two devices' gradients (Adam's first moments) and weight updates
+from the one device's, relative to their norms.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from datasets.dots import draw_dots
+from datasets.store import PairStore, load_pairs
+from models.codes import LabelCoding
+from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
+from training.devices import prepare
+from training.pggan_trainer import PGGANTask
+from training.pix2pixhd_trainer import Pix2PixHDTask
+from training.smanet_trainer import SMANetTask
+
+_COMMON = {"precision": "float32", "seed": 5}
+PGGAN = PGGANConfig(target="dots", resolution=16, start_resolution=8, fmap_max=8, fmap_base=64, train_kimg=0.008,
+                    fade_kimg=0.1, max_batch=8, score_images=0, **_COMMON)
+PIX2PIXHD = Pix2PixHDConfig(ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=2, num_D=2, batch=4, **_COMMON)
+SMANET = SMANetConfig(depth=14, width=8, batch=4, crop=25, dropout=0.0, **_COMMON)
+_STEPS = 3
+
+
+def pggan(config: PGGANConfig, strategy, labels, films) -> tuple[PGGANTask, list, list]:
+    dots = np.stack([draw_dots(label, 6, config.resolution, 1.0) for label in labels])
+    task = PGGANTask(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)
+    return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
+
+
+def pix2pixhd(config: Pix2PixHDConfig, strategy, labels, films) -> tuple[Pix2PixHDTask, list, list]:
+    task = Pix2PixHDTask(config, labels, films, 6, None, strategy)
+    return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
+
+
+def smanet(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTask, list, list]:
+    task = SMANetTask(config, films, labels, 6, None, strategy)
+    return task, [task.network], [task.optimizer]
+
+
+def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTask, list, list]:
+    """With batch statistics of each device's own part."""
+    made = smanet(config, strategy, labels, films)
+    for layer in made[0].network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = False
+    return made
+
+
+def trained(build: Callable, config, strategy_name: str, data: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Moments, and weights minus the initial ones, after a few steps, each as one vector."""
+    strategy = prepare(dataclasses.replace(config, strategy=strategy_name))
+    task, networks, optimizers = build(config, strategy, *data)
+    before = [weight.copy() for network in networks for weight in network.get_weights()]
+    position = 0
+    for _ in range(_STEPS):
+        position, _ = task.step(position)
+    after = [weight for network in networks for weight in network.get_weights()]
+    moments = [moment.numpy() for optimizer in optimizers for moment in optimizer._momentums]
+    changes = [new - old for new, old in zip(after, before, strict=True)]
+    return tuple(np.concatenate([part.ravel() for part in parts]) for parts in (moments, changes))
+
+
+def main(store: str, *names: str) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    pairs = PairStore(store)
+    films, labels = load_pairs(pairs, pairs.ids("train"))
+    cases = {"pggan": (pggan, PGGAN), "pggan, groups cut": (pggan, dataclasses.replace(PGGAN, max_batch=4)),
+             "pix2pixhd": (pix2pixhd, PIX2PIXHD), "smanet": (smanet, SMANET),
+             "smanet, own statistics": (smanet_plain, SMANET)}
+    found = {}
+    for name in names:
+        build, config = cases[name]
+        one, two = (trained(build, config, strategy, (labels, films)) for strategy in ("one_device", "mirrored"))
+        found[name] = [float(np.linalg.norm(second - first) / np.linalg.norm(first))
+                       for first, second in zip(one, two, strict=True)]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -29,12 +29,14 @@ def main(argv) -> int:
     from datasets.errors import UserError
     from datasets.progress import show_progress
     from evaluation.film_files import find_films
-    from evaluation.predictor import Predictor
-    from evaluation.segmenter_files import load_any_segmenter
 
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
     films, problems = find_films(argv[2:]), 0
+
+    from evaluation.predictor import Predictor
+    from evaluation.segmenter_files import load_any_segmenter
+
     predictor = Predictor(load_any_segmenter(argv[1], _DATA.value), _OUT.value, _DICOM_SEG.value)
     try:
         for done, (name, path) in enumerate(films.items()):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
+from datasets.contrast import stretch_film
 from datasets.errors import UserError
 from datasets.image_io import SUFFIXES, Film, read_film, read_mask
 from datasets.labels import ClassTable
@@ -131,11 +132,12 @@ def survey(sources: Sequence[Source], classes: ClassTable, remap: Mapping[int, i
 
 
 def import_pairs(sources: Sequence[Source], out: str, description: Description, test: Collection[str],
-                 remap: Mapping[int, int], white: int | None, progress: Progress) -> None:
+                 remap: Mapping[int, int], white: int | None, progress: Progress, stretch: bool = False) -> None:
     """Writes the pairs, films scaled to `description.max_value`; ids in `test` test, the others train.
 
     Args:
       white: grey value shown as white in 16-bit films that do not say.
+      stretch: brings every film to the whole grey scale, see `stretch_film`.
 
     Raises UserError if the folder holds other pairs.
     """
@@ -147,6 +149,8 @@ def import_pairs(sources: Sequence[Source], out: str, description: Description, 
             film = _scaled(read_film(source.image), white, description.max_value)
             label = read_label(source.label, description.classes, remap)
             small = resize_film(film, _fit(film.shape, size))
+            if stretch:
+                small = np.rint(stretch_film(small, description.max_value)).astype(small.dtype)
             codes = resize_labels(label, small.shape, description.classes.num_classes)
             split = "test" if source.id in test else "train"
             writer.add(Entry(source.id, split, description.name), _pad(small, size), _pad(codes, size))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from datasets import files
+from datasets.contrast import stretch_film
 from datasets.errors import UserError
 from datasets.image_io import IMG_SIDE, IMG_SPACING_MM, Film, read_film, read_mask
 from datasets.labels import CHEST
@@ -79,7 +80,8 @@ def find_masks(folder: pathlib.Path, masks: str = "masks") -> MaskPaths:
 
 
 def prepare(jsrt_dir: str, scr_dir: str, out: str, size: int, observer2: str | None = None,
-            bits: int | None = None, progress: Callable[[int, int], None] = lambda done, total: None) -> Prepared:
+            bits: int | None = None, stretch: bool = True,
+            progress: Callable[[int, int], None] = lambda done, total: None) -> Prepared:
     """Writes the films that have all five masks as a pair folder of `size` x `size` pixels.
 
     Films are reduced by area averaging; a mask pixel is set where at least half of it is covered. Label maps are
@@ -88,6 +90,7 @@ def prepare(jsrt_dir: str, scr_dir: str, out: str, size: int, observer2: str | N
     Args:
       observer2: folder of the second observer's masks; their scored organs go to OUT/observer2/ID.png.
       bits: 8, 16 (white is 4095), or None for 16 if there is any .IMG.
+      stretch: brings every film to the whole grey scale, see `stretch_film`.
       progress: called with films done and in all.
 
     Raises UserError naming the file for one that cannot be read or is not what SCR has.
@@ -106,7 +109,7 @@ def prepare(jsrt_dir: str, scr_dir: str, out: str, size: int, observer2: str | N
         for done, id_ in enumerate(ids):
             progress(done, len(ids))
             organs = _read_masks(id_, CHEST.organs, masks, size)
-            writer.add(Entry(id_, split_of(id_), NAME), _reduced_film(films[id_], size, max_value),
+            writer.add(Entry(id_, split_of(id_), NAME), _reduced_film(films[id_], size, max_value, stretch),
                        CHEST.paint(organs), organs)
             if second and all(id_ in second[organ] for organ in CHEST.scored):
                 _write_observer(writer.path, id_, second, size)
@@ -126,15 +129,15 @@ def _find_second(folder: pathlib.Path, first: MaskPaths) -> MaskPaths:
     return second
 
 
-def _reduced_film(path: pathlib.Path, size: int, max_value: int) -> np.ndarray:
+def _reduced_film(path: pathlib.Path, size: int, max_value: int, stretch: bool) -> np.ndarray:
     """The film at `size`, white being `max_value`: uint8 for 255, else uint16."""
     film = read_film(path)
     if film.pixels.shape[0] != film.pixels.shape[1]:
         raise UserError(f"{path}: found {film.pixels.shape[1]} x {film.pixels.shape[0]} pixels, expected a square "
                         "film; the originals are 2048 x 2048")
-    reduced = resize_film(film.pixels, (size, size))
-    scaled = np.rint(reduced * (max_value / _white(film)))
-    return np.clip(scaled, 0, max_value).astype(np.uint8 if max_value == 255 else np.uint16)
+    scaled = resize_film(film.pixels.astype(np.float32), (size, size)) * np.float32(max_value / _white(film))
+    scaled = stretch_film(scaled, max_value) if stretch else scaled
+    return np.clip(np.rint(scaled), 0, max_value).astype(np.uint8 if max_value == 255 else np.uint16)
 
 
 def _white(film: Film) -> int:

@@ -18,6 +18,7 @@ from models.resnet import DilatedResNet, batch_norm
 
 ATTENTIONS = ("multiscale", "psp", "none")
 SCALES = (1, 2, 3, 6)
+_FLATTEST = 1 / 255  # deviation below which a film is not stretched further
 _BGR_MEANS = (103.939, 116.779, 123.68)  # grey levels; what ImageNet weights of keras.applications expect
 
 
@@ -87,19 +88,21 @@ class SMANet(keras.Model):
       width: maps of its stem; every other width scales with it.
       attention: "multiscale" (SMANet), "psp" (PSPNet's pooling in the same place) or "none".
       pretrained_input: the film is repeated to three channels and given grey levels as ImageNet weights expect.
+      standardize: every picture is first shifted and scaled to mean 0 and deviation 0.5, so that its exposure does
+        not matter.
       dropout: before the decoder, in training.
       bn_momentum, synchronized_bn: of all batch norms.
     """
 
     def __init__(self, num_classes: int, depth: int = 50, width: int = 64, attention: str = "multiscale",
                  pretrained_input: bool = False, dropout: float = 0.1, bn_momentum: float = 0.99,
-                 synchronized_bn: bool = False, **kwargs):
+                 synchronized_bn: bool = False, standardize: bool = False, **kwargs):
         super().__init__(**kwargs)
         if attention not in ATTENTIONS:
             raise ValueError(f"attention must be one of {ATTENTIONS}; received {attention!r}")
         self.num_classes, self.depth, self.width, self.attention = num_classes, depth, width, attention
         self.pretrained_input, self.dropout_rate = pretrained_input, dropout
-        self.bn_momentum, self.synchronized_bn = bn_momentum, synchronized_bn
+        self.bn_momentum, self.synchronized_bn, self.standardize = bn_momentum, synchronized_bn, standardize
         norm = {"bn_momentum": bn_momentum, "synchronized_bn": synchronized_bn}
         self.encoder = DilatedResNet(depth, width, name="encoder", **norm)
         self.reduce = ConvBlock(self._scaled(512), 3, name="reduce", **norm)
@@ -151,6 +154,7 @@ class SMANet(keras.Model):
         return self.fuse(tf.concat([*parts, x], -1), training=training), maps
 
     def _prepare(self, films):
+        films = _standardized(films) if self.standardize else films
         if not self.pretrained_input:
             return films
         levels = (tf.cast(films, tf.float32) + 1.0) * 127.5
@@ -167,7 +171,14 @@ class SMANet(keras.Model):
         return {**super().get_config(), "num_classes": self.num_classes, "depth": self.depth,
                 "width": self.width, "attention": self.attention, "pretrained_input": self.pretrained_input,
                 "dropout": self.dropout_rate, "bn_momentum": self.bn_momentum,
-                "synchronized_bn": self.synchronized_bn}
+                "synchronized_bn": self.synchronized_bn, "standardize": self.standardize}
+
+
+def _standardized(films: tf.Tensor) -> tf.Tensor:
+    """Films [N, H, W, 1] with mean 0 and deviation 0.5 each; a constant one becomes 0."""
+    full = tf.cast(films, tf.float32)
+    mean, variance = tf.nn.moments(full, (1, 2, 3), keepdims=True)
+    return tf.cast((full - mean) * (0.5 / tf.maximum(tf.sqrt(variance), _FLATTEST)), films.dtype)
 
 
 def _maps(channels: int) -> tuple[None, None, None, int]:

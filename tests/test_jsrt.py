@@ -50,9 +50,10 @@ def download(tmp_path):
     return tmp_path
 
 
-def _prepare(download, size=32, **options):
+def _prepare(download, size=32, stretch=False, **options):
     out = download / "out"
-    return jsrt.prepare(download / "All247images", download / "scratch", out, size, **options), out
+    films, masks = download / "All247images", download / "scratch"
+    return jsrt.prepare(films, masks, out, size, stretch=stretch, **options), out
 
 
 def test_official_counts_and_folds():
@@ -108,6 +109,16 @@ def test_16_bit_png_films_with_12_bits(download):
     (download / "All247images" / "JPCLN001.png").write_bytes(pictures.png(film))
     _, out = _prepare(download)
     np.testing.assert_allclose(PairStore(out).image("JPCLN001"), film.astype(float) * 255 / 4095, atol=0.51)
+
+
+def test_a_narrow_range_is_stretched_before_rounding(download):
+    film = np.random.default_rng(0).integers(0, 256, (32, 32))
+    faint = np.kron(60000 + 16 * film, np.ones((2, 2), int)).astype(np.uint16)
+    (download / "All247images" / "JPCLN001.png").write_bytes(pictures.png(faint))
+    _, out = _prepare(download, stretch=True)
+    stretched = PairStore(out).image("JPCLN001").astype(float)
+    low, high = np.percentile(film, (0.5, 99.5))
+    np.testing.assert_allclose(stretched, np.clip((film - low) * 255 / (high - low), 0, 255), atol=0.6)
 
 
 @pytest.mark.parametrize("scr", ["", "scratch"])

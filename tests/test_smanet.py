@@ -136,3 +136,14 @@ def test_what_cannot_be_is_refused():
         SMANet(4, attention="self")
     with pytest.raises(ValueError, match="received 18"):
         SMANet(4, depth=18)
+
+
+def test_exposure_does_not_matter_when_standardized():
+    network = SMANet(3, depth=14, width=8, standardize=True)
+    films = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 1)).astype(np.float32)
+    expected = network(films).numpy()
+    darker = films * np.array([0.1, 1.0], np.float32).reshape(2, 1, 1, 1) + 0.9
+    np.testing.assert_allclose(network(darker), expected, rtol=1e-3, atol=1e-3)
+    assert np.isfinite(network(np.ones((1, 32, 32, 1), np.float32))).all()
+    plain = SMANet(3, depth=14, width=8)
+    assert not np.allclose(plain(films), plain(darker), atol=1e-2)

@@ -36,6 +36,8 @@ _MAX_VALUE = flags.DEFINE_integer("max_value", None, "grey value shown as white 
                                   lower_bound=1, upper_bound=65535)
 _BITS = flags.DEFINE_enum("bits", "auto", ["auto", "8", "16"], "bits of the images written; auto: 16 if any has "
                                                                "more than 8")
+_CONTRAST = flags.DEFINE_enum("contrast", "none", ["none", "stretch"], "stretch: each film's 0.5th to 99.5th "
+                              "percentile to the whole grey scale; none: films as they are")
 
 
 def main(argv) -> None:
@@ -56,7 +58,8 @@ def main(argv) -> None:
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
     white = _MAX_VALUE.value or found.white
-    importing.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress)
+    importing.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress,
+                           _CONTRAST.value == "stretch")
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
     print(f"{len(sources)} pairs at {_SIZE.value} x {_SIZE.value} pixels in {_OUT.value}: "

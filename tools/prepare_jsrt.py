@@ -20,6 +20,8 @@ _SIZE = flags.DEFINE_integer("size", None, "side of the pairs in pixels (paper: 
 _OBSERVER2 = flags.DEFINE_string("observer2", None, "folder of the second observer's masks, if you have them")
 _BITS = flags.DEFINE_enum("bits", "auto", ["auto", "8", "16"], "bits of the films written; auto: 16 (white 4095) "
                                                                "if there is any .IMG, else 8")
+_CONTRAST = flags.DEFINE_enum("contrast", "stretch", ["stretch", "none"], "stretch: each film's 0.5th to 99.5th "
+                              "percentile to the whole grey scale; none: films as they are")
 
 
 def main(argv) -> None:
@@ -29,7 +31,7 @@ def main(argv) -> None:
 
     bits = None if _BITS.value == "auto" else int(_BITS.value)
     result = jsrt.prepare(_JSRT.value, _SCR.value, _OUT.value, _SIZE.value, _OBSERVER2.value, bits,
-                          functools.partial(show_progress, "films"))
+                          _CONTRAST.value == "stretch", functools.partial(show_progress, "films"))
     for id_, organs in result.without_masks.items():
         print(f"left out: {id_} has no mask of {', '.join(organs)}")
     if result.missing:

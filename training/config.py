@@ -96,6 +96,7 @@ class SMANetConfig(EngineConfig):
     dropout: float = option(0.1, "dropout before the decoder")
     bn_momentum: float = option(0.99, "decay of the batch-normalisation statistics")
     encoder_weights: str = option("", "ImageNet weights of keras.applications.ResNet50/101 (.h5); empty for none")
+    standardize: bool = option(True, "bring every crop to one mean and deviation: films differ in exposure")
     classes: str = option("scored", "segment the organs the tables score, or all", ("scored", "all"))
     crop: int = option(377, "side of the random training crops in pixels; shrinks to small images")
     batch: int = option(17, "crops per step")

@@ -56,7 +56,8 @@ class SMANetTask:
             self.network = SMANet(
                 num_classes, depth=config.depth, width=config.width, attention=config.attention,
                 pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
-                bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1)
+                bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1,
+                standardize=config.standardize)
             self.network.build((None, None, None, 1))
             if config.encoder_weights:
                 load_encoder_weights(self.network, config.encoder_weights)

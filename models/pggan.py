@@ -70,7 +70,7 @@ class _Growing(keras.Model):
     """What both networks share: their levels and the sizes of their blocks."""
 
     def __init__(self, resolution: int, channels: int, fmap_base: int, fmap_max: int, fused: bool, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the layers cast; `fade` must keep its float32
         if resolution < 4 or resolution & (resolution - 1):
             raise ValueError(f"resolution must be a power of two of at least 4; received {resolution}")
         self.resolution, self.channels = resolution, channels

@@ -101,7 +101,12 @@ def has_bfloat16() -> bool:
     if platform.system() != "Linux":
         return False
     with open("/proc/cpuinfo", encoding="utf-8") as info:
-        flags = next((line for line in info if line.startswith("flags")), "")
+        return cpu_has_bfloat16(info.read())
+
+
+def cpu_has_bfloat16(cpuinfo: str) -> bool:
+    """Whether a processor described as in /proc/cpuinfo has AMX or AVX512 units for bfloat16."""
+    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
     return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
 
 

@@ -31,6 +31,7 @@ from datasets.errors import UserError
 from datasets.store import write_png
 from training.checkpoints import Checkpoints, Progress
 from training.config import EngineConfig
+from training.devices import resolve_precision
 from training.run_page import write_run_page
 
 # Options that may differ when a run is continued: how far it goes and how it is watched and spread.
@@ -58,7 +59,9 @@ class RunFolder:
         if not chief:
             return
         self._lock = lock_folder(self.path, "training in this run folder")
-        self._identity = {"task": task, **inputs, "config": dataclasses.asdict(config)}
+        options = dataclasses.asdict(config)
+        options["precision"] = resolve_precision(config.precision)  # "auto" is the machine's, a run stays with one
+        self._identity = {"task": task, **inputs, "config": options}
         try:
             self._check_identity()
         except BaseException:

@@ -1,0 +1,99 @@
+"""Number formats: what "auto" takes, that each trains as well as float32, and that float16 scales its loss."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets.errors import UserError
+from datasets.phantom import write_phantoms
+from datasets.store import load_pairs
+from tests.reliability import two_devices
+from training.checkpoints import Progress
+from training.config import EngineConfig
+from training.devices import cpu_has_bfloat16, gradient_norm, make_optimizer, prepare, resolve_precision
+from training.runs import RunFolder
+
+_STEPS = 40
+_FLAGS = "processor\t: 0\nmodel name\t: X\nflags\t\t: fpu sse2 avx2 avx512f {}\nbugs\t\t: amx_bf16\n"
+
+
+@pytest.fixture(autouse=True)
+def float32_afterwards():
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize(("flags", "has"), [("amx_bf16 sse", True), ("avx512_bf16", True), ("amx_tile", False)])
+def test_bfloat16_is_read_off_the_processor(flags, has):
+    assert cpu_has_bfloat16(_FLAGS.format(flags)) == has
+
+
+def test_auto_is_what_a_run_folder_remembers(tmp_path):
+    assert resolve_precision("mixed_float16") == "mixed_float16"
+    assert resolve_precision("auto") in ("float32", "mixed_bfloat16")
+    folder = RunFolder(tmp_path, "task", EngineConfig(), {})
+    folder.restore({}, Progress())
+    folder.close()
+    other = ({"float32", "mixed_bfloat16"} - {resolve_precision("auto")}).pop()
+    RunFolder(tmp_path, "task", EngineConfig(precision=resolve_precision("auto")), {}).close()
+    with pytest.raises(UserError, match=f"precision: was .*, now '{other}'"):
+        RunFolder(tmp_path, "task", EngineConfig(precision=other), {})
+
+
+def test_a_gradient_that_is_not_finite_is_told():
+    adam = make_optimizer(1e-3, 0.9, 0.999, 1e-7)
+    assert gradient_norm(adam, [tf.constant([3.0, 0.0]), None, tf.constant([4.0])]) == 5.0
+    for bad in (np.inf, np.nan):
+        assert not np.isfinite(gradient_norm(adam, [tf.constant([1.0, bad])]))
+
+
+def test_float16_leaves_out_a_step_that_overflows_and_halves_the_scale():
+    prepare(EngineConfig(precision="mixed_float16"))
+    weights = keras.Variable(np.ones(3, np.float32))
+    optimizer = make_optimizer(0.1, 0.9, 0.999, 1e-7)
+    optimizer.build([weights])
+    before = float(optimizer.dynamic_scale)
+    bad = tf.constant([1.0, np.inf, 0.0])
+    optimizer.apply_gradients([(bad, weights)])
+    np.testing.assert_array_equal(weights.numpy(), np.ones(3))
+    assert float(optimizer.dynamic_scale) == before / 2 and gradient_norm(optimizer, [bad]) == 0
+    optimizer.apply_gradients([(tf.constant([1.0, 1.0, 1.0]) * optimizer.dynamic_scale, weights)])
+    assert weights.numpy().max() < 1
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    store = write_phantoms(str(tmp_path_factory.mktemp("data")), 12, 0, 32, 0)
+    return load_pairs(store, store.ids())[::-1]  # labels, films
+
+
+def _quality(name, precision, pairs) -> float:
+    """How far a network is from its goal after some steps; smaller is better."""
+    build, config, goal = {
+        "pggan": (two_devices.pggan, dataclasses.replace(two_devices.PGGAN, learning_rate=5e-3), "penalty"),
+        "pix2pixhd": (two_devices.pix2pixhd, two_devices.PIX2PIXHD, "g_features"),
+        "smanet": (two_devices.smanet, dataclasses.replace(two_devices.SMANET, learning_rate=3e-3), "loss")}[name]
+    config = dataclasses.replace(config, precision=precision)
+    task, networks, _ = build(config, prepare(config), *pairs)
+    assert networks[0].variables[0].dtype == "float32"
+    assert networks[0].compute_dtype == ("float32" if precision == "float32" else precision.removeprefix("mixed_"))
+    position, rows = 0, []
+    for _ in range(_STEPS):
+        position, metrics = task.step(position)
+        rows.append({key: float(value) for key, value in metrics.items()})
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    first, last = (np.mean([row[goal] for row in part]) for part in (rows[:3], rows[-10:]))
+    assert last < 0.9 * first, (name, precision, first, last)
+    return last
+
+
+@pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"])
+def test_every_format_trains_as_well_as_float32(name, pairs):
+    expected = _quality(name, "float32", pairs)
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        found = _quality(name, precision, pairs)
+        print(name, precision, expected, found)
+        assert abs(found - expected) < 0.15 * abs(expected), (precision, found, expected)

@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --workdir=$(DEMO)
 
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

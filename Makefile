@@ -1,5 +1,6 @@
 # make demo: set up, run the three-stage job on phantom chest films, show where the pictures and table are.
 # make test: set up, lint, pass the tests. Both need Python 3.11 with venv and a package index, nothing else.
+# make test-reliability: kill, starve and spread real training processes for up to half an hour; prints a table.
 PYTHON ?= python3.11
 DEMO   ?= runs/demo
 BIN    := .venv/bin
@@ -7,13 +8,16 @@ BIN    := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export CUDA_VISIBLE_DEVICES ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-reliability lint clean
 
 demo: .venv/installed
 	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --workdir=$(DEMO)
 
 test: .venv/installed-dev lint
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
+
+test-reliability: .venv/installed-dev
+	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest tests/reliability tests/test_fuzz_readers.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from datasets.errors import UserError
 from datasets.phantom import write_phantoms
 from datasets.store import load_pairs
 from tests.reliability import two_devices
+from tests.reliability.conftest import FULL
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import cpu_has_bfloat16, gradient_norm, make_optimizer, prepare, resolve_precision
@@ -70,10 +71,10 @@ def pairs(tmp_path_factory):
     return load_pairs(store, store.ids())[::-1]  # labels, films
 
 
-def _quality(name, precision, pairs) -> float:
-    """How far a network is from its goal after some steps; smaller is better."""
+def _gain(name, precision, pairs) -> float:
+    """By how much a loss falls in some steps, through a fade where there is one."""
     build, config, goal = {
-        "pggan": (two_devices.pggan, dataclasses.replace(two_devices.PGGAN, learning_rate=5e-3), "penalty"),
+        "pggan": (two_devices.pggan, dataclasses.replace(two_devices.PGGAN, learning_rate=5e-3), "d_loss"),
         "pix2pixhd": (two_devices.pix2pixhd, two_devices.PIX2PIXHD, "g_features"),
         "smanet": (two_devices.smanet, dataclasses.replace(two_devices.SMANET, learning_rate=3e-3), "loss")}[name]
     config = dataclasses.replace(config, precision=precision)
@@ -85,15 +86,14 @@ def _quality(name, precision, pairs) -> float:
         position, metrics = task.step(position)
         rows.append({key: float(value) for key, value in metrics.items()})
     assert all(np.isfinite(list(row.values())).all() for row in rows)
-    first, last = (np.mean([row[goal] for row in part]) for part in (rows[:3], rows[-10:]))
-    assert last < 0.9 * first, (name, precision, first, last)
-    return last
+    return np.mean([row[goal] for row in rows[:3]]) - np.mean([row[goal] for row in rows[-10:]])
 
 
-@pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"])
-def test_every_format_trains_as_well_as_float32(name, pairs):
-    expected = _quality(name, "float32", pairs)
+@pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"] if FULL else ["pggan"])
+def test_every_format_trains_as_well_as_float32(name, pairs, record):
+    expected = _gain(name, "float32", pairs)
+    assert expected > 0
     for precision in ("mixed_bfloat16", "mixed_float16"):
-        found = _quality(name, precision, pairs)
-        print(name, precision, expected, found)
-        assert abs(found - expected) < 0.15 * abs(expected), (precision, found, expected)
+        found = _gain(name, precision, pairs)
+        assert 0.7 * expected < found < 1.3 * expected, (precision, found, expected)
+        record(f"{precision} trains as float32", 1, 1)

@@ -146,7 +146,9 @@ def test_two_processes_on_one_folder(tmp_path):
 
 
 def test_other_settings_are_refused_with_the_difference(tmp_path):
-    _open(tmp_path).close()
+    folder = _open(tmp_path)
+    folder.restore({}, Progress())
+    folder.close()
     with pytest.raises(UserError, match="fmap_max: was 8, now 16"):
         _open(tmp_path, dataclasses.replace(CONFIG, fmap_max=16))
     with pytest.raises(UserError, match="data: was files with digest aaaaaaaaaaaa, now files with digest bbbb"):

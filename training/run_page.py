@@ -4,6 +4,7 @@ index.html in the run folder, rewritten with each grid. It needs nothing but the
 """
 
 import html
+import itertools
 import json
 import math
 import pathlib
@@ -42,9 +43,11 @@ def write_run_page(folder: pathlib.Path, metrics: Sequence[dict[str, float]], ti
     text = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>body{{font:15px/1.5 sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#222}}
 img{{max-width:100%;image-rendering:pixelated}}figure{{margin:1.5em 0}}code{{background:#eee;padding:0 .3em}}
-.charts{{display:flex;flex-wrap:wrap;gap:1.5em}}.charts figure{{margin:0}}svg{{font-size:11px}}</style>
+.side{{display:flex;flex-wrap:wrap;gap:1.5em}}.side figure{{margin:0}}.charts figure{{width:{_WIDTH}px}}
+svg{{font-size:11px}}</style>
 <h1>{html.escape(title)}</h1><p>At {last:,} of {total:,} {unit}.{_advice(folder)}</p>
-<div class="charts">{charts}</div><h2>Grids</h2>{_grids(folder, rows, unit)}
+<div class="side charts">{charts}</div>
+<h2>Grids</h2><div class="side">{_grids(folder, rows, unit)}</div>
 <h2>Options</h2><pre>{html.escape(_options(folder))}</pre></html>
 """
     files.write_text(folder / "index.html", text)
@@ -57,15 +60,24 @@ def _with_gap(row: dict[str, float]) -> dict[str, float]:
 
 
 def _advice(folder: pathlib.Path) -> str:
-    if not any((folder / "snapshots").glob("*.keras")):
+    if not _snapshots(folder):
         return ""
     return (" A grid marked with <code>--snapshot</code> belongs to a kept network: <code>tools.generate</code> "
             "takes it by that flag instead of the run's own choice.")
 
 
+def _snapshots(folder: pathlib.Path) -> set[str]:
+    """Positions of the networks that `--snapshot` can name: those that make pictures."""
+    path = folder / "config.json"
+    settings = files.read_json(path) if path.is_file() else {}
+    if not isinstance(settings, dict) or settings.get("task") != "train_pggan":
+        return set()
+    return {file.stem for file in (folder / "snapshots").glob("*.keras") if file.stem.isdigit()}
+
+
 def _grids(folder: pathlib.Path, rows: Sequence[dict[str, float]], unit: str) -> str:
     """Newest first, each with its scores and, where the network was kept, its name."""
-    kept = {file.stem for file in (folder / "snapshots").glob("*.keras")}
+    kept = _snapshots(folder)
     figures = []
     for file in sorted((folder / "grids").glob("*.png"), reverse=True):
         if not file.stem.isdigit():
@@ -94,6 +106,9 @@ def _chart(title: str, meaning: str, names: Sequence[str], rows: Sequence[dict[s
     if not lines:
         return ""
     caption = html.escape(f"{title}: {meaning}" if meaning else title)
+    if len(lines) > 1:
+        caption += ":" + "".join(f' <span style="color:{colour}">{html.escape(name)}</span>'
+                                 for (name, _), colour in zip(lines, itertools.cycle(_COLOURS), strict=False))
     return f"<figure>{_svg(lines, total, unit)}<figcaption>{caption}</figcaption></figure>"
 
 
@@ -111,17 +126,14 @@ def _svg(lines: Sequence[Line], total: int, unit: str) -> str:
              for value in (low, (low + high) / 2, high)]
     parts += [_text(_LEFT, _HEIGHT - 6, "0", "start"), _text(_WIDTH, _HEIGHT - 6, f"{total:,} {unit}", "end")]
     parts.append(f'<path d="M{_LEFT} 10V{_HEIGHT - _BOTTOM}H{_WIDTH}" fill="none" stroke="#999"/>')
-    for number, (name, points) in enumerate(lines):
-        colour = _COLOURS[number % len(_COLOURS)]
+    for (_, points), colour in zip(lines, itertools.cycle(_COLOURS), strict=False):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, points))
         x, y = place(points[-1])
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
                      f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{colour}"/>')
-        if len(lines) > 1:
-            parts.append(_text(_WIDTH - 6, 20 + 13 * number, name, "end", colour))
     return (f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
             + "".join(parts) + "</svg>")
 
 
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "#444") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{html.escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="#444">{html.escape(text)}</text>'

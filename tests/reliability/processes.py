@@ -64,6 +64,13 @@ def kill_at(command: Sequence[str], folder: pathlib.Path, moment: Moment, draw: 
     return alive and process.returncode == -signal.SIGKILL
 
 
+def wait_for(process: subprocess.Popen, folder: pathlib.Path, moment: Moment) -> None:
+    """Waits until the moment has come; the process must be alive until then."""
+    while not moment(folder):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+
+
 def saved(position: int) -> Moment:
     """The run has a checkpoint at `position` or later."""
     return lambda folder: newest_checkpoint(folder) >= position

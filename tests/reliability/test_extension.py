@@ -21,7 +21,7 @@ _COMMON = {"deterministic": True, "precision": "float32", "log_lines": 3, "grids
 PGGAN = PGGANConfig(target="dots", resolution=16, start_resolution=8, fmap_max=8, fmap_base=64, train_kimg=0.016,
                     fade_kimg=0.016, total_kimg=0.024, max_batch=4, score_images=0, **_COMMON)
 PIX2PIXHD = Pix2PixHDConfig(ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, num_D=1, batch=4, epochs=1,
-                            epochs_decay=0, **_COMMON)
+                            epochs_decay=0, pool_size=3, **_COMMON)
 SMANET = SMANetConfig(depth=14, width=4, batch=4, steps=3, **_COMMON)
 CASES = [(pggan_trainer, PGGAN, {"total_kimg": 0.04}, {"fmap_max": 16}),
          (pix2pixhd_trainer, PIX2PIXHD, {"epochs": 2, "epochs_decay": 2}, {"n_blocks": 2}),

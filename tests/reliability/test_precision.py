@@ -17,7 +17,7 @@ from training.config import EngineConfig
 from training.devices import cpu_has_bfloat16, gradient_norm, make_optimizer, prepare, resolve_precision
 from training.runs import RunFolder
 
-_STEPS = 40
+_STEPS = 40 if FULL else 3
 _FLAGS = "processor\t: 0\nmodel name\t: X\nflags\t\t: fpu sse2 avx2 avx512f {}\nbugs\t\t: amx_bf16\n"
 
 
@@ -91,6 +91,9 @@ def _gain(name, precision, pairs) -> float:
 
 @pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"] if FULL else ["pggan"])
 def test_every_format_trains_as_well_as_float32(name, pairs, record):
+    if not FULL:  # that it computes at all, in a fade too
+        assert np.isfinite(_gain(name, "mixed_bfloat16", pairs))
+        return
     expected = _gain(name, "float32", pairs)
     assert expected > 0
     for precision in ("mixed_bfloat16", "mixed_float16"):

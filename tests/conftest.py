@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from tests.reliability.table import pytest_terminal_summary  # noqa: F401 (a hook)
+
 
 @pytest.fixture(scope="session")
 def shared_dir() -> pathlib.Path:

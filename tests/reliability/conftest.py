@@ -1,4 +1,4 @@
-"""Data, trainers shrunk to seconds, and the table of what was tried and what held."""
+"""Data, trainers shrunk to seconds, and how a test tells what it tried and what held."""
 
 import dataclasses
 import os
@@ -7,9 +7,9 @@ import pathlib
 import pytest
 
 from datasets.phantom import write_phantoms
+from tests.reliability.table import PROPERTY
 
 FULL = os.environ.get("RELIABILITY") == "full"
-_ROWS: dict[str, list] = {}  # scenario -> [tries, survived, bit-identical]
 
 _COMMON = ["--preset=demo", "--precision=float32", "--deterministic", "--checkpoint_minutes=0", "--log_lines=8",
            "--grids=4"]
@@ -56,24 +56,9 @@ def jobs(store) -> dict[str, Job]:
 
 
 @pytest.fixture
-def record():
+def record(request):
     """Call with (scenario, tries, survived, bit-identical or None) to add to the table."""
     def add(scenario: str, tries: int, survived: int, identical: int | None = None) -> None:
-        row = _ROWS.setdefault(scenario, [0, 0, None])
-        row[0] += tries
-        row[1] += survived
-        if identical is not None:
-            row[2] = (row[2] or 0) + identical
+        request.node.user_properties.append((PROPERTY, [scenario, tries, survived, identical]))
 
     return add
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    if not _ROWS:
-        return
-    width = max(map(len, _ROWS)) + 2
-    terminalreporter.section("reliability")
-    terminalreporter.write_line(f"{'scenario':{width}}{'tries':>6}{'survived':>10}{'bit-identical':>15}")
-    for scenario, (tries, survived, identical) in _ROWS.items():
-        shown = "-" if identical is None else identical
-        terminalreporter.write_line(f"{scenario:{width}}{tries:>6}{survived:>10}{shown:>15}")

@@ -2,7 +2,8 @@
 
     python -m training.train_pggan --target=dots --data=STORE --workdir=RUN --preset=cpu
 
-Trains on the store's train pairs. The same command continues a run that was stopped.
+Trains on the store's train pairs. The same command continues a run that was stopped; a larger --total_kimg
+continues a finished one to where a run of that length would stand.
 """
 
 from absl import app, flags

@@ -2,7 +2,9 @@
 
     python -m training.train_pix2pixhd --source=labels --data=STORE --workdir=RUN --preset=cpu
 
-Trains on the store's train pairs. The same command continues a run that was stopped. Coarse to fine:
+Trains on the store's train pairs. The same command continues a run that was stopped; larger --epochs and
+--epochs_decay continue a finished one, at the rate that their schedule has at its position (after a decay, the
+rate goes up again). Coarse to fine:
 
     ... --network=local --ngf=32 --stage=global_half                  --workdir=RUN1
     ... --network=local --ngf=32 --stage=enhancer    --init_from=RUN1 --workdir=RUN2

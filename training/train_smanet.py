@@ -4,7 +4,8 @@
     python -m training.train_smanet --data=REAL --finetune_from=RUN1 --workdir=RUN2 --preset=cpu
 
 Trains on the train pairs of --data; keeps the weights with the best mean J on the validation pairs of
---validation, or the last ones without it. The same command continues a run that was stopped.
+--validation, or the last ones without it. The same command continues a run that was stopped; a larger --steps
+continues a finished one to where a run of that length would stand.
 """
 
 from absl import app, flags

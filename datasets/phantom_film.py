@@ -1,5 +1,7 @@
 """Renders a phantom's film: thickness of tissue along the ray, summed as attenuation, through a film curve."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -30,9 +32,15 @@ def render_film(anatomy, masks: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of the pixel centres in sides of the picture."""
+    """x [1, size] and y [size, 1] of the pixel centres in sides of the picture."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) / size
-    return np.meshgrid(centres, centres)
+    return centres[None, :], centres[:, None]
+
+
+def _hill(values: np.ndarray, power: int = 4) -> np.ndarray:
+    """exp(-values^power) for an even power: 1 at 0, flat on top from power 4 on."""
+    square = np.square(values)
+    return np.exp(-(square if power == 2 else np.square(square)))
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -65,10 +73,10 @@ def _mediastinum(anatomy, size: int) -> np.ndarray:
     x, y = _grid(size)
     across = (x - anatomy.midline) / anatomy.half_width
     down = (y - anatomy.apex) / anatomy.height
-    spine = np.exp(-((across / 0.13) ** 4)) * (0.13 + 0.025 * np.cos(2 * np.pi * down * 13))
-    vessels = 0.16 * np.exp(-((across - 0.02) / 0.20) ** 4) * (down > 0.05)
-    knob = 0.10 * np.exp(-((across - 0.20) / 0.09) ** 2 - ((down - 0.27) / 0.06) ** 2)
-    trachea = -0.13 * np.exp(-((across / 0.055) ** 4)) * np.clip((0.36 - down) / 0.05, 0, 1)
+    spine = _hill(across / 0.13) * (0.13 + 0.025 * np.cos(2 * np.pi * down * 13))
+    vessels = 0.16 * _hill((across - 0.02) / 0.20) * (down > 0.05)
+    knob = 0.10 * _hill((across - 0.20) / 0.09, 2) * _hill((down - 0.27) / 0.06, 2)
+    trachea = -0.13 * _hill(across / 0.055) * np.clip((0.36 - down) / 0.05, 0, 1)
     return (spine + vessels + knob + trachea).astype(np.float32)
 
 
@@ -106,26 +114,26 @@ def _vessels(anatomy, lungs: np.ndarray, rng: np.random.Generator) -> np.ndarray
         hilum = np.array([anatomy.midline + side * 0.27 * anatomy.half_width,
                           anatomy.apex + (0.42 - 0.02 * side) * anatomy.height])
         for angle in np.linspace(-1.25, 1.25, 9) + rng.normal(0, 0.12, 9):
-            _branch(layer, hilum + rng.normal(0, 0.008, 2), side, angle, 0.013, rng)
+            x, y = hilum + rng.normal(0, 0.008, 2)
+            _branch(layer, float(x), float(y), side, float(angle), 0.013, rng)
     soft = _blur(layer.astype(np.float32) / 255, 0.0025)
     return soft * lungs + 0.35 * soft * ~lungs
 
 
-def _branch(layer: np.ndarray, start: np.ndarray, side: int, angle: float, width: float,
+def _branch(layer: np.ndarray, x: float, y: float, side: int, angle: float, width: float,
             rng: np.random.Generator) -> None:
-    size = layer.shape[0]
-    place = start.copy()
+    """A vessel of up to four pieces from (x, y), thinner and bent at each, with thinner branches."""
+    scale = layer.shape[0] * 16  # sixteenths of a pixel
     for _ in range(4):
         length = rng.uniform(0.03, 0.06)
-        following = place + length * np.array([side * np.cos(angle), np.sin(angle)])
-        ends = np.rint(np.stack([place, following]) * size * 16).astype(np.int32)
-        cv2.line(layer, ends[0].tolist(), ends[1].tolist(), int(60 + 195 * width / 0.013),
-                 max(1, round(width * size)), cv2.LINE_AA, 4)
+        next_x, next_y = x + length * side * math.cos(angle), y + length * math.sin(angle)
+        cv2.line(layer, (round(x * scale), round(y * scale)), (round(next_x * scale), round(next_y * scale)),
+                 int(60 + 195 * width / 0.013), max(1, round(width * layer.shape[0])), cv2.LINE_AA, 4)
         if width < 0.003:
             return
         if rng.random() < 0.55:
-            _branch(layer, following, side, angle + rng.normal(0, 0.7), width * 0.6, rng)
-        place, angle, width = following, angle + rng.normal(0, 0.25), width * 0.72
+            _branch(layer, next_x, next_y, side, angle + rng.normal(0, 0.7), width * 0.6, rng)
+        x, y, angle, width = next_x, next_y, angle + rng.normal(0, 0.25), width * 0.72
 
 
 def _shadows(anatomy, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -135,12 +143,12 @@ def _shadows(anatomy, size: int, rng: np.random.Generator) -> np.ndarray:
     for side in (-1, 1):
         across = side * (x - anatomy.midline) / anatomy.half_width
         down = (y - anatomy.apex) / anatomy.height
-        edge = 0.5 + 0.5 * np.tanh((across - 0.92 - 0.25 * (down - 0.25) ** 2) / 0.04)
-        layer += rng.uniform(0.03, 0.09) * edge * np.exp(-((down - 0.2) / 0.24) ** 4)
-        layer += rng.uniform(0, 0.10) * np.exp(-((across - 0.6) / 0.33) ** 4 - ((down - 0.82) / 0.2) ** 4)
+        edge = 0.5 + 0.5 * np.tanh((across - 0.92 - 0.25 * np.square(down - 0.25)) / 0.04)
+        layer += rng.uniform(0.03, 0.09) * edge * _hill((down - 0.2) / 0.24)
+        layer += rng.uniform(0, 0.10) * _hill((across - 0.6) / 0.33) * _hill((down - 0.82) / 0.2)
     bubble = ((x - anatomy.midline) / anatomy.half_width - rng.uniform(0.4, 0.6)) / 0.16
     level = ((y - anatomy.apex) / anatomy.height - rng.uniform(1.02, 1.08)) / 0.06
-    layer -= rng.uniform(0, 0.22) * np.exp(-((bubble**2 + level**2) ** 2))
+    layer -= rng.uniform(0, 0.22) * _hill(np.hypot(bubble, level))
     clouds = rng.standard_normal((7, 7)).astype(np.float32)
     return layer + 0.03 * cv2.resize(clouds, (size, size), interpolation=cv2.INTER_CUBIC)
 

@@ -17,7 +17,8 @@ test: .venv/installed-dev lint
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
 
 test-reliability: .venv/installed-dev
-	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest tests/reliability tests/test_fuzz_readers.py
+	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \
+		tests/reliability tests/test_fuzz_readers.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

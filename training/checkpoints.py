@@ -110,8 +110,11 @@ class Checkpoints:
                 _flush(self._folder)
                 files.write_text(self._folder / "newest", final.name + "\n")
         except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or getattr(error, "message", "")
-            raise UserError(f"{final}: could not be written ({_short(reason)}); the checkpoint before is whole; "
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            free = shutil.disk_usage(self._folder).free / 2**20
+            before = max(self.positions(), default=None)
+            whole = "there is none before it" if before is None else f"the one before, {before:,}, is whole"
+            raise UserError(f"{final}: checkpoint could not be written ({reason}, {free:,.0f} MiB free); {whole}; "
                             "make room and run the same command") from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(jobs, tmp_path, record):
     signal_at(job.into(folder), folder, saved(3))[1].wait()
     before = newest_checkpoint(folder)
     line = _one_line(_limited(job.into(folder), 100_000, resource.RLIMIT_FSIZE))
-    assert "could not be written" in line and "the checkpoint before is whole" in line
+    assert "could not be written" in line and f"the one before, {before}, is whole" in line
     assert newest_checkpoint(folder) == before
     run(job.into(folder))
     run(job.into(tmp_path / "whole"))

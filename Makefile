@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 DEMO   ?= runs/demo
 BIN    := .venv/bin
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?=
 
 .PHONY: demo test test-reliability lint clean

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 from datasets.quiet import quiet_tensorflow
 
-# Binaries import this module first: TensorFlow then keeps its notices to itself unless asked.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Binaries import this module first: TensorFlow then keeps its notices to itself unless asked (by 0). 3 hides lines
+# marked E too: its optimizer writes some about graphs that it leaves as they are, and real errors are raised.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class UserError(Exception):

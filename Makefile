@@ -11,7 +11,7 @@ export CUDA_VISIBLE_DEVICES ?=
 .PHONY: demo test test-reliability lint clean
 
 demo: .venv/installed
-	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --workdir=$(DEMO)
+	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --jobs=2 --workdir=$(DEMO)
 
 test: .venv/installed-dev lint
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile

@@ -29,6 +29,8 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
 
     Returns the main table as Markdown.
     """
+    for left in folder.rglob(".*.partial*"):  # of a process killed while it wrote
+        left.unlink()
     results = Results([root])
     experiment = results.experiments[0]
     write_results(results, folder, organs=True, with_table3=False)

@@ -9,6 +9,7 @@ import keras
 from datasets import files
 from datasets.errors import UserError
 from models import pggan, pix2pixhd, smanet  # noqa: F401 (loading a .keras file needs the classes registered)
+from models.precision import float32_policy, to_float32
 
 
 def read_facts(path: str | os.PathLike, snapshot: int | None = None) -> tuple[pathlib.Path, dict[str, Any]]:
@@ -39,12 +40,17 @@ def load_network(path: str | os.PathLike) -> keras.Model:
 
 
 def load_keras(path: str | os.PathLike) -> keras.Model:
-    """A .keras file as data: nothing in it is executed. Raises UserError if it is missing or unreadable."""
+    """The network in a .keras file, computing in float32 however it was trained, so that results do not depend on
+    the process that loads it.
+
+    The file is data: nothing in it is executed. Raises UserError if it is missing or unreadable.
+    """
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a run folder or a .keras file of this project")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with float32_policy():
+            return to_float32(keras.saving.load_model(path, compile=False, safe_mode=True))
     except Exception as error:  # Keras raises many kinds for foreign or damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable .keras file of this project ({reason[:200]})") from None

@@ -15,7 +15,6 @@ from datasets.raster import Film
 from datasets.store import PairStore
 from evaluation.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.saved_networks import load_keras, read_facts
-from models.precision import to_float32
 
 ASSET = "model.json"  # of an export, in its folder `assets`
 
@@ -86,7 +85,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSe
                         "on")
     if len(names) != network.num_classes:
         raise UserError(f"{path}: has {network.num_classes} classes, expected {len(names)} ({', '.join(names)})")
-    return FilmSegmenter(to_float32(network), SegmenterFacts(
+    return FilmSegmenter(network, SegmenterFacts(
         names, int(size), int(facts.get("crop", 377)), float(facts.get("overlap", 1 / 3)), batch))
 
 

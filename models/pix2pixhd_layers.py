@@ -30,9 +30,9 @@ class PaddedConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         pads = [[0, 0], [self.pad, self.pad], [self.pad, self.pad], [0, 0]]
-        if self.reflect:
-            return tf.nn.conv2d(tf.pad(inputs, pads, "REFLECT"), kernel, self.strides, "VALID")
-        return tf.nn.conv2d(inputs, kernel, self.strides, pads)
+        # Padded first: on a CPU, bfloat16 gradients of explicit padding take 10 to 30 times as long.
+        padded = tf.pad(inputs, pads, "REFLECT" if self.reflect else "CONSTANT")
+        return tf.nn.conv2d(padded, kernel, self.strides, "VALID")
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape
@@ -45,7 +45,7 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
     """3x3 transposed convolution of stride 2 that exactly doubles height and width.
 
     Padding 1 and output padding 1 of the released network: of the 2n + 1 rows that n rows reach, the first
-    is dropped. As the gradient of a strided convolution, that is the one over 2n rows padded by 1.
+    is dropped.
     """
 
     def __init__(self, filters: int, **kwargs):
@@ -53,9 +53,9 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         count, height, width, _ = tf.unstack(tf.shape(inputs))
-        outputs = tf.nn.conv2d_transpose(inputs, self.kernel, (count, 2 * height, 2 * width, self.filters),
-                                         strides=2, padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
-        return tf.nn.bias_add(outputs, self.bias)
+        outputs = tf.nn.conv2d_transpose(inputs, self.kernel, (count, 2 * height + 1, 2 * width + 1, self.filters),
+                                         strides=2, padding="VALID")
+        return tf.nn.bias_add(outputs[:, 1:, 1:], self.bias)
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape

@@ -39,6 +39,20 @@ def _run(folder, *options):
                            *options], capture_output=True, text=True, timeout=300)
 
 
+def test_a_network_trained_in_bfloat16_computes_in_float32_in_every_process(tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        network = SMANet(4, depth=14, width=8)
+        network.build((None, None, None, 1))
+        network.save(tmp_path / "s.keras")
+        here = load_network(tmp_path / "s.keras")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    film = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 1)).astype(np.float32)
+    np.testing.assert_array_equal(here(film), load_network(tmp_path / "s.keras")(film))
+    assert {layer.compute_dtype for layer in here._flatten_layers()} == {"float32"}
+
+
 def test_its_files_agree_with_the_network(folder):
     done = _run(folder, f"--model={folder}/run", f"--out={folder}/out", "--window=32", "--overlap=0.5")
     assert done.returncode == 0, done.stderr

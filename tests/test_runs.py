@@ -120,6 +120,7 @@ def test_a_run_never_starts_again_over_lost_checkpoints(saved):
 
 def test_a_half_written_checkpoint_is_swept_away(saved):
     shutil.copytree(saved / "000000009", saved / ".000000011.partial")
+    (saved / ".newest.4711.partial").write_text("0000")
     state = State(saved)
     assert not list(saved.glob(".*"))
     state.checkpoints.restore()

@@ -19,6 +19,8 @@ _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
 _METHODS = flags.DEFINE_list("methods", ["single", "two", "three"], "methods compared with the real films alone")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
+_JOBS = flags.DEFINE_integer("jobs", 1, "steps run at once, each with its share of the cores, or a GPU",
+                             lower_bound=1)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the steps with their settings and state, do nothing")
 
 
@@ -63,11 +65,15 @@ def _data_folder(scratch: str) -> str:
 def _run(data: str) -> None:
     from training import presets
     from training.experiment import Experiment, load_methods
+    from training.step_workers import run_steps_at_once
     from training.steps import run_steps
 
     experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
                             _SEED.value, _WORKDIR.value, _command())
-    run_steps(experiment.steps(), _WORKDIR.value, _DRY_RUN.value)
+    if _JOBS.value > 1 and not _DRY_RUN.value:
+        run_steps_at_once(experiment.steps, _WORKDIR.value, _JOBS.value)
+    else:
+        run_steps(experiment.steps(), _WORKDIR.value, _DRY_RUN.value)
 
 
 def _command() -> str:

@@ -61,8 +61,11 @@ class Checkpoints:
             progress=progress, **{name: [_bare(one) for one in part.variables] for name, part in parts.items()})
         if chief:
             files.make_folder(self._folder)
-            for left in self._folder.glob(".*.partial"):
-                shutil.rmtree(left)
+            for left in self._folder.glob(".*.partial"):  # of a process killed while it wrote
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
 
     def positions(self) -> list[int]:
         """Positions of the checkpoints in the folder, oldest first; whether they are whole is not known."""

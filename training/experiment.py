@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from datasets import files
-from datasets.augment import augment_store
+from datasets.augment import OPERATIONS, augment_store
 from datasets.resize import resize_store
 from datasets.store import PairStore
 from datasets.subsets import choose_subset
@@ -19,7 +19,7 @@ from evaluation.report import write_report
 from evaluation.segmentation import evaluate_to_folder
 from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
 from training.assembly import STAGES, Assembly
-from training.config import EngineConfig
+from training.config import EngineConfig, Pix2PixHDConfig
 from training.presets import Preset
 from training.products import load_product
 from training.steps import Step
@@ -97,12 +97,21 @@ class Experiment:
 
     def _gan_step(self, stage: str) -> Step:
         config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
-        train = pix2pixhd_trainer.train if stage in ("dots_to_labels", "labels_to_film") else pggan_trainer.train
+        train = pggan_trainer.train
+        if stage in ("dots_to_labels", "labels_to_film"):
+            train = pix2pixhd_trainer.train
+            if self.preset.translator_steps:
+                config = with_steps(config, self.preset.translator_steps, self._train_pairs())
 
         def run(folder: pathlib.Path) -> None:
             train(config, self._path("data", "gan-augmented"), str(folder))
 
         return Step(stage, _TITLES[stage], ("data",), _decisive(config), run)
+
+    def _train_pairs(self) -> int:
+        """Pairs that the GANs see: the chosen films, augmented."""
+        ids = choose_subset(PairStore(self.data), self.config, self.seed, self.preset.tiny_films)
+        return len(OPERATIONS) * len(ids)
 
     def _synthetic_step(self, method: str) -> Step:
         preset = self.preset
@@ -162,6 +171,12 @@ def _decisive(config: EngineConfig) -> dict[str, Any]:
     for name in ("checkpoint_minutes", "strategy"):
         del values[name]
     return values
+
+
+def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int) -> Pix2PixHDConfig:
+    """`config` with the epochs that come nearest to `steps` updates on `pairs` pairs; at least 1 and 1."""
+    half = max(1, round(steps / 2 / max(1, round(pairs / config.batch))))
+    return dataclasses.replace(config, epochs=half, epochs_decay=half)
 
 
 def load_methods(names: Sequence[str]) -> tuple[str, ...]:

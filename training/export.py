@@ -26,7 +26,6 @@ from evaluation.film_segmenter import FilmSegmenter
 from evaluation.segmenter_files import ASSET
 from models import mending, stages
 from models.method_graph import MethodGraph
-from models.precision import to_float32
 from training.assembly import Assembly
 from training.inputs import dot_radius
 
@@ -64,7 +63,7 @@ def export_method(assembly: Assembly, out: str, batch: int = 4) -> None:
 
 def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
     """`assembly.method(checked=False)` as one graph, in float32."""
-    networks = {stage: to_float32(product.network) for stage, product in assembly.products.items()}
+    networks = {stage: product.network for stage, product in assembly.products.items()}
     make = {"single": _single, "two": _two, "three": _three}[assembly.method_name](assembly, networks)
     variables = [variable.value for network in networks.values() for variable in network.variables]
     return MethodGraph(make, variables, assembly.classes.names, batch)

@@ -4,7 +4,6 @@ Every step owns the folder WORKDIR/NAME and the record WORKDIR/steps/NAME.json. 
 settings or those of any step it reads from changed; its folder is then kept under WORKDIR/old.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -42,45 +41,79 @@ def run_steps(steps: Sequence[Step], workdir: str, dry_run: bool = False,
     """Runs what is not done; returns the seconds each step took (over all its starts).
 
     With `dry_run`, prints each step, its state and its settings, and does nothing. Raises UserError if another
-    process runs steps in `workdir`.
+    process runs steps in `workdir`. `training.step_workers` runs several steps at once.
     """
-    root = pathlib.Path(workdir)
     if dry_run:
-        return _run_all(steps, root, True, say)
-    files.make_folder(root / "steps")
-    with contextlib.closing(lock_folder(root, "running an experiment in this folder")):
-        return _run_all(steps, root, False, say)
+        records = StepRecords(steps, workdir, say)
+        for step in steps:
+            say(f"{records.head(step)} ({records.state(step)})\n    {json.dumps(step.settings)}")
+        return records.seconds()
+    with StepRecords(steps, workdir, say) as records:
+        for step in records.prepare():
+            say(records.head(step))
+            say(do_step(step, records.root, records.key(step)))
+        return records.seconds()
 
 
-def _run_all(steps: Sequence[Step], root: pathlib.Path, dry_run: bool,
-             say: Callable[[str], None]) -> dict[str, float]:
-    keys: dict[str, str] = {}
-    seconds: dict[str, float] = {}
-    for number, step in enumerate(steps, 1):
-        keys[step.name] = _key(step, keys)
-        record = _record(root, step.name)
-        state = _state(record, keys[step.name])
-        head = f"[{number}/{len(steps)}] {step.name}: {step.title}"
-        if dry_run:
-            say(f"{head} ({state})\n    {json.dumps(step.settings)}")
-            continue
-        if state == "done":
-            say(f"{head} (done)")
-        else:
-            say(head)
+class StepRecords:
+    """What is done of `steps` in `workdir`; as a context, holds the folder for this process."""
+
+    def __init__(self, steps: Sequence[Step], workdir: str, say: Callable[[str], None]):
+        self.root = pathlib.Path(workdir)
+        self._steps, self._say = steps, say
+        self._keys: dict[str, str] = {}
+        for step in steps:
+            self._keys[step.name] = _key(step, self._keys)
+
+    def __enter__(self) -> "StepRecords":
+        files.make_folder(self.root / "steps")
+        self._lock = lock_folder(self.root, "running an experiment in this folder")
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._lock.close()
+
+    def prepare(self) -> list[Step]:
+        """The steps to do, in order, after the folders of stale ones are set aside; says which are done."""
+        todo = []
+        for step in self._steps:
+            state = self.state(step)
+            if state == "done":
+                self._say(f"{self.head(step)} (done)")
+                continue
             if state == "stale":
-                _set_aside(root, step.name, say)
-                record = None
-            record = _do(step, root, keys[step.name], record)
-            say(f"    {step.name} took {clock(record['seconds'])}")
-        seconds[step.name] = record["seconds"]
-    return seconds
+                _set_aside(self.root, step.name, self._say)
+            todo.append(step)
+        return todo
+
+    def head(self, step: Step) -> str:
+        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {step.name}: {step.title}"
+
+    def key(self, step: Step) -> str:
+        """Changes with the step's settings and with those of all it reads."""
+        return self._keys[step.name]
+
+    def state(self, step: Step) -> str:
+        """"to do", "started", "done" or "stale"."""
+        record = _record(self.root, step.name)
+        if record is None:
+            return "to do"
+        if record["key"] != self.key(step):
+            return "stale"
+        return "done" if record["done"] else "started"
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds each step took, over all its starts."""
+        records = {step.name: _record(self.root, step.name) for step in self._steps}
+        return {name: record["seconds"] if record else 0.0 for name, record in records.items()}
 
 
-def _do(step: Step, root: pathlib.Path, key: str, record: dict | None) -> dict[str, Any]:
+def do_step(step: Step, root: pathlib.Path, key: str) -> str:
+    """Does one step, or goes on with it, and keeps its record; returns a line that says how long it took."""
     path = root / "steps" / f"{step.name}.json"
-    record = {"key": key, "done": False, "seconds": record["seconds"] if record else 0.0,
-              "settings": step.settings}
+    before = _record(root, step.name)
+    record = {"key": key, "done": False, "settings": step.settings,
+              "seconds": before["seconds"] if before and before["key"] == key else 0.0}
     files.write_json(path, record)
     folder = files.make_folder(root / step.name)
     start = time.monotonic()
@@ -90,7 +123,7 @@ def _do(step: Step, root: pathlib.Path, key: str, record: dict | None) -> dict[s
     finally:
         record["seconds"] = round(record["seconds"] + time.monotonic() - start, 1)
         files.write_json(path, record)
-    return record
+    return f"    {step.name} took {clock(record['seconds'])}"
 
 
 def _key(step: Step, keys: dict[str, str]) -> str:
@@ -101,14 +134,6 @@ def _key(step: Step, keys: dict[str, str]) -> str:
 def _record(root: pathlib.Path, name: str) -> dict[str, Any] | None:
     path = root / "steps" / f"{name}.json"
     return files.read_json(path) if path.is_file() else None
-
-
-def _state(record: dict[str, Any] | None, key: str) -> str:
-    if record is None:
-        return "to do"
-    if record["key"] != key:
-        return "stale"
-    return "done" if record["done"] else "started"
 
 
 def _set_aside(root: pathlib.Path, name: str, say: Callable[[str], None]) -> None:

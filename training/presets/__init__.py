@@ -19,6 +19,8 @@ class Preset:
       tiny_films: how many real films the TINY configuration may see.
       dots, labels, pairs: the PGGANs of the three-, two- and single-stage method.
       dots_to_labels, labels_to_film: the translators.
+      translator_steps: updates of each translator however many films there are, in whole epochs, half of them at
+        the constant rate; 0: the epochs of the translators' settings.
       segmenter: training on real or synthetic pairs.
       finetune: continued training on real pairs.
       synthetic_train, synthetic_validation: pairs made by each method.
@@ -33,6 +35,7 @@ class Preset:
     pairs: PGGANConfig
     dots_to_labels: Pix2PixHDConfig
     labels_to_film: Pix2PixHDConfig
+    translator_steps: int = 0
     segmenter: SMANetConfig
     finetune: SMANetConfig
     synthetic_train: int = 7500

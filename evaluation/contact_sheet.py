@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 from datasets import files
 from evaluation.image_sets import ImageSet
 from evaluation.memorization import KINDS, Memorization
-
-_COLOURS = np.array([(0, 0, 0), (86, 180, 233), (230, 159, 0), (213, 94, 0), (0, 158, 115), (240, 228, 66),
-                     (0, 114, 178), (204, 121, 167)], np.uint8)  # Okabe and Ito 2008; codes beyond 7 repeat them
+from evaluation.pictures import colour_labels
 
 
 def write_sheet(path: pathlib.Path, found: Memorization, synthetic: ImageSet, training: ImageSet, kind: str,
@@ -43,7 +41,7 @@ def write_sheet(path: pathlib.Path, found: Memorization, synthetic: ImageSet, tr
 
 def _picture(images: ImageSet, index: int, kind: str) -> np.ndarray:
     if kind == "label":
-        return _COLOURS[images.labels[index] % len(_COLOURS)]
+        return colour_labels(images.labels[index], int(images.labels.max()) + 1)
     return images.films[index]
 
 

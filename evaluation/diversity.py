@@ -51,18 +51,18 @@ def plausibility(real: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
 
 
 def method_table(real: pd.DataFrame, synthetic: Mapping[str, pd.DataFrame],
-                 rejected: Mapping[str, float] | None = None) -> pd.DataFrame:
+                 shares: Mapping[str, Mapping[str, float]] | None = None) -> pd.DataFrame:
     """One row per set, the real one first.
 
     Columns: maps; `complete` the share with every organ; `outside` the share with any measure missing or beyond
     the real range; `abs_z` averaged over the measures; `spread` the mean over measures of synthetic over real
     standard deviation (under 1: less varied than real); `ks` the mean Kolmogorov-Smirnov distance; mean and
-    standard deviation of the cardiothoracic ratio if measured; `rejected` the share of samples left out before
-    the set was written, as passed in.
+    standard deviation of the cardiothoracic ratio if measured; and what `shares` holds of each set (see
+    `evaluation.realism_report.generation_shares`).
     """
     rows = {"real": _summarise(real, real)}
     for name, measures in synthetic.items():
-        rows[name] = _summarise(real, measures) | {"rejected": (rejected or {}).get(name, np.nan)}
+        rows[name] = _summarise(real, measures) | dict((shares or {}).get(name, {}))
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -19,7 +19,7 @@ class ExperimentFigure:
     Attributes:
       name: of its files.
       caption: what it shows, one or two sentences.
-      draw: makes it; see `evaluation.figures.save_figure` and `figure_png`.
+      draw: makes it; see `evaluation.figures.save_figure`.
     """
 
     name: str

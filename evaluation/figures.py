@@ -1,7 +1,6 @@
 """How figures are set and saved: sizes of a journal's column, type that stays readable there, PDF and PNG."""
 
 import contextlib
-import io
 import logging
 import pathlib
 from collections.abc import Iterator
@@ -40,14 +39,6 @@ def save_figure(figure: Figure, folder: pathlib.Path, name: str) -> None:
     for kind in ("pdf", "png"):
         with style(), files.replacing(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, dpi=_DPI, metadata={"CreationDate": None} if kind == "pdf" else None)
-
-
-def figure_png(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as a PNG file's content."""
-    buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
 
 
 def show(axis: Axes, picture: np.ndarray) -> None:

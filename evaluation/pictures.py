@@ -28,16 +28,6 @@ def grey_to_rgb(films: np.ndarray) -> np.ndarray:
     return np.repeat(grey_levels(films), 3, -1)
 
 
-def outline_labels(film: np.ndarray, codes: np.ndarray, num_classes: int) -> np.ndarray:
-    """Film uint8 [H, W] in RGB with the borders of the classes drawn in their colours."""
-    picture = np.repeat(film[..., None], 3, -1)
-    for code in range(1, num_classes):
-        contours, _ = cv2.findContours((codes == code).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        colour = colour_labels(np.array(code), num_classes).tolist()
-        cv2.drawContours(picture, contours, -1, colour, 1)
-    return picture
-
-
 def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:
     """uint8 [N, h, w, 3] -> one picture of `columns` per row, each enlarged to `height` (nearest neighbour)."""
     factor = max(1, height // pictures.shape[1])

@@ -11,7 +11,7 @@ import pandas as pd
 from datasets import files
 from datasets.errors import UserError
 from datasets.store import PairStore
-from datasets.synthetic import JOURNAL
+from datasets.synthetic import JOURNAL, read_journal
 from evaluation import diversity
 from evaluation.image_sets import ImageSet, check_same_classes, draw_ids, load_set, unaugmented
 from evaluation.realism import compare_sets, realism_table
@@ -67,8 +67,8 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
     shape = (size, size) if size else real.description.size
     originals = load_drawn("real", real, unaugmented(real, split), count, shape, seed)
     sets = {name: load_drawn(name, store, store.ids(), count, shape, seed) for name, store in stores.items()}
-    rejected = {name: rejected_share(store) for name, store in stores.items()}
-    report = _measure(originals, sets, rejected, real.classes, model, seed)
+    shares = {name: generation_shares(store) for name, store in stores.items()}
+    report = _measure(originals, sets, shares, real.classes, model, seed)
     flat = report.realism.copy()
     flat.columns = [" ".join(column).strip() for column in flat.columns]
     _write_table(out / "realism.csv", flat)
@@ -110,16 +110,20 @@ def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size
     return load_set(name, store, draw_ids(ids, count, seed), size)
 
 
-def rejected_share(store: PairStore) -> float:
-    """Share of the candidates that generation left out, as its journal tells; NaN without one."""
+def generation_shares(store: PairStore) -> dict[str, float]:
+    """`rejected`, the share of candidates left out, and `unchecked`, the share of pairs taken without checks
+    because too few passed them, as the set's journal tells; NaN without one.
+    """
     path = store.path / JOURNAL
-    journal = files.read_json(path) if path.is_file() else {}
-    candidates = journal.get("candidates", 0)
-    return sum(journal.get("rejected", {}).values()) / candidates if candidates else float("nan")
+    if not path.is_file():
+        return {"rejected": float("nan"), "unchecked": float("nan")}
+    journal = read_journal(path)
+    return {"rejected": sum(journal["rejected"].values()) / max(1, journal["candidates"]),
+            "unchecked": journal["unchecked"] / max(1, len(journal["accepted"]))}
 
 
-def _measure(real: ImageSet, sets: Mapping[str, ImageSet], rejected: Mapping[str, float], classes, model,
-             seed: int) -> RealismReport:
+def _measure(real: ImageSet, sets: Mapping[str, ImageSet], shares: Mapping[str, Mapping[str, float]], classes,
+             model, seed: int) -> RealismReport:
     known: dict = {}
     results = {FLOOR: compare_sets(real.half(0), real.half(1), classes, seed, model, known, within=real)}
     for name, images in sets.items():
@@ -127,7 +131,7 @@ def _measure(real: ImageSet, sets: Mapping[str, ImageSet], rejected: Mapping[str
     real_measures = diversity.measure_maps(real.labels, classes)
     measures = {name: diversity.measure_maps(images.labels, classes) for name, images in sets.items()}
     return RealismReport(len(real), results, realism_table(results, getattr(model, "name", None)),
-                         diversity.method_table(real_measures, measures, rejected),
+                         diversity.method_table(real_measures, measures, shares),
                          {name: diversity.plausibility(real_measures, table) for name, table in measures.items()})
 
 

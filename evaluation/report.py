@@ -105,7 +105,8 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
     page.table_html(_frame(realism.realism))
     page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
               "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "
-              "distance, cardiothoracic ratio, share of rejected samples.")
+              "distance, cardiothoracic ratio, share of candidates rejected, and of pairs taken unchecked "
+              "because too few passed.")
     page.table_html(_frame(realism.methods))
     page.section("Copies")
     page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "

@@ -70,11 +70,12 @@ def test_method_table():
         return measure_maps(labels, PAIR)
 
     table = method_table(maps(60, 2), {"same": maps(60, 2), "narrow": maps(60, 0), "lossy": maps(60, 2, drop=15)},
-                         {"lossy": 0.25})
+                         {"lossy": {"rejected": 0.25, "unchecked": 0.5}})
     assert table.loc["real", "outside"] == 0 and table.loc["real", "spread"] == 1
     assert table.loc["narrow", "spread"] < 0.2 < 0.8 < table.loc["same", "spread"] < 1.2
     assert table.loc["lossy", "complete"] == 0.75 and table.loc["lossy", "outside"] == 0.25
-    assert table.loc["lossy", "rejected"] == 0.25 and np.isnan(table.loc["same", "rejected"])
+    assert table.loc["lossy", ["rejected", "unchecked"]].tolist() == [0.25, 0.5]
+    assert np.isnan(table.loc["same", "rejected"])
 
 
 def test_refuses_films():

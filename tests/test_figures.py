@@ -1,6 +1,5 @@
 """Figures hold what they should: films, colours, borders, numbers; files are PDF and PNG of the stated size."""
 
-import io
 import re
 
 import numpy as np
@@ -11,7 +10,7 @@ from datasets.errors import UserError
 from evaluation.chart_figures import box_plots, gan_curves, segmenter_curves
 from evaluation.experiment_figures import experiment_figures
 from evaluation.experiment_folder import ExperimentFolder
-from evaluation.figures import COLUMN, PAGE, figure_png, save_figure
+from evaluation.figures import COLUMN, PAGE, save_figure
 from evaluation.film_figures import column_rows, comparison_rows, read_dots_map, sample_sheet, stage_sheet
 from evaluation.pictures import ERRORS, colour_labels, error_overlay
 from evaluation.statistics import film_scores
@@ -151,8 +150,3 @@ def test_figures_are_saved_at_the_width_of_a_column_or_page(experiment, tmp_path
     assert names == ["samples-3", "stages", "errors", "errors-real", "errors-synth-3", "errors-finetune-3",
                      "boxes", "boxes-finetuned", "gan-curves", "segmenter-curves"]
     assert not list(tmp_path.glob(".*"))
-
-
-def test_a_figure_as_png_bytes(experiment):
-    picture = Image.open(io.BytesIO(figure_png(box_plots(experiment), 100)))
-    assert picture.format == "PNG" and abs(picture.size[0] - 100 * PAGE) <= 1

@@ -15,17 +15,10 @@ needs TensorFlow alone:
 from absl import app, flags
 
 from datasets.errors import report_user_errors
+from tools.method_flags import define_method_flags
 
 _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
-_METHOD = flags.DEFINE_enum("method", None, ["single", "two", "three"], "or a method, made of the runs below")
-_RUNS = {
-    "pairs": flags.DEFINE_string("pairs", None, "run of train_pggan --target=pairs (single)"),
-    "labels": flags.DEFINE_string("labels", None, "run of train_pggan --target=labels (two)"),
-    "dots": flags.DEFINE_string("dots", None, "run of train_pggan --target=dots (three)"),
-    "dots_to_labels": flags.DEFINE_string("dots_to_labels", None, "run of train_pix2pixhd --source=dots (three)"),
-    "labels_to_film": flags.DEFINE_string("labels_to_film", None,
-                                          "run of train_pix2pixhd --source=labels (two, three)"),
-}
+_METHOD, _RUNS = define_method_flags(required=False)
 _DATA = flags.DEFINE_string("data", None, "pair folder they were trained on (method; runs that do not say it)")
 _OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
 _BATCH = flags.DEFINE_integer("batch", 4, "windows or pairs computed at a time", lower_bound=1)

@@ -10,18 +10,11 @@ organ areas are plausible. The same command continues a run that was stopped.
 from absl import app, flags
 
 from datasets.errors import report_user_errors
+from tools.method_flags import define_method_flags
 
-_METHOD = flags.DEFINE_enum("method", None, ["single", "two", "three"], "the paper's method", required=True)
+_METHOD, _RUNS = define_method_flags(required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
-_RUNS = {
-    "pairs": flags.DEFINE_string("pairs", None, "run of train_pggan --target=pairs (single)"),
-    "labels": flags.DEFINE_string("labels", None, "run of train_pggan --target=labels (two)"),
-    "dots": flags.DEFINE_string("dots", None, "run of train_pggan --target=dots (three)"),
-    "dots_to_labels": flags.DEFINE_string("dots_to_labels", None, "run of train_pix2pixhd --source=dots (three)"),
-    "labels_to_film": flags.DEFINE_string("labels_to_film", None,
-                                          "run of train_pix2pixhd --source=labels (two, three)"),
-}
 _COUNT = flags.DEFINE_integer("count", 10000, "pairs in all (paper: 10,000)", lower_bound=1)
 _VALIDATION = flags.DEFINE_integer("validation", 2500, "how many of them validate (paper: 2,500)", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0)

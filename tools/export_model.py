@@ -15,7 +15,7 @@ needs TensorFlow alone:
 from absl import app, flags
 
 from datasets.errors import report_user_errors
-from tools.method_flags import define_method_flags
+from training.options import define_method_flags
 
 _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
 _METHOD, _RUNS = define_method_flags(required=False)

@@ -10,7 +10,7 @@ organ areas are plausible. The same command continues a run that was stopped.
 from absl import app, flags
 
 from datasets.errors import report_user_errors
-from tools.method_flags import define_method_flags
+from training.options import define_method_flags
 
 _METHOD, _RUNS = define_method_flags(required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)

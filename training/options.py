@@ -11,6 +11,7 @@ from absl import flags
 
 from datasets.errors import UserError
 
+flags.disclaim_key_flags()  # flags belong to the binary that asks for them, and are listed by its --help
 Config = TypeVar("Config")
 _DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float,
            str: flags.DEFINE_string}
@@ -39,3 +40,19 @@ def config_from_flags(base: Config, values: flags.FlagValues, skip: Sequence[str
             raise UserError(f"--{field.name}={value}: found a negative number, expected 0 or more")
         changes[field.name] = value
     return dataclasses.replace(base, **changes)
+
+
+_STAGE_RUNS = {
+    "pairs": "run of train_pggan --target=pairs (single)",
+    "labels": "run of train_pggan --target=labels (two)",
+    "dots": "run of train_pggan --target=dots (three)",
+    "dots_to_labels": "run of train_pix2pixhd --source=dots (three)",
+    "labels_to_film": "run of train_pix2pixhd --source=labels (two, three)",
+}
+
+
+def define_method_flags(required: bool) -> tuple[flags.FlagHolder, dict[str, flags.FlagHolder]]:
+    """Defines --method and a flag for the run of each stage; returns them, the latter by stage."""
+    method = flags.DEFINE_enum("method", None, ["single", "two", "three"], "the paper's method, made of the runs "
+                               "given", required=required)
+    return method, {stage: flags.DEFINE_string(stage, None, meaning) for stage, meaning in _STAGE_RUNS.items()}

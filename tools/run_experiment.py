@@ -21,6 +21,9 @@ _METHODS = flags.DEFINE_list("methods", ["single", "two", "three"], "methods com
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _JOBS = flags.DEFINE_integer("jobs", 1, "steps run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
+_ESTIMATE = flags.DEFINE_bool("estimate", False, "measure a few steps of each network and tell time and memory")
+_ESTIMATE_DEVICES = flags.DEFINE_integer("estimate_devices", 8, "also for this many devices like this one",
+                                         lower_bound=1)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the steps with their settings and state, do nothing")
 
 
@@ -49,7 +52,7 @@ def _data_folder(scratch: str) -> str:
     preset = presets.load(_PRESET.value)
     if _DATA.value:
         choose_subset(PairStore(_DATA.value), _CONFIG.value, _SEED.value, preset.tiny_films)
-        if not _DRY_RUN.value:
+        if not (_DRY_RUN.value or _ESTIMATE.value):
             files.make_folder(_WORKDIR.value)
         return _DATA.value
     test = max(1, _PHANTOMS.value // 3)
@@ -57,7 +60,7 @@ def _data_folder(scratch: str) -> str:
     if train < needed:
         raise UserError(f"--phantoms={_PHANTOMS.value}: found {train} train films (a third tests), expected at "
                         f"least {needed} for --config={_CONFIG.value}; ask for more")
-    path = f"{scratch if _DRY_RUN.value else _WORKDIR.value}/phantoms"
+    path = f"{scratch if _DRY_RUN.value or _ESTIMATE.value else _WORKDIR.value}/phantoms"
     write_phantoms(path, _PHANTOMS.value, test, preset.size, _SEED.value)
     return path
 
@@ -70,10 +73,24 @@ def _run(data: str) -> None:
 
     experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
                             _SEED.value, _WORKDIR.value, _command())
-    if _JOBS.value > 1 and not _DRY_RUN.value:
+    if _ESTIMATE.value:
+        _estimate(experiment)
+    elif _JOBS.value > 1 and not _DRY_RUN.value:
         run_steps_at_once(experiment.steps, _WORKDIR.value, _JOBS.value)
     else:
         run_steps(experiment.steps(), _WORKDIR.value, _DRY_RUN.value)
+
+
+def _estimate(experiment) -> None:
+    from training.estimate import estimate, table
+
+    runs, found = experiment.stages(), {}
+    for stage in runs:
+        print(f"measuring {stage.name} ...", flush=True)
+        found[stage] = estimate(stage)
+    print(table(found, runs, _ESTIMATE_DEVICES.value))
+    print("Training alone, with the same batches; several devices at best, without what their exchange costs. "
+          "Generating and evaluating are not included.")
 
 
 def _command() -> str:

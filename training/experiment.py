@@ -19,7 +19,8 @@ from evaluation.report import write_report
 from evaluation.segmentation import evaluate_to_folder
 from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
 from training.assembly import STAGES, Assembly
-from training.config import EngineConfig, Pix2PixHDConfig
+from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig
+from training.estimate import Stage
 from training.presets import Preset
 from training.products import load_product
 from training.steps import Step
@@ -54,9 +55,8 @@ class Experiment:
 
     def steps(self) -> list[Step]:
         """All steps in order."""
-        stages = [stage for stage in _TITLES if any(stage in STAGES[method] for method in self.methods)]
         steps = [self._data_step()]
-        steps += [self._gan_step(stage) for stage in stages]
+        steps += [self._gan_step(stage) for stage in self._gans()]
         steps += [self._synthetic_step(method) for method in self.methods]
         steps.append(self._segmenter_step("real", "data"))
         for method in self.methods:
@@ -95,13 +95,31 @@ class Experiment:
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
         return Step("data", title, (), settings, run)
 
-    def _gan_step(self, stage: str) -> Step:
+    def stages(self) -> dict[Stage, int]:
+        """The networks that are trained, for `training.estimate`, and how many runs each has."""
+        preset, classes = self.preset, PairStore(self.data).classes
+        pairs = self._train_pairs()
+        found = {Stage(stage, self._gan_config(stage), preset.size, pairs, classes.num_classes): 1
+                 for stage in self._gans()}
+        scored = preset.segmenter.classes == "scored"
+        segmented = classes.scored_table().num_classes if scored else classes.num_classes
+        for name, config, runs in (("segmenter", preset.segmenter, 1 + len(self.methods)),
+                                   ("fine-tuning", preset.finetune, len(self.methods))):
+            found[Stage(name, config, preset.segmentation_size, pairs, segmented)] = runs
+        return found
+
+    def _gans(self) -> list[str]:
+        return [stage for stage in _TITLES if any(stage in STAGES[method] for method in self.methods)]
+
+    def _gan_config(self, stage: str) -> PGGANConfig | Pix2PixHDConfig:
         config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
-        train = pggan_trainer.train
-        if stage in ("dots_to_labels", "labels_to_film"):
-            train = pix2pixhd_trainer.train
-            if self.preset.translator_steps:
-                config = with_steps(config, self.preset.translator_steps, self._train_pairs())
+        if isinstance(config, Pix2PixHDConfig) and self.preset.translator_steps:
+            return with_steps(config, self.preset.translator_steps, self._train_pairs())
+        return config
+
+    def _gan_step(self, stage: str) -> Step:
+        config = self._gan_config(stage)
+        train = pix2pixhd_trainer.train if isinstance(config, Pix2PixHDConfig) else pggan_trainer.train
 
         def run(folder: pathlib.Path) -> None:
             train(config, self._path("data", "gan-augmented"), str(folder))

@@ -13,7 +13,7 @@ _GAN = {"label_coding": "one_hot", "average_decay": 0.99, "log_lines": 50, "grid
 _GROWTH = {"resolution": 128, "start_resolution": 16, "fmap_base": 512, "total_kimg": 30.0, "train_kimg": 3.0,
            "fade_kimg": 3.0, "max_batch": 8, "learning_rate": 2e-3, **_GAN}
 _TRANSLATOR = {"ngf": 16, "ndf": 16, "n_downsampling": 3, "n_blocks": 4, "batch": 4, "dot_size": 32,
-               "log_lines": 50, "grids": 10}
+               "learning_rate": 6e-4, "log_lines": 50, "grids": 10}
 _SEGMENTER = {"depth": 14, "width": 16, "batch": 8, "steps": 700, "learning_rate": 1e-3, "validate_every": 100,
               "bn_momentum": 0.9, "log_lines": 20, "grids": 2}
 

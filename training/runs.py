@@ -68,8 +68,7 @@ class RunFolder:
             self._lock.close()
             raise
         self._sweep()
-        files.make_folder(self.path / "grids")
-        self._writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
+        self._writer = None
 
     def restore(self, parts: Mapping[str, Any], progress: Progress) -> None:
         """Loads the newest whole checkpoint of `parts`, if any, and drops what was written after it.
@@ -78,6 +77,8 @@ class RunFolder:
         """
         if self.chief:
             files.write_json(self.path / "config.json", self._identity)
+            files.make_folder(self.path / "grids")
+            self._writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
         self._checkpoints = Checkpoints(self.path / "checkpoints", parts, progress, self.chief, self.say)
         found = self._checkpoints.restore()
         if not found and self.finished_at() is not None:
@@ -173,7 +174,8 @@ class RunFolder:
     def close(self) -> None:
         """Lets go of the folder."""
         if self.chief:
-            self._writer.close()
+            if self._writer:
+                self._writer.close()
             self._lock.close()
 
     def _check_identity(self) -> None:

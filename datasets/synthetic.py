@@ -45,6 +45,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     while len(journal["accepted"]) < count:
         first = journal["candidates"]
         relaxed = first >= CANDIDATES_PER_PAIR * count
+        if relaxed and not journal["unchecked"] and journal["rejected"]:
+            say(_shortage(journal))
         indices = np.arange(first, first + batch)
         pairs = (unchecked if relaxed else checked)(indices, seed)
         room = count - len(journal["accepted"])
@@ -65,6 +67,14 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
                       for index, split in zip(journal["accepted"], splits, strict=True)}
     writer.close()
     return journal
+
+
+def _shortage(journal: dict[str, Any]) -> str:
+    """The warning that the rest of a set is taken without checks."""
+    reason, times = max(journal["rejected"].items(), key=lambda item: item[1])
+    return (f"warning: only {len(journal['accepted']):,} of {journal['candidates']:,} candidates are valid (most "
+            f"often: {reason}, {times:,} times); the rest of {journal['count']:,} pairs is taken unchecked. Look "
+            "at the grids of the first network: it may have to be trained longer, or with another seed")
 
 
 def _id(index: int) -> str:

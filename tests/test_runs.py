@@ -167,7 +167,7 @@ def test_what_follows_the_checkpoint_is_forgotten(tmp_path):
         folder.draw(position, np.zeros((4, 4), np.uint8))
         if position < 3:
             folder.save()
-    assert folder.records("val_j") == [1, 3] and folder.best("val_j", largest=True) == (0.6, 3)
+    assert folder.records("val_j") == [1, 3] and folder.best("val_j") == (0.6, 3)
     folder.close()
     with open(tmp_path / "metrics.jsonl", "a") as lines:
         lines.write('{"position": 3, "los')  # cut short by a kill

@@ -15,9 +15,9 @@ from tests.killed_writer import DESCRIPTION, candidate, contents, method
 
 
 def _write(path, checked=None, unchecked=None, count=7, validation=2, seed=5, source="two-stage", batch=4,
-           maker=""):
+           maker="", say=lambda line: None):
     return write_synthetic(path, DESCRIPTION, checked or method(), unchecked or method(refuse=False), count,
-                           validation, seed, source, batch, lambda line: None, maker)
+                           validation, seed, source, batch, say, maker)
 
 
 def _good(count, seed=5):
@@ -61,7 +61,10 @@ def test_the_batch_does_not_change_the_pairs(tmp_path, batch):
 
 
 def test_what_no_check_lets_pass_is_filled_without_checks_and_counted(tmp_path):
-    journal = _write(tmp_path, checked=method(never=True))
+    said = []
+    journal = _write(tmp_path, checked=method(never=True), say=said.append)
+    warnings = [line for line in said if line.startswith("warning: only 0 of 28 candidates are valid")]
+    assert len(warnings) == 1 and "hopeless, 28 times" in warnings[0]
     tried = CANDIDATES_PER_PAIR * 7
     assert journal["rejected"] == {"hopeless": tried} and journal["unchecked"] == 7
     assert journal["accepted"] == list(range(tried, tried + 7))

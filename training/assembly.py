@@ -5,17 +5,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
-from datasets import dots as dot_maps
 from datasets import validity
 from datasets.errors import UserError
 from datasets.store import PairStore
 from datasets.synthetic import write_synthetic
 from models import methods
-from models.methods import Check, Method
-from training.inputs import dot_radius
+from models.methods import Method
 from training.products import Product, load_product
+from training.sample_checks import dot_check, label_check
 
 # method -> the run folders it is made of, first stage first
 STAGES = {
@@ -68,7 +65,7 @@ class Assembly:
     def method(self, checked: bool) -> Method:
         """The method; `checked` rejects invalid dots and label maps, else they are only cleaned."""
         maker = self.products[STAGES[self.method_name][-2 if len(self.products) > 1 else -1]]
-        labels = self._label_check(checked, rims=_coding(maker).kind == "grey")
+        labels = label_check(self.classes, self.bounds, _coding(maker).kind == "grey", checked)
         if self.method_name == "single":
             pairs = self.products["pairs"]
             return methods.single_stage(methods.pair_sampler(pairs.network, _coding(pairs)), labels)
@@ -80,7 +77,7 @@ class Assembly:
         return methods.three_stage(
             methods.code_sampler(dots.network, _coding(dots)),
             methods.label_translator(to_labels.network, self.size, _coding(to_labels)),
-            to_film, self._dot_check(checked), labels)
+            to_film, dot_check(self.num_classes, checked), labels)
 
     def _maker(self) -> str:
         """Digest of what decides a sample besides its seed: weights, and the areas that are plausible."""
@@ -90,30 +87,6 @@ class Assembly:
             for weights in product.network.get_weights():
                 digest.update(weights.tobytes())
         return digest.hexdigest()[:16]
-
-    def _label_check(self, checked: bool, rims: bool) -> Check:
-        def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
-            cleaned = [validity.clean_labels(labels, self.classes, rims) for labels in maps]
-            reasons = [validity.check_labels(labels, self.classes, self.bounds) if checked else None
-                       for labels in cleaned]
-            return np.stack(cleaned) if cleaned else maps, reasons
-
-        return check
-
-    def _dot_check(self, checked: bool) -> Check:
-        """Dots are read and drawn anew, so that the translator sees what it was trained on."""
-
-        def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
-            redrawn, reasons = maps.copy(), []
-            for row, drawn in enumerate(maps):
-                radius = dot_radius(2.0, drawn.shape[0])
-                read = dot_maps.read_dots(drawn, self.num_classes, radius)
-                if read.reason is None:
-                    redrawn[row] = dot_maps.redraw(read.centroids, drawn.shape[0], radius)
-                reasons.append(read.reason if checked else None)
-            return redrawn, reasons
-
-        return check
 
     def _check_classes(self, runs: Mapping[str, str]) -> None:
         for stage, product in self.products.items():

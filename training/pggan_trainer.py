@@ -8,6 +8,7 @@ import tensorflow as tf
 from datasets import pipelines
 from datasets.dots import draw_dots
 from datasets.store import PairStore, load_pairs
+from datasets.validity import AreaBounds
 from evaluation.pictures import colour_labels, grey_levels, grey_to_rgb, grid
 from evaluation.realism import sliced_wasserstein
 from models import methods
@@ -19,7 +20,8 @@ from training.config import PGGANConfig, total_kimg
 from training.devices import gradient_norm, is_chief, make_optimizer, prepare, reset_optimizer
 from training.inputs import check_square, dot_radius, train_ids
 from training.loop import run
-from training.runs import RunFolder
+from training.runs import RunFolder, read_metrics
+from training.sample_checks import choose_snapshot, dot_check, label_check, valid_share
 from training.schedules import GrowthSchedule
 
 _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
@@ -35,14 +37,15 @@ class PGGANTask:
       films: uint8 [N, H, W], for target "pairs"; else None.
       coding: how codes become channels.
       strategy: from `training.devices`.
+      check: tells which generated codes are usable; scores then give the share that is.
     """
 
     unit = "images"
     images_per_position = 1.0
 
     def __init__(self, config: PGGANConfig, codes: np.ndarray, films: np.ndarray | None, coding: LabelCoding,
-                 strategy: tf.distribute.Strategy):
-        self.config, self.coding, self.strategy = config, coding, strategy
+                 strategy: tf.distribute.Strategy, check: methods.Check | None = None):
+        self.config, self.coding, self.strategy, self._check = config, coding, strategy, check
         self._arrays = (codes,) if films is None else (codes, films)
         self.schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg,
                                        config.fade_kimg, config.max_batch)
@@ -175,7 +178,8 @@ class PGGANTask:
         return np.concatenate(sheets, 1)
 
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
-        """Sliced Wasserstein distance x 1e3 between a snapshot's pictures and real ones, once full-grown."""
+        """Of a snapshot, once full-grown: sliced Wasserstein distance x 1e3 of its pictures to real ones, and the
+        share of its dots or label maps that are valid."""
         growth = self.schedule.at(position)
         if growth.fade < 1 or 2**growth.level < self.config.resolution:
             return {}
@@ -184,14 +188,17 @@ class PGGANTask:
         rows = pipelines.stream_rows(len(self._arrays[0]), 0, count, self.config.seed)
         real = [self._reals(tuple(array[rows[i:i + 32]] for array in self._arrays), growth.level, 1.0).numpy()
                 for i in range(0, count, 32)]
-        distances = sliced_wasserstein(grey_levels(np.concatenate(real)), grey_levels(self.samples(count)),
-                                       seed=self.config.seed)
-        return {"swd": distances["mean"]}
+        made = self.samples(count)
+        distances = sliced_wasserstein(grey_levels(np.concatenate(real)), grey_levels(made), seed=self.config.seed)
+        if self._check is None:
+            return {"swd": distances["mean"]}
+        codes = self.coding.decode(made[..., :self.coding.channels]).numpy()
+        return {"swd": distances["mean"], "valid": valid_share(self._check, codes)}
 
     def finish(self, folder: RunFolder) -> dict:
-        """The snapshot with the smallest distance stands for the run; without scores, the last average."""
-        best = folder.best("swd", largest=False)
-        name = "last" if best is None else f"snapshots/{best[1]:09d}"
+        """The snapshot of `choose_snapshot` stands for the run; without scores, the last average."""
+        position = choose_snapshot(read_metrics(folder.path))
+        name = "last" if position is None else f"snapshots/{position:09d}"
         folder.keep(self.average, "last")
         return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
                 "coding": self.coding.to_json(), "size": self.config.resolution}
@@ -214,9 +221,12 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         if config.target != "dots":
             check_square(store, config.resolution)
         films, labels = load_pairs(store, train_ids(store))
-        codes, coding = coded_targets(config, labels, store.classes.num_classes)
+        classes = store.classes
+        codes, coding = coded_targets(config, labels, classes.num_classes)
         films = films if config.target == "pairs" else None
-        run(PGGANTask(config, codes, films, coding, strategy), folder, config)
+        check = dot_check(classes.num_classes) if config.target == "dots" else label_check(
+            classes, AreaBounds.from_maps(labels, classes.num_classes), coding.kind == "grey")
+        run(PGGANTask(config, codes, films, coding, strategy, check), folder, config)
     finally:
         folder.close()
 

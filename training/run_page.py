@@ -15,6 +15,7 @@ from datasets import files
 # Charts in the order of the page: title, what it tells, the metrics drawn in it.
 _CHARTS = (
     ("Sliced Wasserstein distance x 1e3", "of a snapshot's pictures to the real ones; lower is better", ("swd",)),
+    ("Valid samples", "share of a snapshot's samples that pass the checks; higher is better", ("valid",)),
     ("Validation J", "pooled mean over the organs; higher is better", ("val_j",)),
     ("Critic gap", "score of real minus score of generated pictures; near zero the critic cannot tell them apart",
      ("critic gap",)),
@@ -84,7 +85,7 @@ def _grids(folder: pathlib.Path, rows: Sequence[dict[str, float]], unit: str) ->
             continue
         caption = f"{int(file.stem):,} {unit}"
         for row in rows:
-            caption += "".join(f", {name} {row[name]:.4g}" for name in ("swd", "val_j")
+            caption += "".join(f", {name} {row[name]:.4g}" for name in ("swd", "valid", "val_j")
                                if name in row and row["position"] == int(file.stem))
         mark = f" <code>--snapshot={int(file.stem)}</code>" if file.stem in kept else ""
         figures.append(f'<figure id="{file.stem}"><img src="grids/{file.name}" loading="lazy" alt="{caption}">'

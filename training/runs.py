@@ -140,10 +140,10 @@ class RunFolder:
             with self._room_needed(), files.replacing(path) as temporary:
                 model.save(temporary)
 
-    def best(self, score: str, largest: bool) -> tuple[float, int] | None:
-        """The best value of `score` in metrics.jsonl and its position (the first of equals), if any."""
+    def best(self, score: str) -> tuple[float, int] | None:
+        """The largest value of `score` in metrics.jsonl and its position (the first of equals), if any."""
         scored = [(line[score], line["position"]) for line in read_metrics(self.path) if score in line]
-        return min(scored, key=lambda pair: (-pair[0] if largest else pair[0], pair[1]), default=None)
+        return min(scored, key=lambda pair: (-pair[0], pair[1]), default=None)
 
     def records(self, score: str) -> list[int]:
         """Positions at which `score` was larger than ever before, oldest first."""

@@ -110,7 +110,7 @@ class SMANetTask:
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         """Pooled mean J on the validation pairs; the best weights so far are kept."""
         store, ids = self._validation
-        best = folder.best("val_j", largest=True)
+        best = folder.best("val_j")
         result = evaluate(self.predict, store, ids, scored=self.config.classes == "scored",
                           window=self.config.crop, overlap=self.config.overlap)
         mean_j = result.mean_j
@@ -121,7 +121,7 @@ class SMANetTask:
         return {"val_j": mean_j}
 
     def finish(self, folder: RunFolder) -> dict:
-        best = folder.best("val_j", largest=True)
+        best = folder.best("val_j")
         name = f"snapshots/{best[1]:09d}" if best else "last"
         if best is None:
             folder.keep(self.network, "last")

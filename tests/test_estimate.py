@@ -4,7 +4,7 @@ import pytest
 
 from tests.tiny_experiment import PRESET
 from training.config import PGGANConfig
-from training.estimate import Estimate, Stage, estimate, stretches
+from training.estimate import Estimate, Stage, estimate, stretches, table
 from training.presets import load
 from training.schedules import GrowthSchedule
 
@@ -33,3 +33,13 @@ def test_a_stage_is_measured():
 def test_devices_share_a_batch_at_best():
     found = Estimate(steps=10, first_seconds=0.0, seconds=7200.0, peak_gib=1.0, batch=4)
     assert [found.hours(devices) for devices in (1, 2, 8)] == [2.0, 1.0, 0.5]
+
+
+def test_the_table_counts_every_run_and_sums():
+    once, often = (Stage(name, PRESET.dots, 32, 66, 6) for name in ("dots", "segmenter"))
+    figures = Estimate(steps=100, first_seconds=0.0, seconds=3600.0, peak_gib=1.26, batch=4)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in table({once: figures, often: figures}, {once: 1, often: 3}, 8).splitlines()]
+    assert rows[2] == ["dots", "1", "100", "36", "1", "0.25", "1.3"]
+    assert rows[3] == ["segmenter", "3", "100", "36", "3", "0.75", "1.3"]
+    assert rows[4] == ["all", "4", "", "", "4", "1", ""]

@@ -6,6 +6,7 @@
 was stopped: finished steps are skipped, steps whose settings or data changed are done again.
 """
 
+import dataclasses
 import tempfile
 
 from absl import app, flags
@@ -84,10 +85,13 @@ def _run(data: str) -> None:
 def _estimate(experiment) -> None:
     from training.estimate import estimate, table
 
-    runs, found = experiment.stages(), {}
+    runs, found, measured = experiment.stages(), {}, {}
     for stage in runs:
-        print(f"measuring {stage.name} ...", flush=True)
-        found[stage] = estimate(stage)
+        nameless = dataclasses.replace(stage, name="")
+        if nameless not in measured:
+            print(f"measuring {stage.name} ...", flush=True)
+            measured[nameless] = estimate(stage)
+        found[stage] = measured[nameless]
     print(table(found, runs, _ESTIMATE_DEVICES.value))
     print("Training alone, with the same batches; several devices at best, without what their exchange costs. "
           "Generating and evaluating are not included.")

@@ -8,7 +8,7 @@ Expected: see results/README.md for what was measured.
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 
-# One channel per class: after so few images, dots in the paper's grey coding pass the check in 1 of 20 tries.
+# One channel per class: after so few images, in one draw dots in grey coding passed the check in 1 of 20 tries.
 _GAN = {"label_coding": "one_hot", "average_decay": 0.99, "log_lines": 50, "grids": 10, "score_images": 128}
 _GROWTH = {"resolution": 128, "start_resolution": 16, "fmap_base": 512, "total_kimg": 30.0, "train_kimg": 3.0,
            "fade_kimg": 3.0, "max_batch": 8, "learning_rate": 2e-3, **_GAN}

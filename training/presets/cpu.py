@@ -21,7 +21,7 @@ PRESET = Preset(
     size=128,
     segmentation_size=128,
     dots=PGGANConfig(target="dots", resolution=32, start_resolution=8, fmap_base=256, total_kimg=32.0,
-                     train_kimg=2.0, fade_kimg=2.0, max_batch=16, learning_rate=2e-3, **_GAN),
+                     train_kimg=2.0, fade_kimg=2.0, max_batch=16, learning_rate=4e-3, **_GAN),
     labels=PGGANConfig(target="labels", **_GROWTH),
     pairs=PGGANConfig(target="pairs", **_GROWTH),
     dots_to_labels=Pix2PixHDConfig(source="dots", **_TRANSLATOR),

@@ -1,4 +1,4 @@
-"""Two CPU cores and an hour or two: 128 pixels, dots at 32, narrow networks, short schedules.
+"""Two CPU cores: 128 pixels, dots at 32, narrow networks, short schedules.
 
 Command:  python -m tools.run_experiment --data=STORE --config=tiny --preset=cpu --jobs=2 --workdir=RUN
 Hardware: 2 cores, 8 GiB.

@@ -30,6 +30,10 @@ class EngineConfig:
     grids: int = option(20, "how many fixed-seed picture grids the whole run draws")
 
 
+DIFF_AUGMENT = ("none", "translation", "cutout", "both")
+_DIFF_AUGMENT = "differentiable augmentation of what the discriminator sees (not in the paper; Zhao et al. 2020)"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PGGANConfig(EngineConfig):
     """PGGAN with WGAN-GP. Defaults: Karras et al. 2018 as released; 64 maps at most as in the paper."""
@@ -52,6 +56,7 @@ class PGGANConfig(EngineConfig):
     average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples")
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
     score_images: int = option(256, "generated pictures per snapshot score (sliced Wasserstein); 0 for none")
+    diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,7 @@ class Pix2PixHDConfig(EngineConfig):
     perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")
     vgg_weights: str = option("", "Keras VGG19 weight file without top (.h5); empty switches the term off")
     pool_size: int = option(0, "history of generated images shown to the discriminators; 0 for none")
+    diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from training import wgan_gp
 from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
 from training.devices import gradient_norm, is_chief, make_optimizer, prepare, reset_optimizer
+from training.diff_augment import diff_augment
 from training.inputs import check_square, dot_radius, train_ids
 from training.loop import run
 from training.runs import RunFolder, read_metrics
@@ -25,7 +26,7 @@ from training.sample_checks import choose_snapshot, dot_check, label_check, vali
 from training.schedules import GrowthSchedule
 
 _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
-_LATENT_D, _LATENT_G, _MIX = range(3)  # purposes of the random draws of a step
+_LATENT_D, _LATENT_G, _MIX, _AUGMENT = range(4)  # purposes of the random draws of a step
 
 
 class PGGANTask:
@@ -109,6 +110,7 @@ class PGGANTask:
         real = self._reals(batch, level, fade)
         count = real.shape[0]
         fake = self.generator(self._draw(seed, _LATENT_D, count), level=level, fade=fade)
+        real, fake = self._augmented(real, seed, 0), self._augmented(fake, seed, 1)
         mix = self._draw(seed, _MIX, count)
 
         def score(images):
@@ -129,7 +131,8 @@ class PGGANTask:
         draw = self._draw(seed, _LATENT_G, batch[0].shape[0])
         with tf.GradientTape() as tape:
             fake = self.generator(draw, level=level, fade=fade)
-            loss = self._mean(wgan_gp.generator_loss(self.discriminator(fake, level=level, fade=fade)))
+            seen = self._augmented(fake, seed, 2)
+            loss = self._mean(wgan_gp.generator_loss(self.discriminator(seen, level=level, fade=fade)))
             scaled = self.g_optimizer.scale_loss(loss)
         norm = _apply(self.g_optimizer, tape.gradient(scaled, self.generator.trainable_variables), self.generator)
         return {"g_loss": loss, "g_gradient": norm}
@@ -149,6 +152,16 @@ class PGGANTask:
             drawn = tf.random.stateless_normal((total, self.generator.latent_size), seed)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return tf.gather(drawn, replica + replicas * tf.range(count))  # dealt in turn, as the real pictures are
+
+    def _augmented(self, images: tf.Tensor, seed: tf.Tensor, number: int) -> tf.Tensor:
+        """`images` as the discriminator sees them; `number` tells a step's calls apart."""
+        if self.config.diff_augment == "none":
+            return images
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([seed[0] * 4 + _AUGMENT, seed[1]])
+        for part in (number, replica):
+            seed = tf.random.experimental.stateless_fold_in(seed, part)
+        return diff_augment(images, self.config.diff_augment, seed)
 
     def _reals(self, batch, level: int, fade: tf.Tensor) -> tf.Tensor:
         """Coded pictures box-averaged to the level, with its newest detail faded in as the generator's is."""

@@ -15,6 +15,7 @@ from models.pix2pixhd_layers import mean_pool
 from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
 from training.devices import gradient_norm, is_chief, make_optimizer, prepare
+from training.diff_augment import diff_augment
 from training.image_pool import ImagePool
 from training.inputs import dot_radius, train_ids
 from training.loop import run
@@ -118,12 +119,22 @@ class Pix2PixHDTask:
         """
         count = real.shape[0]
         both = tf.concat([tf.concat([condition, real], -1), tf.concat([condition, fake], -1)], 0)
+        both = self._augmented(both, count, position)
         seen = self.discriminator(both)
         real_seen = [[feature[:count] for feature in scale] for scale in seen]
         fake_seen = [[feature[count:] for feature in scale] for scale in seen]
         if self._pool is None:
             return real_seen, fake_seen, fake_seen
         return real_seen, fake_seen, self.discriminator(self._pool.query(both[count:], position))
+
+    def _augmented(self, both: tf.Tensor, count: int, position: tf.Tensor) -> tf.Tensor:
+        """Real and fake pairs [2 count, H, W, C] changed alike, so that their features can be matched."""
+        if self.config.diff_augment == "none":
+            return both
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.random.experimental.stateless_fold_in([self.config.seed, tf.cast(position, tf.int32)], replica)
+        return tf.concat([diff_augment(half, self.config.diff_augment, seed)
+                          for half in (both[:count], both[count:])], 0)
 
     def _generator_losses(self, real, fake, real_seen, fake_seen) -> dict[str, tf.Tensor]:
         losses = {"g_gan": lsgan_loss(fake_seen, True)}

@@ -16,10 +16,10 @@ import tensorflow as tf
 from models.pix2pixhd_layers import (
     ConvNormReLU,
     DoublingConv2DTranspose,
+    InstanceNorm,
     PaddedConv2D,
     ResidualBlock,
     build_chain,
-    instance_norm,
     mean_pool,
 )
 
@@ -232,7 +232,7 @@ class PatchDiscriminator(keras.layers.Layer):
         layers = [*((count, 2) for count in maps[:-1]), (maps[-1], 1), (1, 1)]  # maps, stride
         policy = self.dtype_policy
         self.convs = [PaddedConv2D(count, 4, stride, pad=2, dtype=policy) for count, stride in layers]
-        self.norms = [instance_norm(policy) for _ in range(n_layers)]
+        self.norms = [InstanceNorm(dtype=policy) for _ in range(n_layers)]
 
     def build(self, input_shape):
         build_chain(self.convs, input_shape)

@@ -55,7 +55,8 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
         count, height, width, _ = tf.unstack(tf.shape(inputs))
         outputs = tf.nn.conv2d_transpose(inputs, self.kernel, (count, 2 * height + 1, 2 * width + 1, self.filters),
                                          strides=2, padding="VALID")
-        return tf.nn.bias_add(outputs[:, 1:, 1:], self.bias)
+        kept = tf.slice(outputs, (0, 1, 1, 0), (count, 2 * height, 2 * width, self.filters))
+        return tf.nn.bias_add(kept, self.bias)
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape
@@ -69,7 +70,7 @@ class ResidualBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.convs = [PaddedConv2D(filters, 3, pad=1, reflect=True, dtype=policy) for _ in range(2)]
-        self.norms = [instance_norm(policy) for _ in range(2)]
+        self.norms = [InstanceNorm(dtype=policy) for _ in range(2)]
 
     def build(self, input_shape):
         build_chain(self.convs + self.norms, input_shape)
@@ -89,7 +90,7 @@ class ConvNormReLU(keras.layers.Layer):
     def __init__(self, conv: keras.layers.Layer):
         super().__init__(dtype=conv.dtype_policy)
         self.conv = conv
-        self.norm = instance_norm(conv.dtype_policy)
+        self.norm = InstanceNorm(dtype=conv.dtype_policy)
 
     def build(self, input_shape):
         build_chain([self.conv, self.norm], input_shape)
@@ -102,14 +103,31 @@ class ConvNormReLU(keras.layers.Layer):
         return self.conv.compute_output_shape(input_shape)
 
 
-def instance_norm(policy: keras.DTypePolicy | str | None = None) -> keras.layers.Layer:
-    """Each map of each image to mean 0 and variance 1 over its pixels.
+class InstanceNorm(keras.layers.Layer):
+    """Each map of each image to mean 0 and variance 1 over its pixels; no weights.
 
-    It has no weights, and computes in float32 whatever the policy. As quick on a CPU as `tf.nn.moments` with
-    the arithmetic around it, forward and backward.
+    Batch normalisation of one image is just that, and its fused operation takes half the time of the arithmetic
+    written out, forward and backward, with float32 statistics whatever the policy.
     """
-    return keras.layers.GroupNormalization(groups=-1, center=False, scale=False, epsilon=NORM_EPSILON,
-                                           dtype=policy)
+
+    def call(self, inputs):
+        count = inputs.shape[0]
+        if count is not None:
+            return tf.concat([_normalized(image) for image in tf.split(inputs, count)], 0)
+        count, height, width, maps = tf.unstack(tf.shape(inputs))
+        side_by_side = tf.reshape(tf.transpose(inputs, (1, 2, 0, 3)), (1, height, width, count * maps))
+        normalized = tf.reshape(_normalized(side_by_side), (height, width, count, maps))
+        return tf.ensure_shape(tf.transpose(normalized, (2, 0, 1, 3)), inputs.shape)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def _normalized(image: tf.Tensor) -> tf.Tensor:
+    """[1, H, W, C] with mean 0 and variance 1 over each map."""
+    scale = tf.ones(tf.shape(image)[-1:])
+    return tf.raw_ops.FusedBatchNormV3(x=image, scale=scale, offset=tf.zeros_like(scale), mean=[], variance=[],
+                                       epsilon=NORM_EPSILON, is_training=True).y
 
 
 def normal_initializer() -> keras.initializers.Initializer:

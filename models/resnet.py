@@ -14,10 +14,35 @@ BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 _BN_EPSILON = 1.001e-5
 
 
-def batch_norm(momentum: float, synchronized: bool, name: str, epsilon: float = 1e-3):
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation of [N, H, W, C] by the fused operation, which Keras 3 no longer uses.
+
+    The same function, statistics and weights in float32 under every policy; half the time in training, and
+    without training TensorFlow joins it to the convolution before it. Synchronized ones are left to Keras.
+    """
+
+    def call(self, inputs, training=None):
+        training = bool(training) and self.trainable
+        if self.synchronized and training:
+            return tf.cast(super().call(inputs, training=training), inputs.dtype)
+        scale, offset = self.gamma.value, self.beta.value
+        if not training:
+            return tf.compat.v1.nn.fused_batch_norm(
+                inputs, scale, offset, self.moving_mean.value, self.moving_variance.value,
+                self.epsilon, is_training=False)[0]
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, scale, offset, epsilon=self.epsilon, is_training=True)
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        variance *= (count - 1) / count  # the operation's is that of a sample, Keras averages the plain one
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(average * self.momentum + value * (1 - self.momentum))
+        return outputs
+
+
+def batch_norm(momentum: float, synchronized: bool, name: str, epsilon: float = 1e-3) -> BatchNormalization:
     """Batch normalisation; computed in float32 under mixed precision."""
-    return keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized,
-                                           name=name)
+    return BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name,
+                              dtype="float32", autocast=False)
 
 
 class Bottleneck(keras.layers.Layer):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models import smanet
-from models.resnet import DilatedResNet
+from models.resnet import DilatedResNet, batch_norm
 from models.smanet import SMANet
 from training.losses import cross_entropy
 
@@ -147,3 +147,22 @@ def test_exposure_does_not_matter_when_standardized():
     assert np.isfinite(network(np.ones((1, 32, 32, 1), np.float32))).all()
     plain = SMANet(3, depth=14, width=8)
     assert not np.allclose(plain(films), plain(darker), atol=1e-2)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_is_keras_own_function(training):
+    """The fused operation: outputs, gradients and moving statistics of keras.layers.BatchNormalization."""
+    draw = np.random.default_rng(0)
+    images = tf.constant(draw.normal(2, 3, (3, 5, 7, 4)), tf.float32)
+    results = []
+    for norm in (batch_norm(0.9, False, "n"), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3)):
+        norm.build(images.shape)
+        norm.set_weights([np.linspace(0.5, 2, 4) + index for index in range(4)])
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            made = norm(images, training=training)
+            loss = tf.reduce_sum(tf.square(made) * images)
+        gradients = tape.gradient(loss, [images, norm.gamma.value, norm.beta.value])
+        results.append([made, *gradients, *norm.get_weights()])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-4)

@@ -115,26 +115,23 @@ class Pix2PixHDTask:
     def _discriminate(self, condition, real, fake, position):
         """Features of real and fake pictures, and of the fakes that the discriminators learn from.
 
-        One pass serves all three unless a pool of earlier fakes is kept.
+        One pass serves the last two unless a pool of earlier fakes is kept.
         """
-        count = real.shape[0]
-        both = tf.concat([tf.concat([condition, real], -1), tf.concat([condition, fake], -1)], 0)
-        both = self._augmented(both, count, position)
-        seen = self.discriminator(both)
-        real_seen = [[feature[:count] for feature in scale] for scale in seen]
-        fake_seen = [[feature[count:] for feature in scale] for scale in seen]
+        real_pair, fake_pair = (self._augmented(tf.concat([condition, image], -1), position)
+                                for image in (real, fake))
+        real_seen, fake_seen = self.discriminator(real_pair), self.discriminator(fake_pair)
         if self._pool is None:
             return real_seen, fake_seen, fake_seen
-        return real_seen, fake_seen, self.discriminator(self._pool.query(both[count:], position))
+        return real_seen, fake_seen, self.discriminator(self._pool.query(fake_pair, position))
 
-    def _augmented(self, both: tf.Tensor, count: int, position: tf.Tensor) -> tf.Tensor:
-        """Real and fake pairs [2 count, H, W, C] changed alike, so that their features can be matched."""
+    def _augmented(self, pair: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        """Condition and picture as the discriminators see them; a step's pairs are changed alike, so that the
+        features of real and fake can be matched."""
         if self.config.diff_augment == "none":
-            return both
+            return pair
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in([self.config.seed, tf.cast(position, tf.int32)], replica)
-        return tf.concat([diff_augment(half, self.config.diff_augment, seed)
-                          for half in (both[:count], both[count:])], 0)
+        return diff_augment(pair, self.config.diff_augment, seed)
 
     def _generator_losses(self, real, fake, real_seen, fake_seen) -> dict[str, tf.Tensor]:
         losses = {"g_gan": lsgan_loss(fake_seen, True)}

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from datasets.errors import UserError
 from training.config import EngineConfig
+from training.fused_adam import FusedAdam
 
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
@@ -112,7 +113,7 @@ def cpu_has_bfloat16(cpuinfo: str) -> bool:
 
 def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) -> keras.optimizers.Optimizer:
     """Adam, with loss scaling under mixed_float16. Call inside the strategy's scope."""
-    adam = keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+    adam = FusedAdam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(adam)
     return adam

@@ -135,3 +135,32 @@ def test_killed_anywhere_and_continued_it_is_the_same_folder(tmp_path):
     assert result["wrong"] == [] and result["early"] == []
     assert result["renames"] >= 1 + 3 * 7 + 2 + 1  # description, pairs with dots, journals, manifest
     assert result["partials"] == result["plans"] > 30
+
+
+_PEAK = """
+import resource, sys
+import numpy as np
+from datasets.labels import CHEST
+from datasets.store import Description
+from datasets.synthetic import write_synthetic
+from models.methods import Pairs
+
+def method(indices, seed):
+    rows = np.arange(1024, dtype=np.float32)[None, :, None, None] + indices[:, None, None, None]
+    films = np.broadcast_to(np.sin(rows), (len(indices), 1024, 1024, 1)).copy()
+    return Pairs(indices, (films[..., 0] > 0).astype(np.uint8), films, {})
+
+count = int(sys.argv[2])
+write_synthetic(sys.argv[1], Description("d", (1024, 1024), CHEST), method, method, count, 1, 0, "s", 1,
+                lambda line: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path):
+    peaks = []
+    for count in (5, 80):  # the films of 75 more would take 300 MiB
+        done = subprocess.run([sys.executable, "-c", _PEAK, str(tmp_path / str(count)), str(count)],
+                              capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]) / 1024)
+    assert peaks[1] - peaks[0] < 20, f"{peaks[0]:.0f} MiB for 5 pairs, {peaks[1]:.0f} MiB for 80"

@@ -21,6 +21,8 @@ STAGES = {
     "three": ("dots", "dots_to_labels", "labels_to_film"),
 }
 
+_PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
+
 
 class Assembly:
     """The networks of one method, loaded once.
@@ -49,9 +51,9 @@ class Assembly:
         self.size = int(self.products[STAGES[method][-1]].facts["size"])
         self._check_classes(runs)
 
-    def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True, batch: int = 16,
+    def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
               say: Callable[[str], None] = print) -> dict[str, Any]:
-        """Writes a synthetic pair folder; see `write_synthetic`."""
+        """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`."""
         spacing = self.description.spacing_mm
         if spacing is not None:
             spacing *= self.description.size[0] / self.size
@@ -60,7 +62,13 @@ class Assembly:
             size=(self.size, self.size), max_value=255, spacing_mm=spacing)
         unchecked = self.method(checked=False)
         return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
-                               count, validation, seed, f"{self.method_name}-stage", batch, say, self._maker())
+                               count, validation, seed, f"{self.method_name}-stage", self.at_once, say,
+                               self._maker())
+
+    @property
+    def at_once(self) -> int:
+        """Pairs made at a time: as many as take the memory of one of 1024 pixels, at most 16."""
+        return min(16, max(1, _PIXELS_AT_ONCE // self.size**2))
 
     def method(self, checked: bool) -> Method:
         """The method; `checked` rejects invalid dots and label maps, else they are only cleaned."""

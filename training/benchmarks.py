@@ -18,7 +18,9 @@ import tensorflow as tf
 
 from evaluation.networks import probabilities_of
 from evaluation.sliding_window import sliding_window
+from models import methods
 from models.codes import LabelCoding
+from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer
 from models.smanet import SMANet
 from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
@@ -135,6 +137,24 @@ def _segmenter(size: int, batch: int, attention: str) -> Callable[[str], Any]:
     return make
 
 
+def _three_stage(size: int) -> Callable[[str], Turn]:
+    """One pair of the three-stage method at the paper's sizes, drawn as `tools.generate` draws it."""
+    def build(precision: str) -> Turn:
+        prepare(EngineConfig(precision=precision))
+        sampler = Generator(64)
+        sampler.build((None, sampler.latent_size))
+        one_hot = LabelCoding("one_hot", tuple(range(_CLASSES)))
+        to_labels, to_film = GlobalGenerator(_CLASSES, output_activation="softmax"), GlobalGenerator()
+        for translator in (to_labels, to_film):
+            translator.build((None, None, None, _CLASSES))
+        method = methods.three_stage(methods.code_sampler(sampler, _GREY),
+                                     methods.label_translator(to_labels, size, one_hot),
+                                     methods.film_translator(to_film, _CLASSES))
+        return lambda: method(np.arange(1), 0).films
+
+    return build
+
+
 def _windows(precision: str) -> Turn:
     prepare(EngineConfig(precision=precision))
     network = SMANet(4)
@@ -154,6 +174,8 @@ ITEMS = {
     "pspnet_step_377": Item(377, 4, _steps(_segmenter(377, 4, "psp"))),
     "smanet_forward_377": Item(377, 1, _forward(lambda: SMANet(4), 1, 377)),
     "smanet_step_377": Item(377, 4, _steps(_segmenter(377, 4, "multiscale"))),
+    "smanet_step_17x377": Item(377, 17, _steps(_segmenter(377, 17, "multiscale"))),
+    "three_stage_pair_1024": Item(1024, 1, _three_stage(1024)),
     "sliding_window_512": Item(512, 1, _windows),
     "pggan_step_64": Item(64, 16, _steps(_pggan(64, 16)), quick=True),
     "pggan_step_256": Item(256, 4, _steps(_pggan(256, 4))),

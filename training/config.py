@@ -19,7 +19,7 @@ class EngineConfig:
 
     seed: int = option(0, "every random draw is a function of this seed and the step")
     precision: str = option(
-        "auto", "number format of the networks; auto takes bfloat16 where the device computes it in hardware",
+        "auto", "number format of the networks; auto takes bfloat16 where the device is faster in it",
         ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
     strategy: str = option(
         "auto", "how the work is spread over devices; auto is mirrored with several GPUs, else one_device",

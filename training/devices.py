@@ -87,14 +87,14 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def resolve_precision(name: str) -> str:
-    """A Keras policy name; "auto" is mixed_bfloat16 where the hardware multiplies bfloat16, else float32."""
+    """A Keras policy name; "auto" is mixed_bfloat16 where the hardware is faster in it, else float32."""
     if name != "auto":
         return name
     return "mixed_bfloat16" if has_bfloat16() else "float32"
 
 
 def has_bfloat16() -> bool:
-    """GPUs of compute capability 8.0 and above; CPUs with AMX or AVX512-BF16 (read from the kernel's list)."""
+    """GPUs of compute capability 8.0 and above; CPUs as in `cpu_has_bfloat16` (by the kernel's list)."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
@@ -106,9 +106,15 @@ def has_bfloat16() -> bool:
 
 
 def cpu_has_bfloat16(cpuinfo: str) -> bool:
-    """Whether a processor described as in /proc/cpuinfo has AMX or AVX512 units for bfloat16."""
-    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
-    return bool({"amx_bf16", "avx512_bf16"} & set(flags.split()))
+    """Whether a processor described as in /proc/cpuinfo computes faster in bfloat16 than in float32.
+
+    With AMX, or AMD's AVX512 units. On Intel's AVX512 units alone bfloat16 was measured slower in every network
+    (docs/performance.md). A rule, not a measurement: a continued run must find the same answer.
+    """
+    lines = [line.partition(":") for line in cpuinfo.splitlines()]
+    fields = {name.strip(): value.strip() for name, _, value in reversed(lines)}
+    flags = set(fields.get("flags", "").split())
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and fields.get("vendor_id") == "AuthenticAMD")
 
 
 def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) -> keras.optimizers.Optimizer:

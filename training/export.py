@@ -54,8 +54,12 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> 
         _write_onnx(segmenter.of_windows, side, pathlib.Path(out) / "network.onnx")
 
 
-def export_method(assembly: Assembly, out: str, batch: int = 4) -> None:
-    """Writes a whole method to folder `out`: mended as `assembly.method(checked=False)` does, none rejected."""
+def export_method(assembly: Assembly, out: str, batch: int | None = None) -> None:
+    """Writes a whole method to folder `out`: mended as `assembly.method(checked=False)` does, none rejected.
+
+    It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
+    """
+    batch = min(4, assembly.at_once) if batch is None else batch
     facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
              "size": assembly.size, "batch": batch, "precision": "float32", "arguments": _GENERATE}
     _save(method_graph(assembly, batch), facts, out)

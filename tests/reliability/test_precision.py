@@ -18,7 +18,8 @@ from training.devices import cpu_has_bfloat16, gradient_norm, make_optimizer, pr
 from training.runs import RunFolder
 
 _STEPS = 40 if FULL else 3
-_FLAGS = "processor\t: 0\nmodel name\t: X\nflags\t\t: fpu sse2 avx2 avx512f {}\nbugs\t\t: amx_bf16\n"
+_FLAGS = ("processor\t: 0\nvendor_id\t: {}\nmodel name\t: X\nflags\t\t: fpu sse2 avx2 avx512f {}\n"
+          "bugs\t\t: amx_bf16\n")
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +28,11 @@ def float32_afterwards():
     keras.mixed_precision.set_global_policy("float32")
 
 
-@pytest.mark.parametrize(("flags", "has"), [("amx_bf16 sse", True), ("avx512_bf16", True), ("amx_tile", False)])
-def test_bfloat16_is_read_off_the_processor(flags, has):
-    assert cpu_has_bfloat16(_FLAGS.format(flags)) == has
+@pytest.mark.parametrize(("vendor", "flags", "has"), [
+    ("GenuineIntel", "amx_bf16 sse", True), ("AuthenticAMD", "avx512_bf16", True),
+    ("GenuineIntel", "avx512_bf16", False), ("AuthenticAMD", "amx_tile", False)])
+def test_bfloat16_is_read_off_the_processor(vendor, flags, has):
+    assert cpu_has_bfloat16(_FLAGS.format(vendor, flags)) == has
 
 
 def test_auto_is_what_a_run_folder_remembers(tmp_path):

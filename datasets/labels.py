@@ -49,6 +49,10 @@ class ClassTable:
         """Code of class `name`. Raises ValueError for an unknown name."""
         return self.names.index(name)
 
+    def codes_within(self, code: int) -> list[int]:
+        """`code` and those of the organs painted over it (`fold_back`)."""
+        return [code, *(self.code(top) for top, below in self.fold_back.items() if below == self.names[code])]
+
     def scored_table(self) -> "ClassTable":
         """The table of the scored organs alone, in order of their codes (scored order is kept for tables)."""
         kept = tuple(name for name in self.organs if name in self.scored)

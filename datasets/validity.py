@@ -86,9 +86,7 @@ def _components(labels: np.ndarray, code: int, classes: ClassTable) -> tuple[np.
 
     Organs painted over this one (`fold_back`) join its parts: a clavicle does not cut its lung in two.
     """
-    name = classes.names[code]
-    over = [classes.code(top) for top, below in classes.fold_back.items() if below == name]
-    parts, count = ndimage.label(np.isin(labels, [code, *over]))
+    parts, count = ndimage.label(np.isin(labels, classes.codes_within(code)))
     return parts, np.bincount(parts[labels == code], minlength=count + 1)[1:]
 
 

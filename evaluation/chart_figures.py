@@ -12,8 +12,11 @@ from evaluation.experiment_folder import COLUMNS, ExperimentFolder
 from evaluation.figures import PAGE, style
 from evaluation.tables import heading
 
-# Okabe and Ito's colours, one per method; line styles and hatches tell SYNTH from FINETUNE without colour.
-_METHODS = {"": "#000000", "1": "#D55E00", "2": "#0072B2", "3": "#009E73"}
+# Okabe and Ito's colours, one per method; line styles and hatches tell SYNTH, FINETUNE and MIX apart
+# without colour.
+_METHODS = {"": "#000000", "1": "#D55E00", "2": "#0072B2", "3": "#009E73", "shape": "#CC79A7"}
+_STYLES = {"synth": "--", "mix": ":"}
+_HATCHES = {"synth": "////", "mix": "...."}
 _LINES = ("#000000", "#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#009E73", "#56B4E9")
 _STAGES = {"pairs": "single: label maps and films", "labels": "two: label maps", "dots": "three: dots",
            "dots_to_labels": "three: dots → label maps", "labels_to_film": "two, three: label maps → films"}
@@ -63,7 +66,7 @@ def segmenter_curves(journals: Mapping[str, pd.DataFrame]) -> Figure | None:
         axes = figure.subplots(1, 2)
         for name in runs:
             group, number = name.partition("-")[::2]
-            look = {"color": _METHODS.get(number, "#777777"), "linestyle": "--" if group == "synth" else "-",
+            look = {"color": _METHODS.get(number, "#777777"), "linestyle": _STYLES.get(group, "-"),
                     "label": " ".join(heading(name)).strip(), "marker": ".", "markersize": 4}
             for axis, key, factor in ((axes[0], "loss", 1), (axes[1], "val_j", 100)):
                 if key in journals[name]:
@@ -102,8 +105,7 @@ def _draw_boxes(axis: Axes, values: Sequence[pd.Series], columns: Sequence[str])
     for box, name in zip(drawn["boxes"], columns, strict=True):
         kind, _, number = name.partition("-")
         box.set(facecolor=_light(_METHODS.get(number, "#777777")), linewidth=0.6)
-        if kind == "synth":
-            box.set_hatch("////")
+        box.set_hatch(_HATCHES.get(kind))
     axis.set_xticks(range(1, len(columns) + 1), [name.replace("-", " ").upper() for name in columns], rotation=60,
                     ha="right", rotation_mode="anchor")
     axis.grid(axis="y", linewidth=0.3, color="#BBBBBB")

@@ -12,9 +12,11 @@ from datasets import files
 from datasets.errors import UserError
 from datasets.store import PairStore, read_png
 from evaluation.statistics import read_per_film
-from evaluation.tables import read_pooled
+from evaluation.tables import GROUPS, read_pooled
 
-COLUMNS = ("real", "synth-1", "finetune-1", "synth-2", "finetune-2", "synth-3", "finetune-3")
+# The paper's, then the baselines beside them.
+COLUMNS = ("real", "synth-1", "finetune-1", "synth-2", "finetune-2", "synth-3", "finetune-3",
+           "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape")
 FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
 _COLUMN = re.compile(r"[a-z][a-z0-9_-]*", re.IGNORECASE)
 
@@ -31,7 +33,7 @@ class ExperimentFolder:
             raise UserError(f"{self.path}: no such folder; expected the --workdir of tools.run_experiment")
 
     def columns(self) -> list[str]:
-        """Evaluated columns in the tables' order: the paper's first, then others by name."""
+        """Evaluated columns in the tables' order: the paper's, baselines beside them, then others by name."""
         found = {path.parent.name.removeprefix("evaluate-") for path in self.path.glob("evaluate-*/pooled.json")}
         found = {name for name in found if _COLUMN.fullmatch(name)}
         if not found:
@@ -79,12 +81,12 @@ class ExperimentFolder:
         return self.films().description.name if kept else self.path.resolve().name
 
     def synthetic(self, number: str) -> PairStore:
-        """Synthetic pairs of method `number` ("1", "2" or "3") at the size they were made."""
+        """Synthetic pairs of method `number`, a key of `tables.GROUPS`, at the size they were made."""
         return PairStore(self.path / f"synthetic-{number}" / "gan")
 
     def methods(self) -> list[str]:
-        """Numbers of the methods whose synthetic pairs are there."""
-        return [number for number in "123"
+        """Numbers of the methods whose synthetic pairs are there, as in `tables.GROUPS`; "shape" is last."""
+        return [number for number in GROUPS
                 if (self.path / f"synthetic-{number}" / "gan" / "manifest.csv").is_file()]
 
     @property

@@ -151,8 +151,9 @@ def _draw_borders(axis: Axes, codes: np.ndarray, colours: Sequence[tuple[float, 
 
 
 def _set_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
+    """Titles in smaller type where more than 9 pictures stand side by side."""
     for axis, title in zip(axes, titles, strict=True):
-        axis.set_title(title)
+        axis.set_title(title, fontsize=8 * min(1, 9 / len(axes)))
 
 
 def _short(column: str) -> str:

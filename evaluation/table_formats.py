@@ -14,6 +14,7 @@ _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"
           "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$",
           "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _WIDE = 120  # characters of a body row beyond which LaTeX sets the table in small type
+_MANY = 10  # columns beyond which their headings alone call for the smallest type
 
 
 def markdown(table: pd.DataFrame, bold: pd.DataFrame) -> str:
@@ -103,5 +104,7 @@ def _set_type(text: str, table: pd.DataFrame) -> str:
     """Smaller type and closer columns for tables too wide for a page."""
     width = 3 * table.shape[1] + sum(table.iloc[:, n].str.len().max() for n in range(table.shape[1]))
     size, gap = (r"\scriptsize", "2.5pt") if width > _WIDE else (r"\footnotesize", "3pt")
+    if table.shape[1] > _MANY:
+        size, gap = r"\tiny", "1.5pt"
     return text.replace("\\centering\n", f"\\centering\n{size}\n\\setlength{{\\tabcolsep}}{{{gap}}}\n"
                         "\\setlength{\\belowcaptionskip}{4pt}\n", 1)

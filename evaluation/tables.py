@@ -17,7 +17,9 @@ from datasets.errors import UserError
 from evaluation import table_formats
 from evaluation.metrics import dice, jaccard
 
-GROUPS = {"1": "Single-stage", "2": "Two-stage", "3": "Three-stage"}
+# What the names of a method's columns end with -> its heading; the shape model is a baseline beside the paper's.
+GROUPS = {"1": "Single-stage", "2": "Two-stage", "3": "Three-stage", "shape": "Shape model"}
+_KINDS = ("synth", "finetune", "mix")
 AVERAGE = "Average"
 ABSENT = "–"  # a score that no film gives
 _DISTANCES = {"hd95": "HD95", "assd": "ASSD"}  # key in pooled.json -> its name; less is better
@@ -121,11 +123,11 @@ def formatted(means: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd.Dat
 
 
 def heading(column: str) -> tuple[str, str]:
-    """Column name -> (group, heading) as the paper prints them."""
+    """Column name -> (group, heading) as the paper prints them, and likewise for baselines beyond it."""
     kind, _, number = column.partition("-")
-    if number not in GROUPS or kind not in ("synth", "finetune"):
+    if number not in GROUPS or kind not in _KINDS:
         return "", column.upper()
-    return GROUPS[number], f"SYNTH {number}" if kind == "synth" else "FINETUNE"
+    return GROUPS[number], f"SYNTH {number}" if kind == "synth" and number.isdigit() else kind.upper()
 
 
 def best_cells(table: pd.DataFrame) -> pd.DataFrame:

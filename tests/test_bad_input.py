@@ -65,6 +65,15 @@ def test_an_unknown_preset(films, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("flag", "said"), [
+    ("--methods=two,four", "--methods=two,four: found 'four', expected some of single, two, three"),
+    ("--extras=mix,shapes", "--extras=mix,shapes: found 'shapes', expected some of mix, shape")])
+def test_unknown_methods_and_extras(films, tmp_path, flag, said):
+    done = _run("tools.run_experiment", f"--data={films}", flag, "--preset=demo", f"--workdir={tmp_path}/run")
+    _told(done, said)
+    assert not (tmp_path / "run").exists()
+
+
 def test_three_films_for_tiny(tmp_path):
     store = write_phantoms(tmp_path / "films", 5, 2, SIZE, 0)
     options = (f"--data={store.path}", "--config=tiny", "--preset=demo", f"--workdir={tmp_path}/run")
@@ -129,6 +138,7 @@ def test_a_dry_run_writes_nothing(tmp_path):
                 "--methods=two", "--dry_run")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "choose 11 train films (TINY)" in done.stdout and "finetune-2" in done.stdout
+    assert "shape" not in done.stdout and "mix" not in done.stdout
     assert os.listdir(tmp_path) == []
 
 

@@ -102,6 +102,20 @@ def test_boxes_are_the_films_quartiles(experiment):
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["REAL", "SYNTH 3"]
 
 
+def test_baselines_are_told_apart_from_the_papers_methods(tmp_path):
+    names = ["synth-3", "finetune-3", "mix-3", "synth-shape", "finetune-shape"]
+    folder = write_experiment(tmp_path / "run", dict.fromkeys(names, 1))
+    (folder / "synthetic-3").rename(folder / "synthetic-shape")
+    made = ExperimentFolder(folder)
+    assert made.methods() == ["shape"] and experiment_figures(made)[0].name == "samples-shape"
+    boxes = [(patch.get_facecolor(), patch.get_hatch()) for patch in box_plots(made).axes[0].patches]
+    lines = [(line.get_color(), line.get_linestyle(), line.get_label())
+             for line in segmenter_curves(made.journals()).axes[0].lines]
+    assert len(set(boxes)) == len(set(lines)) == len(names)
+    assert len({colour for colour, _ in boxes}) == len({colour for colour, *_ in lines}) == 2
+    assert lines[2][2] == "Three-stage MIX" and lines[4][2] == "Shape model FINETUNE"
+
+
 def test_curves_are_those_of_the_journals(experiment):
     journals = experiment.journals()
     losses = gan_curves(journals).axes[0].lines

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.phantom import write_phantoms
-from datasets.pipelines import PairCache, stream_rows
+from datasets.pipelines import PairCache, half_and_half, stream_rows
 from training.batches import distributed_batches
 
 
@@ -60,3 +60,38 @@ def test_cache_holds_what_the_store_holds(tmp_path, scored):
             np.testing.assert_array_equal(cache.images[row], store.image(id_))
             expected = store.scored_label(id_) if scored else store.label(id_)
             np.testing.assert_array_equal(cache.labels[row], expected)
+
+
+@pytest.mark.parametrize(("first", "second"), [(10, 3), (3, 10), (4, 4)])
+def test_two_sets_make_equal_halves(first, second):
+    rows = half_and_half(first, second)
+    counts = np.bincount(rows, minlength=first + second)
+    assert len(rows) == 2 * max(first, second) and counts[:first].sum() == counts[first:].sum()
+    for half in (counts[:first], counts[first:]):
+        assert half.min() >= 1 and half.max() - half.min() <= 1
+
+
+def test_batches_of_chosen_rows():
+    """Two rows of twelve fill half of the stream, mixed within the batches, and continuation is exact."""
+    arrays = (_numbered(12), _numbered(12))
+    strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
+
+    def take(position, count):
+        batches = distributed_batches(strategy, arrays, 8, 1, position, rows=half_and_half(10, 2))
+        return np.concatenate([next(batches)[0].numpy() for _ in range(count)])[:, 0, 0] // 20
+
+    seen = take(0, 50)
+    per_batch = (seen.reshape(50, 8) >= 10).sum(1)
+    assert (seen >= 10).sum() == 200 and (seen == 10).sum() == 100  # 20 whole epochs of 20
+    assert 2 < np.median(per_batch) < 6 and len(set(per_batch)) > 2
+    np.testing.assert_array_equal(take(24, 4), seen[24:56])
+
+
+def test_a_cache_of_two_stores_keeps_the_second_behind(tmp_path):
+    one, other = write_phantoms(tmp_path / "a", 3, 0, 32, 0), write_phantoms(tmp_path / "b", 2, 0, 32, 1)
+    cache = PairCache(one, one.ids(), True, behind=(other, other.ids()))
+    stores = [(one, id_) for id_ in one.ids()] + [(other, id_) for id_ in other.ids()]
+    assert len(cache.images) == len(cache.labels) == 5
+    for row, (store, id_) in enumerate(stores):
+        np.testing.assert_array_equal(cache.images[row], store.image(id_))
+        np.testing.assert_array_equal(cache.labels[row], store.scored_label(id_))

@@ -147,6 +147,33 @@ def test_hard_names_and_wide_tables_compile(pdflatex, tmp_path):
     assert all(len(re.split(r"(?<!\\)\|", line)) == 5 for line in tables.to_markdown(odd).splitlines())
 
 
+def test_headings_of_the_baselines_beside_the_papers():
+    expected = {"mix-3": ("Three-stage", "MIX"), "mix-1": ("Single-stage", "MIX"),
+                "synth-shape": ("Shape model", "SYNTH"), "finetune-shape": ("Shape model", "FINETUNE"),
+                "synth-3": ("Three-stage", "SYNTH 3"), "finetune-3": ("Three-stage", "FINETUNE"),
+                "mix-4": ("", "MIX-4"), "mixed": ("", "MIXED"), "shape": ("", "SHAPE")}
+    assert {name: tables.heading(name) for name in expected} == expected
+
+
+def test_the_papers_columns_come_first_then_mixed_ones_then_the_shape_models(tmp_path):
+    names = ["real", "synth-3", "finetune-3", "mix-1", "mix-3", "synth-shape", "finetune-shape", "another"]
+    folder = write_experiment(tmp_path / "run", dict.fromkeys(reversed(names), 1))
+    results = Results([folder])
+    assert results.columns == names
+    write_results(results, tmp_path / "out")
+    read = pd.read_csv(tmp_path / "out" / "table2.csv", header=[0, 1], index_col=[0, 1])
+    assert [key[0] for key in read.columns[1:7]] == ["Three-stage"] * 2 + ["Single-stage", "Three-stage"] + [
+        "Shape model"] * 2
+    assert "Shape model SYNTH" in (tmp_path / "out" / "differences.md").read_text()
+
+
+def test_the_smallest_type_for_the_most_columns():
+    run = pooled_results("1")["real"]
+    sizes = [re.search(r"\(tiny|scriptsize|footnotesize)", tables.to_latex(tables.comparison(
+        {f"c{place}": run for place in range(count)}), "c", "l"))[1] for count in (7, 12)]
+    assert sizes == ["footnotesize", "tiny"]
+
+
 def test_several_runs_give_mean_and_deviation():
     runs = [{"films": 1, "scored": ["heart"], "counts": {"heart": [hits, 100 - hits, 0]}} for hits in (80, 90)]
     table = tables.comparison({"real": runs, "synth-1": runs[:1]})

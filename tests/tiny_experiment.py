@@ -1,12 +1,12 @@
 """The experiment shrunk to seconds: 32 pixels, a few steps of every network. As a program it runs it.
 
-    python -m tests.tiny_experiment STORE WORKDIR [METHODS]
+    python -m tests.tiny_experiment STORE WORKDIR [METHODS [EXTRAS]]
 """
 
 import sys
 
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
-from training.experiment import Experiment, load_methods
+from training.experiment import Experiment, load_extras, load_methods
 from training.presets import Preset
 from training.steps import run_steps
 
@@ -32,9 +32,10 @@ PRESET = Preset(
 )
 
 
-def experiment(data: str, workdir: str, methods: str = "single,two,three") -> Experiment:
-    return Experiment(data, "tiny", PRESET, load_methods(methods.split(",")), 0, workdir,
-                      f"python -m tests.tiny_experiment {data} --workdir={workdir}")
+def experiment(data: str, workdir: str, methods: str = "single,two,three", extras: str = "") -> Experiment:
+    command = f"python -m tests.tiny_experiment {data} --workdir={workdir}"
+    return Experiment(data, "tiny", PRESET, load_methods(methods.split(",")), 0, workdir, command,
+                      load_extras(extras.split(",")))
 
 
 if __name__ == "__main__":

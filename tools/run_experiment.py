@@ -4,6 +4,10 @@
 
 --phantoms=N instead of --data makes and uses N procedural chest films. The same command continues a run that
 was stopped: finished steps are skipped, steps whose settings or data changed are done again.
+
+--extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
+trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
+networks that make label maps.
 """
 
 import dataclasses
@@ -19,6 +23,7 @@ _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
 _METHODS = flags.DEFINE_list("methods", ["single", "two", "three"], "methods compared with the real films alone")
+_EXTRAS = flags.DEFINE_list("extras", [], "baselines beyond the paper, columns of their own: mix, shape")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _JOBS = flags.DEFINE_integer("jobs", 1, "steps run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
@@ -31,10 +36,11 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the steps with their settin
 def main(argv) -> None:
     from datasets.errors import UserError
 
-    unknown = [name for name in _METHODS.value if name not in ("single", "two", "three")]
-    if unknown:
-        raise UserError(f"--methods={','.join(_METHODS.value)}: found {unknown[0]!r}, expected some of single, "
-                        "two, three")
+    for flag, names in ((_METHODS, ("single", "two", "three")), (_EXTRAS, ("mix", "shape"))):
+        unknown = [name for name in flag.value if name not in names]
+        if unknown:
+            raise UserError(f"--{flag.name}={','.join(flag.value)}: found {unknown[0]!r}, expected some of "
+                            f"{', '.join(names)}")
     if bool(_DATA.value) == bool(_PHANTOMS.value):
         raise UserError("give either --data=STORE or --phantoms=N")
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,12 +74,12 @@ def _data_folder(scratch: str) -> str:
 
 def _run(data: str) -> None:
     from training import presets
-    from training.experiment import Experiment, load_methods
+    from training.experiment import Experiment, load_extras, load_methods
     from training.step_workers import run_steps_at_once
     from training.steps import run_steps
 
     experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
-                            _SEED.value, _WORKDIR.value, _command())
+                            _SEED.value, _WORKDIR.value, _command(), load_extras(_EXTRAS.value))
     if _ESTIMATE.value:
         _estimate(experiment)
     elif _JOBS.value > 1 and not _DRY_RUN.value:
@@ -99,8 +105,9 @@ def _estimate(experiment) -> None:
 
 def _command() -> str:
     source = f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}"
+    extras = f"--extras={','.join(_EXTRAS.value)} " if _EXTRAS.value else ""
     return (f"python -m tools.run_experiment {source} --config={_CONFIG.value} --preset={_PRESET.value} "
-            f"--methods={','.join(_METHODS.value)} --seed={_SEED.value} --workdir={_WORKDIR.value}")
+            f"--methods={','.join(_METHODS.value)} {extras}--seed={_SEED.value} --workdir={_WORKDIR.value}")
 
 
 if __name__ == "__main__":

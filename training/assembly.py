@@ -1,12 +1,13 @@
-"""Puts the networks of finished runs together as one of the paper's methods."""
+"""Puts the networks of finished runs together as one of the paper's methods, or as the baseline beside them."""
 
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from datasets import validity
+from datasets import shape_model, validity
 from datasets.errors import UserError
+from datasets.shape_model import ShapeModel
 from datasets.store import PairStore
 from datasets.synthetic import write_synthetic
 from models import methods
@@ -14,26 +15,35 @@ from models.methods import Method
 from training.products import Product, load_product
 from training.sample_checks import dot_check, label_check
 
-# method -> the run folders it is made of, first stage first
+# method -> the run folders it is made of, first stage first; "shape" draws label maps from a model without network
 STAGES = {
     "single": ("pairs",),
     "two": ("labels", "labels_to_film"),
     "three": ("dots", "dots_to_labels", "labels_to_film"),
+    "shape": ("labels_to_film",),
 }
-
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
+# What decides the shape model besides the label maps it is fitted to.
+SHAPE_SETTINGS = {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH}
+
+
+def source_name(method: str) -> str:
+    """What a method's pairs are called: "three-stage", "shape-model"."""
+    return "shape-model" if method == "shape" else f"{method}-stage"
 
 
 class Assembly:
     """The networks of one method, loaded once.
 
     Args:
-      method: "single", "two" or "three".
+      method: "single", "two", "three" or "shape".
       runs: run folder of every stage of the method, by the names in STAGES.
-      store: pairs the networks were trained on; says the classes and which organ areas are plausible.
+      store: pairs the networks were trained on; says the classes and which organ areas are plausible. The shape
+        model is fitted to its train label maps.
       snapshots: stage -> position of the snapshot to use instead of the run's choice.
 
-    Raises UserError for a missing or unfinished run, or one trained on other classes.
+    Raises UserError for a missing or unfinished run, or one trained on other classes, and where too few label
+    maps show every organ for a shape model.
     """
 
     def __init__(self, method: str, runs: Mapping[str, str], store: PairStore,
@@ -50,6 +60,9 @@ class Assembly:
                          for stage in STAGES[method]}
         self.size = int(self.products[STAGES[method][-1]].facts["size"])
         self._check_classes(runs)
+        self._shape, self._fitted_to = None, ""
+        if method == "shape":
+            self._shape, self._fitted_to = _fit_shape(store), store.fingerprint()
 
     def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
               say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -57,13 +70,13 @@ class Assembly:
         spacing = self.description.spacing_mm
         if spacing is not None:
             spacing *= self.description.size[0] / self.size
+        source = source_name(self.method_name)
         description = dataclasses.replace(
-            self.description, name=f"{self.description.name}, {self.method_name}-stage synthetic",
+            self.description, name=f"{self.description.name}, {source} synthetic",
             size=(self.size, self.size), max_value=255, spacing_mm=spacing)
         unchecked = self.method(checked=False)
         return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
-                               count, validation, seed, f"{self.method_name}-stage", self.at_once, say,
-                               self._maker())
+                               count, validation, seed, source, self.at_once, say, self._maker())
 
     @property
     def at_once(self) -> int:
@@ -72,12 +85,14 @@ class Assembly:
 
     def method(self, checked: bool) -> Method:
         """The method; `checked` rejects invalid dots and label maps, else they are only cleaned."""
-        maker = self.products[STAGES[self.method_name][-2 if len(self.products) > 1 else -1]]
-        labels = label_check(self.classes, self.bounds, _coding(maker).kind == "grey", checked)
+        labels = label_check(self.classes, self.bounds, self._has_rims(), checked)
         if self.method_name == "single":
             pairs = self.products["pairs"]
             return methods.single_stage(methods.pair_sampler(pairs.network, _coding(pairs)), labels)
         to_film = methods.film_translator(self.products["labels_to_film"].network, self.num_classes)
+        if self.method_name == "shape":
+            return methods.two_stage(lambda indices, seed: self._shape.sample(indices, seed, self.size), to_film,
+                                     labels)
         if self.method_name == "two":
             maps = self.products["labels"]
             return methods.two_stage(methods.code_sampler(maps.network, _coding(maps)), to_film, labels)
@@ -87,9 +102,18 @@ class Assembly:
             methods.label_translator(to_labels.network, self.size, _coding(to_labels)),
             to_film, dot_check(self.num_classes, checked), labels)
 
+    def _has_rims(self) -> bool:
+        """Whether label maps come in grey coding, with false rims between two codes."""
+        if self.method_name == "shape":
+            return False
+        maker = self.products[STAGES[self.method_name][-2 if len(self.products) > 1 else -1]]
+        return _coding(maker).kind == "grey"
+
     def _maker(self) -> str:
         """Digest of what decides a sample besides its seed: weights, and the areas that are plausible."""
         digest = hashlib.sha256(repr((self.size, self.bounds)).encode())
+        if self._shape:
+            digest.update(repr((SHAPE_SETTINGS, self._fitted_to)).encode())
         for stage, product in self.products.items():
             digest.update(stage.encode())
             for weights in product.network.get_weights():
@@ -102,6 +126,10 @@ class Assembly:
             if found != self.num_classes:
                 raise UserError(f"{runs[stage]}: trained on {found} classes, but the data set has "
                                 f"{self.num_classes}; use runs trained on this data")
+
+
+def _fit_shape(store: PairStore) -> ShapeModel:
+    return ShapeModel.fit((store.label(id_) for id_ in store.ids("train")), store.classes)
 
 
 def _coding(product: Product):

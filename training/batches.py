@@ -10,7 +10,7 @@ from datasets.pipelines import stream_rows
 
 
 def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], batch: int, seed: int,
-                        position: int, crop: int | None = None) -> Iterator:
+                        position: int, crop: int | None = None, rows: np.ndarray | None = None) -> Iterator:
     """Batches of the shuffled stream of rows from image `position` on, as `strategy.run` takes them.
 
     Each global batch holds the next `batch` rows of the stream, dealt to the replicas in turn like cards; a run
@@ -21,6 +21,7 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
       arrays: uint8 [N, H, W] each, with rows that belong together.
       batch: images per step over all replicas.
       crop: side of a random square cut from all arrays at the same place; the whole picture if it is smaller.
+      rows: the rows that are shuffled, some perhaps several times; None is each once.
 
     Yields tuples of uint8 tensors [batch / replicas, h, w].
     Raises UserError if the replicas cannot share a batch evenly.
@@ -33,13 +34,13 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines  # replicas fed by this process
         first = context.input_pipeline_id * local
-        return _parts(arrays, batch, seed, position, crop, replicas, first, local)
+        return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows)
 
     return iter(strategy.distribute_datasets_from_function(pipeline))
 
 
 def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, crop: int | None, replicas: int,
-           first: int, local: int) -> tf.data.Dataset:
+           first: int, local: int, chosen: np.ndarray | None) -> tf.data.Dataset:
     """The parts of replicas first ... first + local - 1, step by step, as uint8 tensors."""
     part = batch // replicas
     sides = [min(side, crop) if crop else side for side in arrays[0].shape[1:3]]
@@ -49,7 +50,8 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
         step, replica = divmod(int(number), local)
         start = position + step * batch
         dealt = slice(first + replica, None, replicas)
-        rows = stream_rows(len(arrays[0]), start, batch, seed)[dealt]
+        rows = stream_rows(len(arrays[0] if chosen is None else chosen), start, batch, seed)[dealt]
+        rows = rows if chosen is None else chosen[rows]
         if not crop:
             return [array[rows] for array in arrays]
         return _crops(arrays, rows, sides, range(start, start + batch)[dealt], seed)

@@ -1,7 +1,13 @@
 """The paper's experiment as a list of steps: data, GANs, synthetic sets, segmenters, evaluations, report.
 
 Columns of the tables: real; and for each method k (1 single, 2 two, 3 three stages) synth-k, trained on its
-pairs alone, and finetune-k, that segmenter trained on with the real films.
+pairs alone, and finetune-k, that segmenter trained on with the real films. Two baselines that the paper does not
+have stand behind them where they are asked for:
+
+    mix     mix-k: a segmenter trained from scratch on method k's pairs and the real ones together, half of each,
+            for as many updates as synth-k and finetune-k have between them
+    shape   synth-shape and finetune-shape: label maps of a statistical shape model (datasets/shape_model.py) in
+            place of the networks that make them; films by the translator of the two- and three-stage methods
 """
 
 import dataclasses
@@ -18,14 +24,16 @@ from evaluation.networks import probabilities_of
 from evaluation.report import write_report
 from evaluation.segmentation import evaluate_to_folder
 from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
-from training.assembly import STAGES, Assembly
-from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig
+from training.assembly import SHAPE_SETTINGS, STAGES, Assembly, source_name
+from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.estimate import Stage
 from training.presets import Preset
 from training.products import load_product
 from training.steps import Step
 
 METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables
+EXTRAS = ("mix", "shape")
+_SUFFIXES = {**METHODS, "shape": "shape"}  # method, the shape model included -> what its steps' names end with
 _TITLES = {"pairs": "PGGAN of label maps and films together", "labels": "PGGAN of label maps",
            "dots": "PGGAN of dots", "dots_to_labels": "Pix2PixHD from dots to label maps",
            "labels_to_film": "Pix2PixHD from label maps to films"}
@@ -43,6 +51,7 @@ class Experiment:
       seed: of everything random; TINY's films are drawn by it too.
       workdir: folder of the experiment.
       command: what makes it again, for the report.
+      extras: which of EXTRAS are compared too; they change none of the other steps but the report.
     """
 
     data: str
@@ -52,24 +61,35 @@ class Experiment:
     seed: int
     workdir: str
     command: str = ""
+    extras: tuple[str, ...] = ()
 
     def steps(self) -> list[Step]:
         """All steps in order."""
         steps = [self._data_step()]
         steps += [self._gan_step(stage) for stage in self._gans()]
-        steps += [self._synthetic_step(method) for method in self.methods]
+        steps += [self._synthetic_step(method) for method in self._makers()]
         steps.append(self._segmenter_step("real", "data"))
-        for method in self.methods:
-            number = METHODS[method]
-            steps.append(self._segmenter_step(f"synth-{number}", f"synthetic-{number}"))
-            steps.append(self._segmenter_step(f"finetune-{number}", "data", f"synth-{number}"))
+        for suffix in [_SUFFIXES[method] for method in self._makers()]:
+            steps.append(self._segmenter_step(f"synth-{suffix}", f"synthetic-{suffix}"))
+            steps.append(self._segmenter_step(f"finetune-{suffix}", "data", f"synth-{suffix}"))
+        steps += [self._mixed_step(number) for number in self._mixed()]
         steps += [self._evaluation_step(column) for column in self.columns()]
         return [*steps, self._report_step()]
 
     def columns(self) -> list[str]:
         """Names of the tables' columns."""
         numbers = [METHODS[method] for method in self.methods]
-        return ["real", *(f"{kind}-{number}" for number in numbers for kind in ("synth", "finetune"))]
+        names = ["real", *(f"{kind}-{number}" for number in numbers for kind in ("synth", "finetune"))]
+        names += [f"mix-{number}" for number in self._mixed()]
+        return [*names, *(["synth-shape", "finetune-shape"] if "shape" in self.extras else ())]
+
+    def _makers(self) -> list[str]:
+        """What makes synthetic pairs: the methods, and the shape model if asked for."""
+        return [*self.methods, *(["shape"] if "shape" in self.extras else ())]
+
+    def _mixed(self) -> list[int]:
+        """Numbers of the methods whose pairs are mixed with real ones."""
+        return [METHODS[method] for method in self.methods] if "mix" in self.extras else []
 
     @property
     def _segmenter(self) -> str:
@@ -103,13 +123,15 @@ class Experiment:
                  for stage in self._gans()}
         scored = preset.segmenter.classes == "scored"
         segmented = classes.scored_table().num_classes if scored else classes.num_classes
-        for name, config, runs in (("segmenter", preset.segmenter, 1 + len(self.methods)),
-                                   ("fine-tuning", preset.finetune, len(self.methods))):
+        makers, mixed = len(self._makers()), len(self._mixed())
+        segmenters = [("segmenter", preset.segmenter, 1 + makers), ("fine-tuning", preset.finetune, makers)]
+        segmenters += [("mixed", self._mixed_config(), mixed)] if mixed else []
+        for name, config, runs in segmenters:
             found[Stage(name, config, preset.segmentation_size, pairs, segmented)] = runs
         return found
 
     def _gans(self) -> list[str]:
-        return [stage for stage in _TITLES if any(stage in STAGES[method] for method in self.methods)]
+        return [stage for stage in _TITLES if any(stage in STAGES[method] for method in self._makers())]
 
     def _gan_config(self, stage: str) -> PGGANConfig | Pix2PixHDConfig:
         config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
@@ -134,7 +156,8 @@ class Experiment:
     def _synthetic_step(self, method: str) -> Step:
         preset = self.preset
         settings = {"count": preset.synthetic_train + preset.synthetic_validation,
-                    "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples}
+                    "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples,
+                    **(SHAPE_SETTINGS if method == "shape" else {})}
 
         def run(folder: pathlib.Path) -> None:
             real = PairStore(self._path("data", "gan-augmented"))
@@ -146,8 +169,8 @@ class Experiment:
                 store = PairStore(made)
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)
 
-        title = f"{settings['count']:,} {method}-stage pairs"
-        return Step(f"synthetic-{METHODS[method]}", title, ("data", *STAGES[method]), settings, run)
+        title = f"{settings['count']:,} {source_name(method)} pairs"
+        return Step(f"synthetic-{_SUFFIXES[method]}", title, ("data", *STAGES[method]), settings, run)
 
     def _segmenter_step(self, column: str, source: str, start: str | None = None) -> Step:
         """A segmenter on `source`, either from scratch or from column `start`."""
@@ -161,6 +184,22 @@ class Experiment:
 
         title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
         return Step(column, title, (source, start) if start else (source,), _decisive(config), run)
+
+    def _mixed_config(self) -> SMANetConfig:
+        """The segmenter's options for as many updates as its training and its fine-tuning have together."""
+        steps = self.preset.segmenter.steps + self.preset.finetune.steps
+        return dataclasses.replace(self.preset.segmenter, steps=steps, seed=self.seed)
+
+    def _mixed_step(self, number: int) -> Step:
+        """A segmenter from scratch on method `number`'s pairs and the real ones; the last weights are kept."""
+        config, source = self._mixed_config(), f"synthetic-{number}"
+
+        def run(folder: pathlib.Path) -> None:
+            smanet_trainer.train(config, self._path(source, self._segmenter), str(folder),
+                                 mixed_with=self._path("data", f"{self._segmenter}-augmented"))
+
+        return Step(f"mix-{number}", f"segmenter on {source} and real films in equal parts", (source, "data"),
+                    _decisive(config), run)
 
     def _evaluation_step(self, column: str) -> Step:
         config = self.preset.segmenter
@@ -200,3 +239,8 @@ def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int) -> Pix2PixHDConf
 def load_methods(names: Sequence[str]) -> tuple[str, ...]:
     """Methods in the tables' order."""
     return tuple(name for name in METHODS if name in names)
+
+
+def load_extras(names: Sequence[str]) -> tuple[str, ...]:
+    """Baselines beyond the paper in the tables' order."""
+    return tuple(name for name in EXTRAS if name in names)

@@ -38,16 +38,17 @@ class SMANetTask:
       validation: store and ids that choose the weights; None keeps the last.
       strategy: from `training.devices`.
       class_names: by code, for whoever uses the finished run.
+      rows: which pairs an epoch holds, some perhaps several times; None is each once.
     """
 
     unit = "steps"
 
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
                  validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
-                 class_names: Sequence[str] = ()):
+                 class_names: Sequence[str] = (), rows: np.ndarray | None = None):
         self.class_names = tuple(class_names)
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
-        self._arrays, self._validation = (films, labels), validation
+        self._arrays, self._rows, self._validation = (films, labels), rows, validation
         self.total = config.steps
         self.images_per_position = float(config.batch)
         self.score_every = config.validate_every if validation else 0
@@ -72,7 +73,7 @@ class SMANetTask:
         if self._batches is None:
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
-                crop=self.config.crop)
+                crop=self.config.crop, rows=self._rows)
         return position + 1, self._step(next(self._batches))
 
     @tf.function
@@ -132,23 +133,27 @@ class SMANetTask:
 
 
 def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
-          finetune_from: str | None = None) -> None:
+          finetune_from: str | None = None, mixed_with: str | None = None) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
     Args:
       validation: store whose validation pairs choose the weights.
       finetune_from: run folder or .keras file whose weights the training starts from.
+      mixed_with: store whose train pairs give half of all crops, those of `data` the other half: drawn from one
+        shuffled stream, so half of every batch on average.
+
+    Raises UserError where `mixed_with` has other classes or pictures of another size.
     """
-    store = PairStore(data)
+    store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
     strategy = prepare(config)
-    digests = _digests(store, validation, finetune_from)
+    digests = _digests(store, validation, finetune_from, mixed)
     folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy))
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
-        cache = pipelines.PairCache(store, train_ids(store), scored=scored)
+        cache, rows = _load_pairs(store, mixed, scored)
         task = SMANetTask(config, cache.images, cache.labels, classes.num_classes,
-                          _validation_pairs(validation), strategy, classes.names)
+                          _validation_pairs(validation), strategy, classes.names, rows)
         if finetune_from:
             _start_from(task.network, finetune_from)
         run(task, folder, config)
@@ -156,13 +161,32 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         folder.close()
 
 
-def _digests(store: PairStore, validation: str | None, finetune_from: str | None) -> dict[str, str]:
+def _load_pairs(store: PairStore, mixed: PairStore | None,
+                scored: bool) -> tuple[pipelines.PairCache, np.ndarray | None]:
+    """The train pairs of `store` and those of `mixed` behind them, and the rows that make them equal halves."""
+    ids = train_ids(store)
+    if mixed is None:
+        return pipelines.PairCache(store, ids, scored), None
+    for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
+                               ("size", tuple(store.description.size), tuple(mixed.description.size))):
+        if ours != theirs:
+            raise UserError(f"{mixed.path}: found {name} {theirs}, expected {ours} as in {store.path}; mix pairs "
+                            "of the same classes and size")
+    others = train_ids(mixed)
+    return (pipelines.PairCache(store, ids, scored, behind=(mixed, others)),
+            pipelines.half_and_half(len(ids), len(others)))
+
+
+def _digests(store: PairStore, validation: str | None, finetune_from: str | None,
+             mixed: PairStore | None) -> dict[str, str]:
     """What the run reads, by content: a moved folder continues, an altered one is noticed."""
     digests = {"data": store.fingerprint()}
     if validation:
         digests["validation"] = PairStore(validation).fingerprint()
     if finetune_from:
         digests["finetune_from"] = network_digest(finetune_from)
+    if mixed:
+        digests["mixed_with"] = mixed.fingerprint()
     return digests
 
 

@@ -2,6 +2,7 @@
 
     python -m training.train_smanet --data=SYNTHETIC --validation=SYNTHETIC --workdir=RUN1 --preset=cpu
     python -m training.train_smanet --data=REAL --finetune_from=RUN1 --workdir=RUN2 --preset=cpu
+    python -m training.train_smanet --data=SYNTHETIC --mixed_with=REAL --workdir=RUN3 --preset=cpu
 
 Trains on the train pairs of --data; keeps the weights with the best mean J on the validation pairs of
 --validation, or the last ones without it. The same command continues a run that was stopped; a larger --steps
@@ -17,6 +18,7 @@ from training.config import SMANetConfig
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
 _VALIDATION = flags.DEFINE_string("validation", None, "pair folder whose validation pairs choose the weights")
 _FINETUNE_FROM = flags.DEFINE_string("finetune_from", None, "run folder or .keras file to start from")
+_MIXED_WITH = flags.DEFINE_string("mixed_with", None, "pair folder whose train pairs give half of all crops")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
 _PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
 options.define_flags(SMANetConfig)
@@ -28,7 +30,8 @@ def main(argv) -> None:
     preset = presets.load(_PRESET.value)
     base = preset.finetune if _FINETUNE_FROM.value else preset.segmenter
     train(options.config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value,
-          validation=_VALIDATION.value, finetune_from=_FINETUNE_FROM.value)
+          validation=_VALIDATION.value, finetune_from=_FINETUNE_FROM.value,
+          mixed_with=_MIXED_WITH.value)
 
 
 if __name__ == "__main__":

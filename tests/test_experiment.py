@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
 
 from datasets.phantom import write_phantoms
 from datasets.store import PairStore
+from evaluation.experiment_folder import COLUMNS, ExperimentFolder
 from evaluation.tables import read_pooled
 from tests.tiny_experiment import PRESET, experiment
 from training.steps import run_steps
@@ -85,3 +87,38 @@ def test_changed_settings_make_stale_what_follows(finished):
     stale = {line.split("] ")[1].split(":")[0] for line in lines if "(stale)" in line}
     assert stale == {"dots", "synthetic-3", "synth-3", "finetune-3", "evaluate-synth-3", "evaluate-finetune-3",
                      "report"}
+
+
+@pytest.fixture(scope="module")
+def extended(finished, tmp_path_factory):
+    """A copy of the finished experiment, continued with the baselines beside method 2, and what it printed."""
+    made, root = finished
+    copy = tmp_path_factory.mktemp("extended") / "run"
+    shutil.copytree(root, copy)
+    lines = []
+    more = experiment(made.data, str(copy), "two", "mix,shape")
+    run_steps(more.steps(), more.workdir, say=lines.append)
+    return copy, lines
+
+
+def test_a_finished_experiment_is_continued_with_extras(finished, extended):
+    made, _ = finished
+    copy, lines = extended
+    done = {line.split("] ")[1].split(":")[0] for line in lines if line.endswith("(done)")}
+    assert done == {step.name for step in dataclasses.replace(made, methods=("two",)).steps()} - {"report"}
+    assert ExperimentFolder(copy).columns() == [*COLUMNS[:7], "mix-2", "synth-shape", "finetune-shape"]
+    assert len(PairStore(copy / "synthetic-shape" / "gan").ids("train")) == 8
+    config = json.loads((copy / "mix-2" / "config.json").read_text())
+    assert config["mixed_with"] == PairStore(copy / "data" / "gan-augmented").fingerprint()
+
+
+def test_the_report_shows_the_extras(extended):
+    root = extended[0] / "report"
+    table = pd.read_csv(root / "table2.csv", header=[0, 1], index_col=[0, 1])
+    assert [name for _, name in table.columns[7:]] == ["MIX", "SYNTH", "FINETUNE"]
+    realism = pd.read_csv(root / "realism" / "realism.csv", index_col=0)
+    assert {"Three-stage", "Shape model"} <= set(realism.index)
+    assert (root / "copies-shape" / "memorization.csv").is_file()
+    assert (root / "figures" / "samples-shape.png").is_file()
+    page = (root / "report.html").read_text()
+    assert "Shape model: the samples nearest" in page and "FINETUNE-SHAPE" in page and "MIX-2" in page

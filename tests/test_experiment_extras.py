@@ -1,21 +1,18 @@
 """Baselines beyond the paper: what they add to an experiment, and that they change nothing else in it."""
 
 import dataclasses
-import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from datasets.phantom import write_phantoms
 from datasets.store import PairStore
-from evaluation.experiment_folder import ExperimentFolder
 from tests.tiny_experiment import PRESET, experiment
 from tests.tiny_networks import method_runs, phantom_store
 from training import presets
 from training.assembly import SHAPE_SETTINGS, Assembly
 from training.experiment import Experiment, load_extras
-from training.steps import StepRecords, run_steps
+from training.steps import StepRecords
 
 EXTRA = {"mix-1", "mix-2", "mix-3", "synthetic-shape", "synth-shape", "finetune-shape"}
 EXTRA |= {f"evaluate-{name}" for name in EXTRA if name != "synthetic-shape"}
@@ -103,26 +100,3 @@ def test_other_training_maps_make_another_set(tmp_path):
     makers = [Assembly("shape", runs, phantom_store(tmp_path / str(count), count=count))._maker()
               for count in (3, 4)]
     assert makers[0] != makers[1]
-
-
-@pytest.mark.slow
-def test_a_finished_experiment_is_continued_with_extras(data, tmp_path):
-    plain = experiment(data, str(tmp_path), "two")
-    run_steps(plain.steps(), plain.workdir, say=lambda line: None)
-    made = experiment(data, str(tmp_path), "two", "mix,shape")
-    lines = []
-    run_steps(made.steps(), made.workdir, say=lines.append)
-    done = {line.split("] ")[1].split(":")[0] for line in lines if line.endswith("(done)")}
-    assert done == {step.name for step in plain.steps()} - {"report"}
-    table = pd.read_csv(tmp_path / "report" / "table2.csv", header=[0, 1], index_col=[0, 1])
-    assert [name for _, name in table.columns] == ["REAL", "SYNTH 2", "FINETUNE", "MIX", "SYNTH", "FINETUNE"]
-    assert ExperimentFolder(tmp_path).methods() == ["2", "shape"]
-    assert len(PairStore(tmp_path / "synthetic-shape" / "gan").ids("train")) == 8
-    realism = pd.read_csv(tmp_path / "report" / "realism" / "realism.csv", index_col=0)
-    assert {"Two-stage", "Shape model"} <= set(realism.index)
-    assert (tmp_path / "report" / "copies-shape" / "memorization.csv").is_file()
-    assert (tmp_path / "report" / "figures" / "samples-shape.png").is_file()
-    page = (tmp_path / "report" / "report.html").read_text()
-    assert "Shape model: the samples nearest" in page and "FINETUNE-SHAPE" in page and "MIX-2" in page
-    config = json.loads((tmp_path / "mix-2" / "config.json").read_text())
-    assert config["mixed_with"] == PairStore(tmp_path / "data" / "gan-augmented").fingerprint()

@@ -169,7 +169,7 @@ def test_the_papers_columns_come_first_then_mixed_ones_then_the_shape_models(tmp
 
 def test_the_smallest_type_for_the_most_columns():
     run = pooled_results("1")["real"]
-    sizes = [re.search(r"\(tiny|scriptsize|footnotesize)", tables.to_latex(tables.comparison(
+    sizes = [re.search(r"\\(tiny|scriptsize|footnotesize)", tables.to_latex(tables.comparison(
         {f"c{place}": run for place in range(count)}), "c", "l"))[1] for count in (7, 12)]
     assert sizes == ["footnotesize", "tiny"]
 

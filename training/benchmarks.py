@@ -23,6 +23,7 @@ from models.codes import LabelCoding
 from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer
 from models.smanet import SMANet
+from training.batches import distributed_batches
 from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.devices import prepare, resolve_precision
 from training.pggan_trainer import PGGANTask
@@ -155,6 +156,13 @@ def _three_stage(size: int) -> Callable[[str], Turn]:
     return build
 
 
+def _batches(precision: str) -> Turn:
+    """One batch of random crops, as the segmenter's training reads them."""
+    strategy = prepare(EngineConfig(precision=precision))
+    batches = distributed_batches(strategy, (_films(66, 512), _codes(66, 512)), 17, 0, 0, crop=377)
+    return lambda: next(batches)
+
+
 def _windows(precision: str) -> Turn:
     prepare(EngineConfig(precision=precision))
     network = SMANet(4)
@@ -175,6 +183,7 @@ ITEMS = {
     "smanet_forward_377": Item(377, 1, _forward(lambda: SMANet(4), 1, 377)),
     "smanet_step_377": Item(377, 4, _steps(_segmenter(377, 4, "multiscale"))),
     "smanet_step_17x377": Item(377, 17, _steps(_segmenter(377, 17, "multiscale"))),
+    "segmenter_batch_17x377": Item(377, 17, _batches),
     "three_stage_pair_1024": Item(1024, 1, _three_stage(1024)),
     "sliding_window_512": Item(512, 1, _windows),
     "pggan_step_64": Item(64, 16, _steps(_pggan(64, 16)), quick=True),

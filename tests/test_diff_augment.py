@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.config import DIFF_AUGMENT
+from models.codes import LabelCoding
+from training.config import DIFF_AUGMENT, PGGANConfig, Pix2PixHDConfig
+from training.devices import prepare
 from training.diff_augment import HIDDEN, SHIFT, diff_augment
+from training.pggan_trainer import PGGANTask
+from training.pix2pixhd_trainer import Pix2PixHDTask
 
+_CODES = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
 SEED = tf.constant([3, 5], tf.int64)
 
 
@@ -53,3 +58,31 @@ def test_gradients_pass_through_what_is_seen():
         total = tf.reduce_sum(diff_augment(images, "cutout", SEED))
     made = diff_augment(images, "cutout", SEED).numpy()
     np.testing.assert_array_equal(tape.gradient(total, images).numpy(), (made != 0).astype(np.float32))
+
+
+def _losses(task) -> list[float]:
+    position, losses = 0, []
+    for _ in range(2):
+        position, metrics = task.step(position)
+        losses.append(float(metrics["d_loss"] if "d_loss" in metrics else metrics["d_real"]))
+    return losses
+
+
+def _pggan(policy: str) -> PGGANTask:
+    config = PGGANConfig(precision="float32", resolution=8, start_resolution=8, fmap_base=32, fmap_max=8,
+                         max_batch=4, score_images=0, diff_augment=policy)
+    return PGGANTask(config, _CODES[:, :8, :8], None, LabelCoding("grey", (0, 1, 2)), prepare(config))
+
+
+def _pix2pixhd(policy: str) -> Pix2PixHDTask:
+    config = Pix2PixHDConfig(precision="float32", ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, batch=2,
+                             diff_augment=policy)
+    return Pix2PixHDTask(config, _CODES, 80 * _CODES, 3, None, prepare(config))
+
+
+@pytest.mark.parametrize("make", [_pggan, _pix2pixhd])
+def test_trainers_use_it_and_repeat_its_draws(make):
+    augmented = _losses(make("both"))
+    assert np.isfinite(augmented).all()
+    np.testing.assert_array_equal(augmented, _losses(make("both")))
+    assert augmented != _losses(make("none"))

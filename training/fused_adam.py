@@ -19,6 +19,7 @@ class FusedAdam(keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
 
     def update_step(self, gradient, variable, learning_rate):
+        """Moves `variable` by its gradient of the same shape; Keras calls it for each variable of a step."""
         variable = variable.value if isinstance(variable, keras.Variable) else variable
         index = self._get_variable_index(variable)
         rate, beta_1, beta_2, epsilon = (

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from models.resnet import DilatedResNet, batch_norm
+from models.wide_conv import conv3x3
 
 ATTENTIONS = ("multiscale", "psp", "none")
 SCALES = (1, 2, 3, 6)
@@ -22,12 +23,24 @@ _FLATTEST = 1 / 255  # deviation below which a film is not stretched further
 _BGR_MEANS = (103.939, 116.779, 123.68)  # grey levels; what ImageNet weights of keras.applications expect
 
 
+class SameConv2D(keras.layers.Conv2D):
+    """Keras' convolution of stride 1 that keeps the size, without bias; 3x3 ones of many maps faster."""
+
+    def __init__(self, filters: int, kernel_size: int, **kwargs):
+        super().__init__(filters, kernel_size, padding="same", use_bias=False, **kwargs)
+
+    def convolution_op(self, inputs, kernel):
+        if self.kernel_size != (3, 3):
+            return super().convolution_op(inputs, kernel)
+        return conv3x3(tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]]), tf.convert_to_tensor(kernel))
+
+
 class ConvBlock(keras.layers.Layer):
     """Convolution without bias, batch norm, ReLU; keeps the size."""
 
     def __init__(self, filters: int, kernel_size: int, bn_momentum: float, synchronized_bn: bool, **kwargs):
         super().__init__(**kwargs)
-        self.conv = keras.layers.Conv2D(filters, kernel_size, padding="same", use_bias=False, name="conv")
+        self.conv = SameConv2D(filters, kernel_size, name="conv")
         self.norm = batch_norm(bn_momentum, synchronized_bn, "norm")
 
     def build(self, input_shape):

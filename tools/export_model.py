@@ -18,10 +18,11 @@ from datasets.errors import report_user_errors
 from training.options import define_method_flags
 
 _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
-_METHOD, _RUNS = define_method_flags(required=False)
+_METHOD, _RUNS = define_method_flags(("single", "two", "three"), required=False)
 _DATA = flags.DEFINE_string("data", None, "pair folder they were trained on (method; runs that do not say it)")
 _OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
-_BATCH = flags.DEFINE_integer("batch", 4, "windows or pairs computed at a time", lower_bound=1)
+_BATCH = flags.DEFINE_integer("batch", None, "windows or pairs computed at a time (default: 4; fewer pairs where "
+                              "they are large)", lower_bound=1)
 _ONNX = flags.DEFINE_bool("onnx", False, "also write OUT/network.onnx: windows to probabilities (needs tf2onnx)")
 
 
@@ -41,7 +42,7 @@ def _export_segmenter() -> None:
     from evaluation.segmenter_files import load_segmenter
     from training.export import export_segmenter
 
-    export_segmenter(load_segmenter(_RUN.value, _DATA.value, _BATCH.value), _OUT.value, _ONNX.value)
+    export_segmenter(load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4), _OUT.value, _ONNX.value)
 
 
 def _export_method() -> None:

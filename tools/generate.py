@@ -4,7 +4,9 @@
         --data=STORE --count=10000 --validation=2500 --out=SYNTHETIC
 
 --data names the pair folder whose classes the networks were trained on; its train label maps also say which
-organ areas are plausible. The same command continues a run that was stopped.
+organ areas are plausible. As many pairs are made at a time as memory allows (one of 1024 pixels, at most 16).
+The same command continues a run that was stopped. --method=shape is not the paper's: a statistical shape model
+fitted to those label maps stands in place of the stages before --labels_to_film.
 """
 
 from absl import app, flags
@@ -12,7 +14,7 @@ from absl import app, flags
 from datasets.errors import report_user_errors
 from training.options import define_method_flags
 
-_METHOD, _RUNS = define_method_flags(required=True)
+_METHOD, _RUNS = define_method_flags(("single", "two", "three", "shape"), required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _COUNT = flags.DEFINE_integer("count", 10000, "pairs in all (paper: 10,000)", lower_bound=1)
@@ -20,7 +22,6 @@ _VALIDATION = flags.DEFINE_integer("validation", 2500, "how many of them validat
 _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0)
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
 _CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; --nocheck matches the paper")
-_BATCH = flags.DEFINE_integer("batch", 16, "candidates made at a time", lower_bound=1)
 
 
 def main(argv) -> None:
@@ -34,7 +35,7 @@ def main(argv) -> None:
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}
     store = PairStore(_DATA.value)
     Assembly(_METHOD.value, runs, store, snapshots).write(
-        _OUT.value, _COUNT.value, _VALIDATION.value, _SEED.value, _CHECK.value, _BATCH.value)
+        _OUT.value, _COUNT.value, _VALIDATION.value, _SEED.value, _CHECK.value)
 
 
 if __name__ == "__main__":

@@ -47,12 +47,13 @@ _STAGE_RUNS = {
     "labels": "run of train_pggan --target=labels (two)",
     "dots": "run of train_pggan --target=dots (three)",
     "dots_to_labels": "run of train_pix2pixhd --source=dots (three)",
-    "labels_to_film": "run of train_pix2pixhd --source=labels (two, three)",
+    "labels_to_film": "run of train_pix2pixhd --source=labels (two, three; shape)",
 }
 
 
-def define_method_flags(required: bool) -> tuple[flags.FlagHolder, dict[str, flags.FlagHolder]]:
+def define_method_flags(choices: Sequence[str],
+                        required: bool) -> tuple[flags.FlagHolder, dict[str, flags.FlagHolder]]:
     """Defines --method and a flag for the run of each stage; returns them, the latter by stage."""
-    method = flags.DEFINE_enum("method", None, ["single", "two", "three"], "the paper's method, made of the runs "
-                               "given", required=required)
+    method = flags.DEFINE_enum("method", None, list(choices), "what makes the pairs, from the runs given",
+                               required=required)
     return method, {stage: flags.DEFINE_string(stage, None, meaning) for stage, meaning in _STAGE_RUNS.items()}

@@ -1,9 +1,12 @@
-"""Which train films an experiment may see: all of them (FULL) or a few drawn by seed (TINY)."""
+"""Parts of a pair folder: the train films an experiment may see, all (FULL) or a few drawn by seed (TINY)."""
+
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from datasets.errors import UserError
-from datasets.store import PairStore
+from datasets.store import PairStore, PairWriter
 
 CONFIGS = ("full", "tiny")
 
@@ -29,3 +32,16 @@ def choose_subset(store: PairStore, config: str, seed: int, count: int = 11) -> 
     if config == "full":
         return sorted(ids)
     return sorted(np.random.default_rng(seed).choice(sorted(ids), count, replace=False).tolist())
+
+
+def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) -> PairStore:
+    """Writes the pairs `ids` of `store` as a pair folder of its own, as they are.
+
+    Raises UserError if a file of them is damaged, or `path` holds other pairs.
+    """
+    entries = {entry.id: entry for entry in store.entries}
+    with PairWriter(path, store.description) as writer:
+        writer.refuse_others(ids)
+        for id_ in ids:
+            writer.add(entries[id_], store.image(id_), store.label(id_), store.masks(id_))
+    return PairStore(path)

@@ -6,6 +6,10 @@ r"""Asks whether a synthetic set copies the films it was trained on.
 Writes to --out: memorization.json (shares and thresholds), memorization.csv (one row per sample), and contact
 sheets closest_film.png and closest_label.png of the samples nearest to training pairs. The test split of --real
 calibrates what "near" means; without one, its training films do, each against the others.
+
+--without_copies=FOLDER also writes the samples of which neither film nor label map is flagged as a copy as a pair
+folder, to train on or to share. That no copy is left in it is not said: the rule finds clear ones (see
+evaluation/memorization.py).
 """
 
 from collections.abc import Sequence
@@ -14,6 +18,7 @@ from absl import app, flags
 
 from datasets.errors import UserError, report_user_errors
 from datasets.store import PairStore
+from datasets.subsets import write_subset
 from evaluation.memorization import PERCENTILE
 from evaluation.memorization_report import describe, report_memorization, training_ids
 
@@ -27,6 +32,7 @@ flags.DEFINE_string("training_ids", None, "Text file with the ids the networks s
 flags.DEFINE_integer("count", 10000, "Synthetic pairs looked at, at most, drawn by --seed.")
 flags.DEFINE_float("percentile", PERCENTILE, "Percentile of the real distances below which a sample is close.")
 flags.DEFINE_integer("seed", 0, "Seed of the draw.")
+flags.DEFINE_string("without_copies", None, "Pair folder to write of the samples looked at that are no copies.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -34,11 +40,14 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.count < 1 or not 0 < FLAGS.percentile < 100:
         raise UserError(f"--count={FLAGS.count} --percentile={FLAGS.percentile}: expected a positive count and a "
                         "percentile between 0 and 100")
-    real = PairStore(FLAGS.real)
-    found = report_memorization(real, PairStore(FLAGS.synthetic), FLAGS.out,
+    real, synthetic = PairStore(FLAGS.real), PairStore(FLAGS.synthetic)
+    found = report_memorization(real, synthetic, FLAGS.out,
                                 training=training_ids(real, FLAGS.training_ids), count=FLAGS.count,
                                 percentile=FLAGS.percentile, seed=FLAGS.seed)
     print(describe(found))
+    if FLAGS.without_copies:
+        kept = write_subset(synthetic, found.no_copies, FLAGS.without_copies)
+        print(f"{kept.path}: {len(kept.ids())} of {len(found.samples)} samples, without copies")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,11 @@ class Memorization:
     samples: pd.DataFrame
     summary: dict[str, Any]
 
+    @property
+    def no_copies(self) -> list[str]:
+        """Ids of the samples of which neither film nor label map is flagged as a copy."""
+        return list(self.samples["id"][~(self.samples["film_copy"] | self.samples["label_copy"])])
+
 
 def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, classes: ClassTable,
             percentile: float = PERCENTILE) -> Memorization:

@@ -280,6 +280,20 @@ class TestBinary:
             sheet = cv2.imread(str(stores / "out" / f"closest_{kind}.png"))
             assert sheet.shape[1] > 1000 and sheet.std() > 20
 
+    def test_a_set_without_copies(self, stores):
+        command = [sys.executable, "-m", "evaluation.evaluate_memorization", f"--real={stores}/real",
+                   f"--synthetic={stores}/synthetic", f"--out={stores}/out", f"--without_copies={stores}/kept"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0 and "5 of 6 samples, without copies" in run.stdout, run.stderr
+        whole, kept = PairStore(stores / "synthetic"), PairStore(stores / "kept")
+        assert kept.ids() == [id_ for id_ in whole.ids() if id_ != "synthetic-04"]
+        assert kept.description == whole.description
+        for id_ in kept.ids():
+            np.testing.assert_array_equal(kept.image(id_), whole.image(id_))
+            np.testing.assert_array_equal(kept.label(id_), whole.label(id_))
+        other = subprocess.run([*command[:-1], f"--without_copies={stores}/real"], capture_output=True, text=True)
+        assert other.returncode == 1 and "describes another data set" in other.stderr
+
     def test_a_part_of_the_training_films(self, stores):
         (stores / "ids.txt").write_text("real-01\nreal-04\nreal-05\n")
         assert self.evaluate(stores, str(stores / "ids.txt")).summary["training"] == 3

@@ -1,5 +1,6 @@
 """Streams a method's pairs into a pair folder: any number in constant memory, continued after a kill."""
 
+import hashlib
 import itertools
 import pathlib
 from collections import Counter
@@ -10,10 +11,11 @@ import numpy as np
 
 from datasets import files
 from datasets.errors import UserError
-from datasets.store import Description, Entry, PairWriter, write_png
+from datasets.store import Description, Entry, PairWriter, read_png, write_png
 
 JOURNAL = "generation.json"
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled without checks
+REPEAT = "label map of an earlier pair"
 
 
 def write_synthetic(path: str | pathlib.Path, description: Description, checked: Callable, unchecked: Callable,
@@ -21,13 +23,13 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
                     say: Callable[[str], None] = print, maker: str = "") -> dict[str, Any]:
     """Writes `count` pairs, the last `validation` of them with split validation.
 
-    Candidate i is a function of (seed, i) alone. Candidates that fail their checks are left out and counted;
-    when that leaves fewer than `count` among CANDIDATES_PER_PAIR times as many, the rest is filled with
-    unchecked ones, which are counted too. The journal is replaced after each batch, so a killed process
-    neither loses nor repeats a sample.
+    Candidate i is a function of (seed, i) alone. Candidates that fail their checks or repeat the label map of a
+    pair that is there are left out and counted; when that leaves fewer than `count` among CANDIDATES_PER_PAIR
+    times as many, the rest is filled with unchecked ones, which are counted too. The journal is replaced after
+    each batch, so a killed process neither loses nor repeats a sample.
 
     Args:
-      checked, unchecked: methods of models.methods with and without checks.
+      checked, unchecked: methods of models.methods with and without checks; the same one leaves repeats in, too.
       source: the manifest's source column, e.g. "three-stage".
       batch: candidates made at a time.
       maker: digest of all else that decides a pair: the networks and the range of plausible areas.
@@ -42,23 +44,23 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
              "checks": checked is not unchecked, "maker": maker}
     journal = _open_journal(path / JOURNAL, asked)
     writer = PairWriter(path, description)
+    known = _digests_of_accepted(path, journal, description) if asked["checks"] else set()
     while len(journal["accepted"]) < count:
         first = journal["candidates"]
         relaxed = first >= CANDIDATES_PER_PAIR * count
         if relaxed and not journal["unchecked"] and journal["rejected"]:
             say(_shortage(journal))
-        indices = np.arange(first, first + batch)
-        pairs = (unchecked if relaxed else checked)(indices, seed)
-        room = count - len(journal["accepted"])
-        for index, label, film in zip(pairs.indices[:room], pairs.labels, pairs.films, strict=False):
-            image = np.clip(np.rint((film[..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
-            writer.add(Entry(_id(index), "train", source), image, label)
-        for index, dots in zip(pairs.indices[:room], [] if pairs.dots is None else pairs.dots, strict=False):
-            write_png(files.make_folder(path / "dots") / f"{_id(index)}.png", dots)
-        journal["candidates"] = int(indices[-1]) + 1
-        journal["accepted"] += [int(index) for index in pairs.indices[:room]]
-        journal["unchecked"] += min(room, len(pairs.indices)) if relaxed else 0
-        journal["rejected"] = dict(Counter(journal["rejected"]) + Counter(pairs.rejected.values()))
+        pairs = (unchecked if relaxed else checked)(np.arange(first, first + batch), seed)
+        rows = _new_rows(pairs.labels, known) if asked["checks"] and not relaxed else range(len(pairs.indices))
+        repeats = len(pairs.indices) - len(rows)
+        rows = rows[:count - len(journal["accepted"])]
+        for row in rows:
+            _add(writer, source, pairs, row)
+        journal["candidates"] = first + batch
+        journal["accepted"] += [int(pairs.indices[row]) for row in rows]
+        journal["unchecked"] += len(rows) if relaxed else 0
+        journal["rejected"] = dict(Counter(journal["rejected"]) + Counter(pairs.rejected.values())
+                                   + Counter({REPEAT: repeats}))
         files.write_json(path / JOURNAL, journal)
         say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
             f"{journal['candidates']:,} candidates rejected")
@@ -67,6 +69,35 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
                       for index, split in zip(journal["accepted"], splits, strict=True)}
     writer.close()
     return journal
+
+
+def _add(writer: PairWriter, source: str, pairs: Any, row: int) -> None:
+    """Writes one pair, and its dots where the method has them."""
+    id_ = _id(pairs.indices[row])
+    image = np.clip(np.rint((pairs.films[row, ..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
+    writer.add(Entry(id_, "train", source), image, pairs.labels[row])
+    if pairs.dots is not None:
+        write_png(files.make_folder(writer.path / "dots") / f"{id_}.png", pairs.dots[row])
+
+
+def _new_rows(labels: np.ndarray, known: set[bytes]) -> list[int]:
+    """Rows of the label maps that are not known yet; notes them in `known`."""
+    rows = []
+    for row, digest in enumerate(map(_digest, labels)):
+        if digest not in known:
+            known.add(digest)
+            rows.append(row)
+    return rows
+
+
+def _digest(label: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(label).tobytes(), digest_size=16).digest()
+
+
+def _digests_of_accepted(path: pathlib.Path, journal: dict[str, Any], description: Description) -> set[bytes]:
+    """Of the label maps that an earlier process has written."""
+    return {_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
+            for index in journal["accepted"]}
 
 
 def _shortage(journal: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Synthetic pair folders: complete, counted, the same after any kill, and never two settings in one folder."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from datasets.errors import UserError
 from datasets.store import PairStore, read_png
-from datasets.synthetic import CANDIDATES_PER_PAIR, JOURNAL, read_journal, write_synthetic
+from datasets.synthetic import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, read_journal, write_synthetic
 from datasets.verify import verify_store
 from tests.killed_writer import DESCRIPTION, candidate, contents, method
 
@@ -58,6 +59,37 @@ def test_the_batch_does_not_change_the_pairs(tmp_path, batch):
     a, b = contents(tmp_path / "a"), contents(tmp_path / "b")
     del a[JOURNAL], b[JOURNAL]
     assert a == b
+
+
+def _in_twos(indices, seed):
+    """Candidates 2k and 2k + 1 have one label map; none is refused."""
+    made = method(refuse=False)(indices, seed)
+    return dataclasses.replace(made, labels=np.array([candidate(index // 2, seed)[0] for index in indices]))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 50])
+def test_no_label_map_comes_twice(tmp_path, batch):
+    journal = _write(tmp_path, checked=_in_twos, batch=batch)
+    assert journal["accepted"] == [0, 2, 4, 6, 8, 10, 12] and journal["unchecked"] == 0
+    assert journal["rejected"][REPEAT] == journal["candidates"] // 2
+    assert not [finding for finding in verify_store(tmp_path) if not finding.warning]
+
+
+def test_a_continued_set_knows_its_label_maps(tmp_path):
+    def stop_after_two(indices, seed):
+        if indices[0] >= 2:
+            raise KeyboardInterrupt
+        return _in_twos(indices, seed)
+
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path / "a", checked=stop_after_two, batch=1)
+    continued, whole = (_write(tmp_path / name, checked=_in_twos, batch=1) for name in "ab")
+    assert continued == whole and contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_without_checks_repeats_stay(tmp_path):
+    journal = _write(tmp_path, checked=_in_twos, unchecked=_in_twos)
+    assert journal["accepted"] == list(range(7)) and journal["rejected"] == {}
 
 
 def test_what_no_check_lets_pass_is_filled_without_checks_and_counted(tmp_path):

@@ -14,7 +14,7 @@ from datasets.errors import UserError
 from datasets.store import Description, Entry, PairWriter, read_png, write_png
 
 JOURNAL = "generation.json"
-CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled without checks
+CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled with repeats, or without checks
 REPEAT = "label map of an earlier pair"
 
 
@@ -24,9 +24,10 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     """Writes `count` pairs, the last `validation` of them with split validation.
 
     Candidate i is a function of (seed, i) alone. Candidates that fail their checks or repeat the label map of a
-    pair that is there are left out and counted; when that leaves fewer than `count` among CANDIDATES_PER_PAIR
-    times as many, the rest is filled with unchecked ones, which are counted too. The journal is replaced after
-    each batch, so a killed process neither loses nor repeats a sample.
+    pair that is there are left out and counted. When that leaves fewer than `count` among CANDIDATES_PER_PAIR
+    times as many, repeats are let in among as many again, if there were any; what is still missing is filled with
+    unchecked ones. Both are counted. The journal is replaced after each batch, so a killed process neither loses
+    nor repeats a sample.
 
     Args:
       checked, unchecked: methods of models.methods with and without checks; the same one leaves repeats in, too.
@@ -36,7 +37,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
 
     Methods with dots also leave those of each pair in dots/ID.png (codes).
 
-    Returns the journal: candidates, accepted (indices), unchecked, rejected (reason -> count).
+    Returns the journal: candidates, accepted (indices), repeats and unchecked (how many of them), rejected
+    (reason -> count).
     Raises UserError if the folder holds a set of other settings.
     """
     path = files.make_folder(path)
@@ -47,20 +49,25 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     known = _digests_of_accepted(path, journal, description) if asked["checks"] else set()
     while len(journal["accepted"]) < count:
         first = journal["candidates"]
-        relaxed = first >= CANDIDATES_PER_PAIR * count
+        limit = CANDIDATES_PER_PAIR * count
+        repeats_in = first >= limit and REPEAT in journal["rejected"]
+        relaxed = first >= (2 * limit if repeats_in else limit)
         if relaxed and not journal["unchecked"] and journal["rejected"]:
             say(_shortage(journal))
+        elif repeats_in and not journal["repeats"]:
+            say(_monotony(journal))
         pairs = (unchecked if relaxed else checked)(np.arange(first, first + batch), seed)
-        rows = _new_rows(pairs.labels, known) if asked["checks"] and not relaxed else range(len(pairs.indices))
-        repeats = len(pairs.indices) - len(rows)
-        rows = rows[:count - len(journal["accepted"])]
+        new = _new_rows(pairs.labels, known) if asked["checks"] and not relaxed else range(len(pairs.indices))
+        rows = (range(len(pairs.indices)) if repeats_in else new)[:count - len(journal["accepted"])]
         for row in rows:
             _add(writer, source, pairs, row)
         journal["candidates"] = first + batch
         journal["accepted"] += [int(pairs.indices[row]) for row in rows]
         journal["unchecked"] += len(rows) if relaxed else 0
+        journal["repeats"] += len(set(rows) - set(new))
+        refused = {} if repeats_in else {REPEAT: len(pairs.indices) - len(new)}
         journal["rejected"] = dict(Counter(journal["rejected"]) + Counter(pairs.rejected.values())
-                                   + Counter({REPEAT: repeats}))
+                                   + Counter(refused))
         files.write_json(path / JOURNAL, journal)
         say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
             f"{journal['candidates']:,} candidates rejected")
@@ -108,14 +115,22 @@ def _shortage(journal: dict[str, Any]) -> str:
             "at the grids of the first network: it may have to be trained longer, or with another seed")
 
 
+def _monotony(journal: dict[str, Any]) -> str:
+    """The warning that repeats are let in."""
+    return (f"warning: only {len(journal['accepted']):,} of {journal['candidates']:,} candidates have a label map "
+            f"of their own ({journal['rejected'][REPEAT]:,} repeat an earlier one); repeats are taken now. "
+            "Look at the grids of the first network: it varies little")
+
+
 def _id(index: int) -> str:
     return f"synthetic-{int(index):06d}"
 
 
 def _open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
     if not path.is_file():
-        return {**asked, "candidates": 0, "accepted": [], "unchecked": 0, "rejected": {}}
+        return {**asked, "candidates": 0, "accepted": [], "repeats": 0, "unchecked": 0, "rejected": {}}
     journal = read_journal(path)
+    journal.setdefault("repeats", 0)
     changed = [f"{name} {journal.get(name)!r}, now {value!r}" for name, value in asked.items()
                if journal.get(name) != value]
     if changed:
@@ -129,7 +144,8 @@ def read_journal(path: pathlib.Path) -> dict[str, Any]:
     journal = files.read_json(path)
     try:
         accepted, candidates = journal["accepted"], journal["candidates"]
-        counts = [candidates, journal["count"], journal["unchecked"], *journal["rejected"].values(), *accepted]
+        counts = [candidates, journal["count"], journal["unchecked"], journal.get("repeats", 0),
+                  *journal["rejected"].values(), *accepted]
         whole = all(type(number) is int and 0 <= number < 2**53 for number in counts)
         rising = all(one < other for one, other in itertools.pairwise([*accepted, candidates]))
         if not whole or not rising or len(accepted) > journal["count"]:

@@ -111,15 +111,16 @@ def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size
 
 
 def generation_shares(store: PairStore) -> dict[str, float]:
-    """`rejected`, the share of candidates left out, and `unchecked`, the share of pairs taken without checks
-    because too few passed them, as the set's journal tells; NaN without one.
+    """`rejected`, the share of candidates left out, and the shares of pairs taken because too few passed:
+    `repeats` of a label map, and `unchecked` ones; as the set's journal tells, NaN without one.
     """
     path = store.path / JOURNAL
     if not path.is_file():
-        return {"rejected": float("nan"), "unchecked": float("nan")}
+        return dict.fromkeys(("rejected", "repeats", "unchecked"), float("nan"))
     journal = read_journal(path)
+    accepted = max(1, len(journal["accepted"]))
     return {"rejected": sum(journal["rejected"].values()) / max(1, journal["candidates"]),
-            "unchecked": journal["unchecked"] / max(1, len(journal["accepted"]))}
+            "repeats": journal.get("repeats", 0) / accepted, "unchecked": journal["unchecked"] / accepted}
 
 
 def _measure(real: ImageSet, sets: Mapping[str, ImageSet], shares: Mapping[str, Mapping[str, float]], classes,

@@ -105,8 +105,8 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
     page.table_html(_frame(realism.realism))
     page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
               "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "
-              "distance, cardiothoracic ratio, share of candidates rejected, and of pairs taken unchecked "
-              "because too few passed.")
+              "distance, cardiothoracic ratio, share of candidates rejected, and of pairs taken because "
+              "too few passed: repeats of a label map, and unchecked ones.")
     page.table_html(_frame(realism.methods))
     page.section("Copies")
     page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "

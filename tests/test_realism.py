@@ -277,8 +277,8 @@ class TestBinary:
     def stores(self, tmp_path):
         write_store(tmp_path / "real", 0, 24, 2)
         write_store(tmp_path / "near", 1, 24, 2)
-        journal = {"count": 24, "candidates": 30, "accepted": list(range(24)), "unchecked": 3,
-                   "rejected": {"no blob": 6}}
+        journal = {"count": 24, "candidates": 30, "accepted": list(range(24)), "repeats": 6,
+                   "unchecked": 3, "rejected": {"no blob": 6}}
         (tmp_path / "near" / "generation.json").write_text(json.dumps(journal))
         write_store(tmp_path / "far", 2, 24, 4)
         source = keras.Input((32, 32, 1))
@@ -305,7 +305,7 @@ class TestBinary:
         assert near["films"]["kernel"] < far["films"]["kernel"]
         assert "Frechet (edges)" in run.stdout and "real, half against half" in run.stdout
         rows = (stores / "out" / "methods.csv").read_text().splitlines()
-        assert rows[2].startswith("near,24") and rows[2].endswith(",0.2,0.125") and rows[3].endswith(",")
+        assert rows[2].startswith("near,24") and rows[2].endswith(",0.2,0.25,0.125") and rows[3].endswith(",")
         assert {path.name for path in (stores / "out").iterdir()} == {
             "realism.json", "realism.csv", "methods.csv", "plausibility_near.csv", "plausibility_far.csv"}
 

@@ -75,6 +75,18 @@ def test_no_label_map_comes_twice(tmp_path, batch):
     assert not [finding for finding in verify_store(tmp_path) if not finding.warning]
 
 
+def test_repeats_fill_what_is_missing_before_unchecked_pairs_do(tmp_path):
+    def three_maps(indices, seed):
+        made = method(refuse=False)(indices, seed)
+        return dataclasses.replace(made, labels=np.array([candidate(index % 3, seed)[0] for index in indices]))
+
+    said = []
+    journal = _write(tmp_path, checked=three_maps, say=said.append)
+    assert journal["accepted"] == [0, 1, 2, 28, 29, 30, 31] and journal["candidates"] == 32
+    assert (journal["repeats"], journal["unchecked"], journal["rejected"]) == (4, 0, {REPEAT: 25})
+    assert sum("25 repeat an earlier one" in line for line in said) == 1
+
+
 def test_a_continued_set_knows_its_label_maps(tmp_path):
     def stop_after_two(indices, seed):
         if indices[0] >= 2:

@@ -56,6 +56,8 @@ def read_json(path: str | os.PathLike) -> Any:
 
 def make_folder(path: str | os.PathLike) -> pathlib.Path:
     """Creates `path` with its parents and checks that it can be written to; returns it as a Path."""
+    if not os.fspath(path):
+        raise UserError("found an empty name of a folder to write to; name one")
     path = pathlib.Path(path)
     probe = path / f".writable.{os.getpid()}"
     try:

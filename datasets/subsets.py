@@ -1,10 +1,14 @@
 """Parts of a pair folder: the train films an experiment may see, all (FULL) or a few drawn by seed (TINY)."""
 
 import os
+import pathlib
+import shutil
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 
+from datasets import files
 from datasets.errors import UserError
 from datasets.store import PairStore, PairWriter
 
@@ -35,13 +39,34 @@ def choose_subset(store: PairStore, config: str, seed: int, count: int = 11) -> 
 
 
 def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) -> PairStore:
-    """Writes the pairs `ids` of `store` as a pair folder of its own, as they are.
+    """Writes the pairs `ids` of `store` as a pair folder of their own: the same files, all of them or none.
 
-    Raises UserError if a file of them is damaged, or `path` holds other pairs.
+    Raises UserError if `path` is there already, or a file cannot be read or written.
     """
-    entries = {entry.id: entry for entry in store.entries}
-    with PairWriter(path, store.description) as writer:
-        writer.refuse_others(ids)
+    refuse_existing(path)
+    target = pathlib.Path(path)
+    files.make_folder(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        writer = PairWriter(os.path.join(scratch, "made"), store.description)
         for id_ in ids:
-            writer.add(entries[id_], store.image(id_), store.label(id_), store.masks(id_))
-    return PairStore(path)
+            for kind in ("images", "labels", "masks", "dots"):
+                source = store.path / kind / f"{id_}.png"
+                if source.is_file():
+                    _copy(source, files.make_folder(writer.path / kind) / source.name)
+        writer.entries = {entry.id: entry for entry in store.entries if entry.id in set(ids)}
+        writer.close()
+        os.rename(writer.path, target)
+    return PairStore(target)
+
+
+def refuse_existing(path: str | os.PathLike) -> None:
+    """Raises UserError unless `path` can be a new folder."""
+    if not os.fspath(path) or os.path.lexists(path):
+        raise UserError(f"{path}: is there already, expected a new folder; choose another name")
+
+
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise UserError(f"{source}: could not be copied to {target.parent} ({error.strerror or error})") from None

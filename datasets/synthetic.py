@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import pathlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ REPEAT = "label map of an earlier pair"
 def write_synthetic(path: str | pathlib.Path, description: Description, checked: Callable, unchecked: Callable,
                     count: int, validation: int, seed: int, source: str, batch: int = 16,
                     say: Callable[[str], None] = print, maker: str = "") -> dict[str, Any]:
-    """Writes `count` pairs, the last `validation` of them with split validation.
+    """Writes `count` pairs, `validation` of them with split validation: the last whose label map comes once.
 
     Candidate i is a function of (seed, i) alone. Candidates that fail their checks or repeat the label map of a
     pair that is there are left out and counted. When that leaves fewer than `count` among CANDIDATES_PER_PAIR
@@ -46,7 +46,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
              "checks": checked is not unchecked, "maker": maker}
     journal = _open_journal(path / JOURNAL, asked)
     writer = PairWriter(path, description)
-    known = _digests_of_accepted(path, journal, description) if asked["checks"] else set()
+    digests = _digests_of_accepted(path, journal, description)
+    known = set(digests)
     while len(journal["accepted"]) < count:
         first = journal["candidates"]
         limit = CANDIDATES_PER_PAIR * count
@@ -54,13 +55,14 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
         relaxed = first >= (2 * limit if repeats_in else limit)
         if relaxed and not journal["unchecked"] and journal["rejected"]:
             say(_shortage(journal))
-        elif repeats_in and not journal["repeats"]:
+        elif repeats_in and not relaxed and first < limit + batch:
             say(_monotony(journal))
         pairs = (unchecked if relaxed else checked)(np.arange(first, first + batch), seed)
         new = _new_rows(pairs.labels, known) if asked["checks"] and not relaxed else range(len(pairs.indices))
         rows = (range(len(pairs.indices)) if repeats_in else new)[:count - len(journal["accepted"])]
         for row in rows:
             _add(writer, source, pairs, row)
+            digests.append(_digest(pairs.labels[row]))
         journal["candidates"] = first + batch
         journal["accepted"] += [int(pairs.indices[row]) for row in rows]
         journal["unchecked"] += len(rows) if relaxed else 0
@@ -71,9 +73,9 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
         files.write_json(path / JOURNAL, journal)
         say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
             f"{journal['candidates']:,} candidates rejected")
-    splits = ["train"] * (count - validation) + ["validation"] * validation
-    writer.entries = {_id(index): Entry(_id(index), split, source)
-                      for index, split in zip(journal["accepted"], splits, strict=True)}
+    validating = _validation(digests, journal["unchecked"], validation)
+    writer.entries = {_id(index): Entry(_id(index), "validation" if place in validating else "train", source)
+                      for place, index in enumerate(journal["accepted"])}
     writer.close()
     return journal
 
@@ -101,18 +103,28 @@ def _digest(label: np.ndarray) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(label).tobytes(), digest_size=16).digest()
 
 
-def _digests_of_accepted(path: pathlib.Path, journal: dict[str, Any], description: Description) -> set[bytes]:
+def _digests_of_accepted(path: pathlib.Path, journal: dict[str, Any], description: Description) -> list[bytes]:
     """Of the label maps that an earlier process has written."""
-    return {_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
-            for index in journal["accepted"]}
+    return [_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
+            for index in journal["accepted"]]
+
+
+def _validation(digests: Sequence[bytes], unchecked: int, count: int) -> set[int]:
+    """Places of the pairs that validate: the last ones, but rather not a label map that comes twice, lest it is
+    trained on too, and rather not one of the last `unchecked`, which passed no check."""
+    times, first_unchecked = Counter(digests), len(digests) - unchecked
+    places = sorted(range(len(digests)),
+                    key=lambda place: (times[digests[place]] > 1, place >= first_unchecked, -place))
+    return set(places[:count])
 
 
 def _shortage(journal: dict[str, Any]) -> str:
     """The warning that the rest of a set is taken without checks."""
     reason, times = max(journal["rejected"].items(), key=lambda item: item[1])
-    return (f"warning: only {len(journal['accepted']):,} of {journal['candidates']:,} candidates are valid (most "
-            f"often: {reason}, {times:,} times); the rest of {journal['count']:,} pairs is taken unchecked. Look "
-            "at the grids of the first network: it may have to be trained longer, or with another seed")
+    valid = journal["candidates"] - sum(journal["rejected"].values()) + journal["rejected"].get(REPEAT, 0)
+    return (f"warning: only {valid:,} of {journal['candidates']:,} candidates are valid (most often: {reason}, "
+            f"{times:,} times); the rest of {journal['count']:,} pairs is taken unchecked. Look at the grids of "
+            "the first network: it may have to be trained longer, or with another seed")
 
 
 def _monotony(journal: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from absl import app, flags
 
 from datasets.errors import UserError, report_user_errors
 from datasets.store import PairStore
-from datasets.subsets import write_subset
+from datasets.subsets import refuse_existing, write_subset
 from evaluation.memorization import PERCENTILE
 from evaluation.memorization_report import describe, report_memorization, training_ids
 
@@ -31,8 +31,9 @@ flags.DEFINE_string("training_ids", None, "Text file with the ids the networks s
                     "part of the train split; all of it by default.")
 flags.DEFINE_integer("count", 10000, "Synthetic pairs looked at, at most, drawn by --seed.")
 flags.DEFINE_float("percentile", PERCENTILE, "Percentile of the real distances below which a sample is close.")
-flags.DEFINE_integer("seed", 0, "Seed of the draw.")
-flags.DEFINE_string("without_copies", None, "Pair folder to write of the samples looked at that are no copies.")
+flags.DEFINE_integer("seed", 0, "Seed of the draw.", lower_bound=0)
+flags.DEFINE_string("without_copies", None, "New pair folder to write of the samples looked at that are "
+                    "no copies.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -40,12 +41,14 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.count < 1 or not 0 < FLAGS.percentile < 100:
         raise UserError(f"--count={FLAGS.count} --percentile={FLAGS.percentile}: expected a positive count and a "
                         "percentile between 0 and 100")
+    if FLAGS.without_copies is not None:
+        refuse_existing(FLAGS.without_copies)
     real, synthetic = PairStore(FLAGS.real), PairStore(FLAGS.synthetic)
     found = report_memorization(real, synthetic, FLAGS.out,
                                 training=training_ids(real, FLAGS.training_ids), count=FLAGS.count,
                                 percentile=FLAGS.percentile, seed=FLAGS.seed)
     print(describe(found))
-    if FLAGS.without_copies:
+    if FLAGS.without_copies is not None:
         kept = write_subset(synthetic, found.no_copies, FLAGS.without_copies)
         print(f"{kept.path}: {len(kept.ids())} of {len(found.samples)} samples, without copies")
 

@@ -112,7 +112,8 @@ def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size
 
 def generation_shares(store: PairStore) -> dict[str, float]:
     """`rejected`, the share of candidates left out, and the shares of pairs taken because too few passed:
-    `repeats` of a label map, and `unchecked` ones; as the set's journal tells, NaN without one.
+    `repeats` of a label map, and `unchecked` ones; as the set's journal tells, NaN
+    where it does not.
     """
     path = store.path / JOURNAL
     if not path.is_file():
@@ -120,7 +121,8 @@ def generation_shares(store: PairStore) -> dict[str, float]:
     journal = read_journal(path)
     accepted = max(1, len(journal["accepted"]))
     return {"rejected": sum(journal["rejected"].values()) / max(1, journal["candidates"]),
-            "repeats": journal.get("repeats", 0) / accepted, "unchecked": journal["unchecked"] / accepted}
+            "repeats": journal.get("repeats", float("nan")) / accepted,
+            "unchecked": journal["unchecked"] / accepted}
 
 
 def _measure(real: ImageSet, sets: Mapping[str, ImageSet], shares: Mapping[str, Mapping[str, float]], classes,

@@ -11,6 +11,7 @@ from datasets.errors import UserError
 from datasets.labels import CHEST
 from datasets.phantom import phantom
 from datasets.store import Description, Entry, PairStore, PairWriter
+from datasets.subsets import write_subset
 from evaluation.burnt_in import Box, find_boxes, same_place
 from evaluation.image_sets import ImageSet
 from evaluation.memorization import compare
@@ -291,8 +292,24 @@ class TestBinary:
         for id_ in kept.ids():
             np.testing.assert_array_equal(kept.image(id_), whole.image(id_))
             np.testing.assert_array_equal(kept.label(id_), whole.label(id_))
-        other = subprocess.run([*command[:-1], f"--without_copies={stores}/real"], capture_output=True, text=True)
-        assert other.returncode == 1 and "describes another data set" in other.stderr
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 1 and "is there already, expected a new folder" in again.stderr
+
+    def test_a_set_without_copies_keeps_the_files_as_they_are(self, tmp_path):
+        description = Description("deep", (8, 8), CHEST, max_value=65535)
+        with PairWriter(tmp_path / "deep", description) as writer:
+            for number in range(3):
+                writer.add(Entry(f"s{number}", "train"), np.full((8, 8), 1000 * number, np.uint16),
+                           np.full((8, 8), number, np.uint8))
+        store = PairStore(tmp_path / "deep")
+        kept = write_subset(store, ["s0", "s2"], tmp_path / "kept")
+        assert kept.ids() == ["s0", "s2"] and kept.description == description
+        for kind in ("images", "labels"):
+            assert sorted(path.name for path in (kept.path / kind).iterdir()) == ["s0.png", "s2.png"]
+            assert (kept.path / kind / "s2.png").read_bytes() == (store.path / kind / "s2.png").read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "kept"]
+        with pytest.raises(UserError, match="is there already"):
+            write_subset(store, ["s0"], tmp_path / "deep")
 
     def test_a_part_of_the_training_films(self, stores):
         (stores / "ids.txt").write_text("real-01\nreal-04\nreal-05\n")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.errors import UserError
 from datasets.store import PairStore
 from tests.tiny_networks import SIZE, method_runs, phantom_store
 from training.assembly import STAGES, Assembly
@@ -56,6 +57,29 @@ def test_another_count_is_refused_in_one_line(runs, store, tmp_path):
     assert "Traceback" not in refused.stderr
     more = _tool("generate", "single", runs, store, "--count=1", "--validation=2", out)
     assert more.returncode == 1 and "--validation=2 is more than --count=1" in more.stderr
+
+
+@pytest.mark.parametrize(("method", "stage", "given", "said"), [
+    ("two", "labels_to_film", "dots_to_labels", "found a run of train_pix2pixhd --source=dots, expected one of "
+     "train_pix2pixhd --source=labels for --labels_to_film"),
+    ("two", "labels", "dots_to_labels", "expected one of train_pggan --target=labels for --labels"),
+    ("three", "dots", "labels", "expected one of train_pggan --target=dots for --dots")])
+def test_the_run_of_another_stage_is_refused(method, stage, given, said, runs, store, tmp_path):
+    with pytest.raises(UserError, match=said):
+        Assembly(method, {**runs, stage: runs[given]}, store)
+
+
+def test_a_folder_without_train_pairs_is_refused(runs, tmp_path):
+    empty = phantom_store(tmp_path / "none", count=0)
+    done = _tool("generate", "single", runs, empty, "--count=2", "--validation=1", f"--out={tmp_path / 'made'}")
+    assert done.returncode == 1 and "found no train pairs" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_export_refuses_onnx_of_a_method_and_generate_a_nameless_folder(runs, store, tmp_path):
+    done = _tool("export_model", "single", runs, store, "--onnx", f"--out={tmp_path / 'method'}")
+    assert done.returncode == 1 and "--onnx is for a segmenter" in done.stderr
+    done = _tool("generate", "single", runs, store, "--count=2", "--validation=1", "--out=")
+    assert done.returncode == 1 and "empty name of a folder" in done.stderr
 
 
 def test_an_exported_method_makes_pairs(runs, store, tmp_path):

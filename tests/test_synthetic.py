@@ -12,7 +12,7 @@ from datasets.errors import UserError
 from datasets.store import PairStore, read_png
 from datasets.synthetic import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, read_journal, write_synthetic
 from datasets.verify import verify_store
-from tests.killed_writer import DESCRIPTION, candidate, contents, method
+from tests.killed_writer import DESCRIPTION, Made, candidate, contents, method
 
 
 def _write(path, checked=None, unchecked=None, count=7, validation=2, seed=5, source="two-stage", batch=4,
@@ -75,16 +75,35 @@ def test_no_label_map_comes_twice(tmp_path, batch):
     assert not [finding for finding in verify_store(tmp_path) if not finding.warning]
 
 
-def test_repeats_fill_what_is_missing_before_unchecked_pairs_do(tmp_path):
-    def three_maps(indices, seed):
-        made = method(refuse=False)(indices, seed)
-        return dataclasses.replace(made, labels=np.array([candidate(index % 3, seed)[0] for index in indices]))
+def _five_maps(indices, seed):
+    made = method(refuse=False)(indices, seed)
+    return dataclasses.replace(made, labels=np.array([candidate(index % 5, seed)[0] for index in indices]))
 
+
+def test_repeats_fill_what_is_missing_before_unchecked_pairs_do(tmp_path):
     said = []
-    journal = _write(tmp_path, checked=three_maps, say=said.append)
-    assert journal["accepted"] == [0, 1, 2, 28, 29, 30, 31] and journal["candidates"] == 32
-    assert (journal["repeats"], journal["unchecked"], journal["rejected"]) == (4, 0, {REPEAT: 25})
-    assert sum("25 repeat an earlier one" in line for line in said) == 1
+    journal = _write(tmp_path, checked=_five_maps, say=said.append)
+    assert journal["accepted"] == [0, 1, 2, 3, 4, 28, 29] and journal["candidates"] == 32
+    assert (journal["repeats"], journal["unchecked"], journal["rejected"]) == (2, 0, {REPEAT: 23})
+    assert sum("23 repeat an earlier one" in line for line in said) == 1
+
+
+def test_a_map_that_comes_twice_does_not_validate(tmp_path):
+    _write(tmp_path, checked=_five_maps)
+    assert PairStore(tmp_path).ids("validation") == ["synthetic-000001", "synthetic-000002"]
+    assert not [finding for finding in verify_store(tmp_path) if not finding.warning]
+
+
+def test_neither_does_an_unchecked_pair_where_others_are_left(tmp_path):
+    def checked(indices, seed):
+        made = method(refuse=False)(indices, seed)
+        kept = indices < 5
+        return Made(indices[kept], made.labels[kept], made.films[kept],
+                    {int(index): "hopeless" for index in indices[~kept]}, made.dots[kept])
+
+    journal = _write(tmp_path, checked=checked)
+    assert journal["unchecked"] == 2 and journal["accepted"][:5] == [0, 1, 2, 3, 4]
+    assert PairStore(tmp_path).ids("validation") == ["synthetic-000003", "synthetic-000004"]
 
 
 def test_a_continued_set_knows_its_label_maps(tmp_path):

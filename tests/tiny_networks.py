@@ -11,6 +11,7 @@ from datasets.store import Description, Entry, PairStore, PairWriter
 from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator
 from models.smanet import SMANet
+from training.assembly import MADE_BY
 
 SIZE, DOTS = 32, 16
 GREY, ONE_HOT = ({"kind": kind, "order": order} for kind, order in
@@ -63,5 +64,6 @@ def method_runs(path: pathlib.Path) -> dict[str, str]:
     for stage, network in {**generators, **translators}.items():
         coding = {"pairs": GREY, "labels": GREY, "dots": GREY, "dots_to_labels": ONE_HOT}.get(stage)
         size = DOTS if stage == "dots" else SIZE
-        runs[stage] = str(write_run(path / stage, network, task="train", coding=coding, size=size, num_classes=6))
+        facts = {**MADE_BY[stage], "coding": coding, "size": size, "num_classes": 6}
+        runs[stage] = str(write_run(path / stage, network, **facts))
     return runs

@@ -31,6 +31,8 @@ def main(argv) -> None:
 
     if bool(_RUN.value) == bool(_METHOD.value):
         raise UserError("give either --run, a segmenter, or --method with its runs")
+    if _METHOD.value and _ONNX.value:
+        raise UserError("--onnx is for a segmenter: give --run, or leave --onnx out")
     if _RUN.value:
         _export_segmenter()
     else:

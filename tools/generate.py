@@ -19,7 +19,8 @@ _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _COUNT = flags.DEFINE_integer("count", 10000, "pairs in all (paper: 10,000)", lower_bound=1)
 _VALIDATION = flags.DEFINE_integer("validation", 2500, "how many of them validate (paper: 2,500)", lower_bound=0)
-_SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0,
+                             upper_bound=2**63 - 1)
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
 _CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; --nocheck matches the paper")
 

@@ -22,6 +22,14 @@ STAGES = {
     "three": ("dots", "dots_to_labels", "labels_to_film"),
     "shape": ("labels_to_film",),
 }
+# stage -> what its run's product.json says
+MADE_BY = {
+    "pairs": {"task": "train_pggan", "target": "pairs"},
+    "labels": {"task": "train_pggan", "target": "labels"},
+    "dots": {"task": "train_pggan", "target": "dots"},
+    "dots_to_labels": {"task": "train_pix2pixhd", "source": "dots"},
+    "labels_to_film": {"task": "train_pix2pixhd", "source": "labels"},
+}
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
 # What decides the shape model besides the label maps it is fitted to.
 SHAPE_SETTINGS = {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH}
@@ -54,12 +62,15 @@ class Assembly:
         self.method_name, self.description = method, store.description
         self.classes = store.classes
         self.num_classes = self.classes.num_classes
+        if not store.ids("train"):
+            raise UserError(f"{store.path}: found no train pairs; name the pair folder the networks were "
+                            "trained on")
         self.bounds = validity.AreaBounds.from_maps(
             [store.label(id_) for id_ in store.ids("train")], self.num_classes)
         self.products = {stage: load_product(runs[stage], (snapshots or {}).get(stage))
                          for stage in STAGES[method]}
-        self.size = int(self.products[STAGES[method][-1]].facts["size"])
-        self._check_classes(runs)
+        self._check_products(runs)
+        self.size = self.products[STAGES[method][-1]].facts["size"]
         self._shape, self._fitted_to = None, ""
         if method == "shape":
             self._shape, self._fitted_to = _fit_shape(store), store.fingerprint()
@@ -120,12 +131,23 @@ class Assembly:
                 digest.update(weights.tobytes())
         return digest.hexdigest()[:16]
 
-    def _check_classes(self, runs: Mapping[str, str]) -> None:
+    def _check_products(self, runs: Mapping[str, str]) -> None:
+        """Each run must have made what its stage needs, on classes as many as the data set's."""
         for stage, product in self.products.items():
-            found = product.coding.num_classes if product.coding else product.facts.get("num_classes")
+            facts, wanted = product.facts, MADE_BY[stage]
+            made = {name: facts.get(name) for name in wanted}
+            if made != wanted or type(facts.get("size")) is not int:
+                raise UserError(f"{runs[stage]}: found a run of {_said(made)}, expected one of {_said(wanted)} "
+                                f"for --{stage}")
+            found = product.coding.num_classes if product.coding else facts.get("num_classes")
             if found != self.num_classes:
                 raise UserError(f"{runs[stage]}: trained on {found} classes, but the data set has "
                                 f"{self.num_classes}; use runs trained on this data")
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    task, (name, value) = facts["task"], list(facts.items())[1]
+    return f"{task} --{name}={value}"
 
 
 def _fit_shape(store: PairStore) -> ShapeModel:

@@ -47,7 +47,7 @@ _STAGE_RUNS = {
     "labels": "run of train_pggan --target=labels (two)",
     "dots": "run of train_pggan --target=dots (three)",
     "dots_to_labels": "run of train_pix2pixhd --source=dots (three)",
-    "labels_to_film": "run of train_pix2pixhd --source=labels (two, three; shape)",
+    "labels_to_film": "run of train_pix2pixhd --source=labels (two, three, shape)",
 }
 
 

@@ -3,17 +3,19 @@
 import tensorflow as tf
 
 WIDE = 512  # input maps from which the products are faster (docs/performance.md)
+FEW = 4  # pictures up to which they are used, where the number is known: more gain nothing and take memory
 
 
 def conv3x3(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """The convolution of stride 1 without padding: [N, H + 2, W + 2, C] and kernel [3, 3, C, F] -> [N, H, W, F].
 
-    In float32 on a CPU, from 512 maps on, it is the sum of three products of matrices, one for each row of the
-    kernel. The same function within rounding in up to half the time for one picture, about the same for several;
-    its gradients are those of the convolution, which are faster.
+    In float32 on a CPU, from 512 maps on and for few pictures or an open number, it is the sum of three products of
+    matrices, one for each row of the kernel. The same function within rounding in up to half the time for one
+    picture, about the same for several; its gradients are those of the convolution, which are faster.
     """
     wide = kernel.shape[2] >= WIDE and kernel.dtype == tf.float32 and not tf.config.list_logical_devices("GPU")
-    return _products(pictures, kernel) if wide else _convolution(pictures, kernel)
+    few = (pictures.shape[0] or 1) <= FEW
+    return _products(pictures, kernel) if wide and few else _convolution(pictures, kernel)
 
 
 def _convolution(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

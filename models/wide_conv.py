@@ -9,8 +9,8 @@ FEW = 4  # pictures up to which they are used, where the number is known: more g
 def conv3x3(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """The convolution of stride 1 without padding: [N, H + 2, W + 2, C] and kernel [3, 3, C, F] -> [N, H, W, F].
 
-    In float32 on a CPU, from 512 maps on and for few pictures or an open number, it is the sum of three products of
-    matrices, one for each row of the kernel. The same function within rounding in up to half the time for one
+    In float32 on a CPU, from 512 maps on and for few pictures or an open number, it is the sum of three products
+    of matrices, one for each row of the kernel. The same function within rounding in up to half the time for one
     picture, about the same for several; its gradients are those of the convolution, which are faster.
     """
     wide = kernel.shape[2] >= WIDE and kernel.dtype == tf.float32 and not tf.config.list_logical_devices("GPU")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,29 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a path beside `path` for a folder to make; on a clean exit it takes the place of `path`.
+
+    Its parent is scratch space, removed in the end. Raises UserError where the system refuses; `path` is then as
+    it was.
+    """
+    path = pathlib.Path(path)
+    make_folder(path.parent)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        made, old = pathlib.Path(scratch, "made"), pathlib.Path(scratch, "old")
+        try:
+            yield made
+            if path.exists():
+                os.replace(path, old)
+            os.replace(made, path)
+        except OSError as error:
+            if old.exists():
+                os.replace(old, path)
+            raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose "
+                            "another folder") from None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

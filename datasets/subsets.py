@@ -1,9 +1,7 @@
 """Parts of a pair folder: the train films an experiment may see, all (FULL) or a few drawn by seed (TINY)."""
 
 import os
-import pathlib
 import shutil
-import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,19 +42,16 @@ def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) 
     Raises UserError if `path` is there already, or a file cannot be read or written.
     """
     refuse_existing(path)
-    target = pathlib.Path(path)
-    files.make_folder(target.parent)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        writer = PairWriter(os.path.join(scratch, "made"), store.description)
+    with files.replacing_folder(path) as made:
+        writer = PairWriter(made, store.description)
         for id_ in ids:
             for kind in ("images", "labels", "masks", "dots"):
                 source = store.path / kind / f"{id_}.png"
                 if source.is_file():
-                    _copy(source, files.make_folder(writer.path / kind) / source.name)
+                    shutil.copyfile(source, files.make_folder(made / kind) / source.name)
         writer.entries = {entry.id: entry for entry in store.entries if entry.id in set(ids)}
         writer.close()
-        os.rename(writer.path, target)
-    return PairStore(target)
+    return PairStore(path)
 
 
 def refuse_existing(path: str | os.PathLike) -> None:
@@ -64,9 +59,3 @@ def refuse_existing(path: str | os.PathLike) -> None:
     if not os.fspath(path) or os.path.lexists(path):
         raise UserError(f"{path}: is there already, expected a new folder; choose another name")
 
-
-def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise UserError(f"{source}: could not be copied to {target.parent} ({error.strerror or error})") from None

@@ -46,28 +46,25 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
              "checks": checked is not unchecked, "maker": maker}
     journal = _open_journal(path / JOURNAL, asked)
     writer = PairWriter(path, description)
-    digests = _digests_of_accepted(path, journal, description)
-    known = set(digests)
+    digests, phase = _digests_of_accepted(path, journal, description), "new"
     while len(journal["accepted"]) < count:
+        before, phase = phase, _phase(journal)
+        if phase != before:
+            say(_shortage(journal) if phase == "unchecked" else _monotony(journal))
         first = journal["candidates"]
-        limit = CANDIDATES_PER_PAIR * count
-        repeats_in = first >= limit and REPEAT in journal["rejected"]
-        relaxed = first >= (2 * limit if repeats_in else limit)
-        if relaxed and not journal["unchecked"] and journal["rejected"]:
-            say(_shortage(journal))
-        elif repeats_in and not relaxed and first < limit + batch:
-            say(_monotony(journal))
-        pairs = (unchecked if relaxed else checked)(np.arange(first, first + batch), seed)
-        new = _new_rows(pairs.labels, known) if asked["checks"] and not relaxed else range(len(pairs.indices))
-        rows = (range(len(pairs.indices)) if repeats_in else new)[:count - len(journal["accepted"])]
+        pairs = (unchecked if phase == "unchecked" else checked)(np.arange(first, first + batch), seed)
+        found = [_digest(label) for label in pairs.labels]
+        repeated = _repeated(found, digests)
+        rows = [row for row in range(len(found)) if phase != "new" or not asked["checks"] or not repeated[row]]
+        refused = {REPEAT: len(found) - len(rows)}
+        rows = rows[:count - len(journal["accepted"])]
         for row in rows:
             _add(writer, source, pairs, row)
-            digests.append(_digest(pairs.labels[row]))
+        digests += [found[row] for row in rows]
         journal["candidates"] = first + batch
         journal["accepted"] += [int(pairs.indices[row]) for row in rows]
-        journal["unchecked"] += len(rows) if relaxed else 0
-        journal["repeats"] += len(set(rows) - set(new))
-        refused = {} if repeats_in else {REPEAT: len(pairs.indices) - len(new)}
+        journal["unchecked"] += len(rows) if phase == "unchecked" else 0
+        journal["repeats"] += sum(repeated[row] for row in rows) if phase == "repeats" else 0
         journal["rejected"] = dict(Counter(journal["rejected"]) + Counter(pairs.rejected.values())
                                    + Counter(refused))
         files.write_json(path / JOURNAL, journal)
@@ -80,6 +77,14 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     return journal
 
 
+def _phase(journal: dict[str, Any]) -> str:
+    """Which candidates are let in now: "new" ones, then valid "repeats" as well, then "unchecked" ones."""
+    limit = CANDIDATES_PER_PAIR * journal["count"]
+    if journal["candidates"] < limit:
+        return "new"
+    return "repeats" if REPEAT in journal["rejected"] and journal["candidates"] < 2 * limit else "unchecked"
+
+
 def _add(writer: PairWriter, source: str, pairs: Any, row: int) -> None:
     """Writes one pair, and its dots where the method has them."""
     id_ = _id(pairs.indices[row])
@@ -89,14 +94,13 @@ def _add(writer: PairWriter, source: str, pairs: Any, row: int) -> None:
         write_png(files.make_folder(writer.path / "dots") / f"{id_}.png", pairs.dots[row])
 
 
-def _new_rows(labels: np.ndarray, known: set[bytes]) -> list[int]:
-    """Rows of the label maps that are not known yet; notes them in `known`."""
-    rows = []
-    for row, digest in enumerate(map(_digest, labels)):
-        if digest not in known:
-            known.add(digest)
-            rows.append(row)
-    return rows
+def _repeated(found: Sequence[bytes], earlier: Sequence[bytes]) -> list[bool]:
+    """Which of the digests found are among the earlier ones or come before among themselves."""
+    known, repeated = set(earlier), []
+    for digest in found:
+        repeated.append(digest in known)
+        known.add(digest)
+    return repeated
 
 
 def _digest(label: np.ndarray) -> bytes:

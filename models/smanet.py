@@ -24,7 +24,7 @@ _BGR_MEANS = (103.939, 116.779, 123.68)  # grey levels; what ImageNet weights of
 
 
 class SameConv2D(keras.layers.Conv2D):
-    """Keras' convolution of stride 1 that keeps the size, without bias; 3x3 ones of many maps faster."""
+    """Keras' convolution of stride 1 without bias: [N, H, W, C] -> [N, H, W, filters]; 3x3 ones by `conv3x3`."""
 
     def __init__(self, filters: int, kernel_size: int, **kwargs):
         super().__init__(filters, kernel_size, padding="same", use_bias=False, **kwargs)

@@ -15,11 +15,7 @@ def conv3x3(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """
     wide = kernel.shape[2] >= WIDE and kernel.dtype == tf.float32 and not tf.config.list_logical_devices("GPU")
     few = (pictures.shape[0] or 1) <= FEW
-    return _products(pictures, kernel) if wide and few else _convolution(pictures, kernel)
-
-
-def _convolution(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    return tf.nn.conv2d(pictures, kernel, 1, "VALID")
+    return _products(pictures, kernel) if wide and few else tf.nn.conv2d(pictures, kernel, 1, "VALID")
 
 
 @tf.custom_gradient

@@ -20,8 +20,9 @@ from evaluation.segmenter_files import load_any_segmenter, load_segmenter
 from evaluation.sliding_window import sliding_window
 from models.precision import to_float32
 from tests.tiny_networks import SIZE, method_runs, phantom_store, segmenter, segmenter_run
-from training.assembly import STAGES, Assembly
+from training.assembly import Assembly
 from training.export import export_method, export_segmenter, method_graph
+from training.stage_runs import STAGES
 
 NAMES = ("background", "left lung", "right lung", "heart")
 ELSEWHERE = """

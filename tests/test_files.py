@@ -72,3 +72,17 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, call):
     assert done.stdout.startswith(f"{path}: could not be written") and done.stdout.count("\n") == 1
     np.testing.assert_array_equal(read_png(path, (9, 9)), np.eye(9))
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "kept"
+    for text in ("old", "new"):
+        with files.replacing_folder(target) as made:
+            files.write_text(files.make_folder(made) / "a.txt", text)
+    assert (target / "a.txt").read_text() == "new"
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(target) as made:
+        files.make_folder(made)
+        raise KeyboardInterrupt
+    with pytest.raises(UserError, match="kept: could not be written"), files.replacing_folder(target):
+        pass  # nothing made: the rename fails after the old folder has been moved aside
+    assert (target / "a.txt").read_text() == "new" and [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -12,7 +12,8 @@ import tensorflow as tf
 from datasets.errors import UserError
 from datasets.store import PairStore
 from tests.tiny_networks import SIZE, method_runs, phantom_store
-from training.assembly import STAGES, Assembly
+from training.assembly import Assembly
+from training.stage_runs import STAGES
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

@@ -106,15 +106,17 @@ def test_neither_does_an_unchecked_pair_where_others_are_left(tmp_path):
     assert PairStore(tmp_path).ids("validation") == ["synthetic-000003", "synthetic-000004"]
 
 
-def test_a_continued_set_knows_its_label_maps(tmp_path):
-    def stop_after_two(indices, seed):
-        if indices[0] >= 2:
+@pytest.mark.parametrize(("make", "last"), [(_in_twos, 2), (_five_maps, 3), (_five_maps, 29)])
+def test_a_continued_set_knows_its_label_maps(tmp_path, make, last):
+    """Stopped while new maps are found, and while repeats are let in."""
+    def stop_at_last(indices, seed):
+        if indices[0] >= last:
             raise KeyboardInterrupt
-        return _in_twos(indices, seed)
+        return make(indices, seed)
 
     with pytest.raises(KeyboardInterrupt):
-        _write(tmp_path / "a", checked=stop_after_two, batch=1)
-    continued, whole = (_write(tmp_path / name, checked=_in_twos, batch=1) for name in "ab")
+        _write(tmp_path / "a", checked=stop_at_last, batch=1)
+    continued, whole = (_write(tmp_path / name, checked=make, batch=1) for name in "ab")
     assert continued == whole and contents(tmp_path / "a") == contents(tmp_path / "b")
 
 

@@ -11,7 +11,7 @@ from datasets.store import Description, Entry, PairStore, PairWriter
 from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator
 from models.smanet import SMANet
-from training.assembly import MADE_BY
+from training.stage_runs import MADE_BY
 
 SIZE, DOTS = 32, 16
 GREY, ONE_HOT = ({"kind": kind, "order": order} for kind, order in

@@ -28,7 +28,8 @@ _CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; -
 def main(argv) -> None:
     from datasets.errors import UserError
     from datasets.store import PairStore
-    from training.assembly import STAGES, Assembly
+    from training.assembly import Assembly
+    from training.stage_runs import STAGES
 
     if _VALIDATION.value > _COUNT.value:
         raise UserError(f"--validation={_VALIDATION.value} is more than --count={_COUNT.value}")

@@ -14,22 +14,8 @@ from models import methods
 from models.methods import Method
 from training.products import Product, load_product
 from training.sample_checks import dot_check, label_check
+from training.stage_runs import MADE_BY, STAGES, said
 
-# method -> the run folders it is made of, first stage first; "shape" draws label maps from a model without network
-STAGES = {
-    "single": ("pairs",),
-    "two": ("labels", "labels_to_film"),
-    "three": ("dots", "dots_to_labels", "labels_to_film"),
-    "shape": ("labels_to_film",),
-}
-# stage -> what its run's product.json says
-MADE_BY = {
-    "pairs": {"task": "train_pggan", "target": "pairs"},
-    "labels": {"task": "train_pggan", "target": "labels"},
-    "dots": {"task": "train_pggan", "target": "dots"},
-    "dots_to_labels": {"task": "train_pix2pixhd", "source": "dots"},
-    "labels_to_film": {"task": "train_pix2pixhd", "source": "labels"},
-}
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
 # What decides the shape model besides the label maps it is fitted to.
 SHAPE_SETTINGS = {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH}
@@ -136,18 +122,16 @@ class Assembly:
         for stage, product in self.products.items():
             facts, wanted = product.facts, MADE_BY[stage]
             made = {name: facts.get(name) for name in wanted}
-            if made != wanted or type(facts.get("size")) is not int:
-                raise UserError(f"{runs[stage]}: found a run of {_said(made)}, expected one of {_said(wanted)} "
-                                f"for --{stage}")
+            if made != wanted:
+                raise UserError(f"{runs[stage]}: found a run of {said(made)}, expected one of {said(wanted)} for "
+                                f"--{stage}")
+            if type(facts.get("size")) is not int:
+                raise UserError(f"{runs[stage]}/product.json: found size {facts.get('size')!r}, expected a number "
+                                "of pixels; train again")
             found = product.coding.num_classes if product.coding else facts.get("num_classes")
             if found != self.num_classes:
                 raise UserError(f"{runs[stage]}: trained on {found} classes, but the data set has "
                                 f"{self.num_classes}; use runs trained on this data")
-
-
-def _said(facts: Mapping[str, Any]) -> str:
-    task, (name, value) = facts["task"], list(facts.items())[1]
-    return f"{task} --{name}={value}"
 
 
 def _fit_shape(store: PairStore) -> ShapeModel:

@@ -24,11 +24,12 @@ from evaluation.networks import probabilities_of
 from evaluation.report import write_report
 from evaluation.segmentation import evaluate_to_folder
 from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
-from training.assembly import SHAPE_SETTINGS, STAGES, Assembly, source_name
+from training.assembly import SHAPE_SETTINGS, Assembly, source_name
 from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.estimate import Stage
 from training.presets import Preset
 from training.products import load_product
+from training.stage_runs import STAGES
 from training.steps import Step
 
 METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables

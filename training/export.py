@@ -10,9 +10,7 @@ that computes alike.
 
 import contextlib
 import importlib
-import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -139,21 +137,16 @@ def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, path: p
 def _save(module: tf.Module, facts: dict[str, Any], out: str) -> None:
     """Writes beside `out` and renames, so that a stopped export leaves no half."""
     target = pathlib.Path(out)
-    files.make_folder(target.parent)
     if target.exists() and not (target / "assets" / ASSET).is_file() and (
             not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{out}: is there and is no export; choose another --out")
     facts = {**facts, "signatures": sorted(module.functions), "tensorflow": tf.__version__}
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        asset = pathlib.Path(scratch, ASSET)
+    with files.replacing_folder(target) as made:
+        asset = made.with_name(ASSET)
         files.write_json(asset, facts)
         module.about = tf.saved_model.Asset(str(asset))
-        made = os.path.join(scratch, "made")
         with _quiet():
-            tf.saved_model.save(module, made, signatures=dict(module.functions))
-        if target.exists():
-            os.replace(target, os.path.join(scratch, "old"))
-        os.replace(made, target)
+            tf.saved_model.save(module, str(made), signatures=dict(module.functions))
 
 
 @contextlib.contextmanager

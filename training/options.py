@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from datasets.errors import UserError
+from training.stage_runs import MADE_BY, STAGES, said
 
 flags.disclaim_key_flags()  # flags belong to the binary that asks for them, and are listed by its --help
 Config = TypeVar("Config")
@@ -42,18 +43,13 @@ def config_from_flags(base: Config, values: flags.FlagValues, skip: Sequence[str
     return dataclasses.replace(base, **changes)
 
 
-_STAGE_RUNS = {
-    "pairs": "run of train_pggan --target=pairs (single)",
-    "labels": "run of train_pggan --target=labels (two)",
-    "dots": "run of train_pggan --target=dots (three)",
-    "dots_to_labels": "run of train_pix2pixhd --source=dots (three)",
-    "labels_to_film": "run of train_pix2pixhd --source=labels (two, three, shape)",
-}
-
-
 def define_method_flags(choices: Sequence[str],
                         required: bool) -> tuple[flags.FlagHolder, dict[str, flags.FlagHolder]]:
     """Defines --method and a flag for the run of each stage; returns them, the latter by stage."""
     method = flags.DEFINE_enum("method", None, list(choices), "what makes the pairs, from the runs given",
                                required=required)
-    return method, {stage: flags.DEFINE_string(stage, None, meaning) for stage, meaning in _STAGE_RUNS.items()}
+    runs = {}
+    for stage, made_by in MADE_BY.items():
+        users = ", ".join(choice for choice in choices if stage in STAGES[choice])
+        runs[stage] = flags.DEFINE_string(stage, None, f"run of {said(made_by)} ({users})")
+    return method, runs

@@ -27,24 +27,38 @@ class BatchNormalization(keras.layers.BatchNormalization):
         training = bool(training) and self.trainable
         if self.synchronized and training:
             return tf.cast(super().call(inputs, training=training), inputs.dtype)
-        scale, offset = self.gamma.value, self.beta.value
         if not training:
-            return tf.compat.v1.nn.fused_batch_norm(
-                inputs, scale, offset, self.moving_mean.value, self.moving_variance.value,
-                self.epsilon, is_training=False)[0]
+            return self.with_running(inputs)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, scale, offset, epsilon=self.epsilon, is_training=True)
+            inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True)
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         variance *= (count - 1) / count  # the operation's is that of a sample, Keras averages the plain one
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + value * (1 - self.momentum))
         return outputs
 
+    def with_running(self, inputs: tf.Tensor, bias: tf.Tensor | float = 0.0) -> tf.Tensor:
+        """`inputs` + `bias` by the running statistics, without ever making that sum."""
+        return tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma.value, self.beta.value, self.moving_mean.value - bias, self.moving_variance.value,
+            self.epsilon, is_training=False)[0]
+
 
 def batch_norm(momentum: float, synchronized: bool, name: str, epsilon: float = 1e-3) -> BatchNormalization:
     """Batch normalisation; computed in float32 under mixed precision."""
     return BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name,
                               dtype="float32", autocast=False)
+
+
+def convolve(conv: keras.layers.Conv2D, norm: BatchNormalization, x: tf.Tensor, training: bool) -> tf.Tensor:
+    """`norm(conv(x))`; in inference conv's bias is taken from the running mean, not added to every pixel.
+
+    TensorFlow joins a convolution, a norm and a ReLU into one operation where no bias stands between them.
+    """
+    if training:
+        return norm(conv(x), training=True)
+    kernel = tf.cast(conv.kernel.value, conv.compute_dtype)
+    return norm.with_running(conv.convolution_op(tf.cast(x, kernel.dtype), kernel), conv.bias.value)
 
 
 class Bottleneck(keras.layers.Layer):
@@ -89,12 +103,11 @@ class Bottleneck(keras.layers.Layer):
     def call(self, inputs, training=False):
         x = inputs
         for number, (conv, norm) in enumerate(self.convs):
-            x = norm(conv(x), training=training)
+            x = convolve(conv, norm, x, training)
             if number < 2:
                 x = tf.nn.relu(x)
         if self.projection:
-            conv, norm = self.projection
-            inputs = norm(conv(inputs), training=training)
+            inputs = convolve(*self.projection, inputs, training)
         return tf.nn.relu(x + inputs)
 
     def compute_output_shape(self, input_shape):
@@ -141,7 +154,7 @@ class DilatedResNet(keras.Model):
 
     def call(self, inputs, training=False) -> dict[str, tf.Tensor]:
         x = tf.pad(inputs, ((0, 0), (3, 3), (3, 3), (0, 0)))
-        x = tf.nn.relu(self.stem_norm(self.stem_conv(x), training=training))
+        x = tf.nn.relu(convolve(self.stem_conv, self.stem_norm, x, training))
         features = {"stem": x}
         x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
         for number, stage in enumerate(self.stages, 1):

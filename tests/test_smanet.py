@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models import smanet
-from models.resnet import DilatedResNet, batch_norm
+from models.resnet import DilatedResNet, batch_norm, convolve
 from models.smanet import SMANet
 from training.losses import cross_entropy
 
@@ -166,3 +166,21 @@ def test_batch_norm_is_keras_own_function(training):
         results.append([made, *gradients, *norm.get_weights()])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "padding"), [(3, 1, 2, "same"), (1, 2, 1, "valid")])
+def test_bias_in_the_running_mean_is_the_same_function(kernel, stride, dilation, padding):
+    """In inference: convolution with bias, then norm; in float32 and, coarser, in bfloat16."""
+    draw = np.random.default_rng(0)
+    images = tf.constant(draw.normal(size=(2, 9, 11, 5)), tf.float32)
+    for policy, tolerance in (("float32", 1e-5), ("mixed_bfloat16", 0.05)):
+        conv = keras.layers.Conv2D(7, kernel, stride, padding, dilation_rate=dilation, dtype=policy)
+        norm = batch_norm(0.9, False, "n")
+        conv.build(images.shape)
+        norm.build((None, None, None, 7))
+        conv.set_weights([draw.normal(size=value.shape) for value in conv.get_weights()])
+        norm.set_weights([draw.uniform(0.5, 2, 7) for _ in range(4)])
+        expected = tf.cast(norm(conv(images)), tf.float32)
+        made = tf.function(convolve)(conv, norm, images, False)
+        assert made.dtype == conv.compute_dtype
+        np.testing.assert_allclose(tf.cast(made, tf.float32), expected, rtol=tolerance, atol=5 * tolerance)

@@ -1,7 +1,6 @@
 """Streams a method's pairs into a pair folder: any number in constant memory, continued after a kill."""
 
 import hashlib
-import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from datasets import files
-from datasets.errors import UserError
 from datasets.store import Description, Entry, PairWriter, read_png, write_png
+from datasets.synthetic_journal import JOURNAL, open_journal
 
-JOURNAL = "generation.json"
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled with repeats, or without checks
 REPEAT = "label map of an earlier pair"
 
@@ -41,40 +39,66 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     (reason -> count).
     Raises UserError if the folder holds a set of other settings.
     """
-    path = files.make_folder(path)
     asked = {"seed": seed, "count": count, "validation": validation, "source": source,
              "checks": checked is not unchecked, "maker": maker}
-    journal = _open_journal(path / JOURNAL, asked)
-    writer = PairWriter(path, description)
-    digests, phase = _digests_of_accepted(path, journal, description), "new"
+    kept = _KeptPairs(files.make_folder(path), description, asked)
+    journal, phase = kept.journal, "new"
     while len(journal["accepted"]) < count:
         before, phase = phase, _phase(journal)
         if phase != before:
             say(_shortage(journal) if phase == "unchecked" else _monotony(journal))
-        first = journal["candidates"]
-        pairs = (unchecked if phase == "unchecked" else checked)(np.arange(first, first + batch), seed)
+        indices = np.arange(journal["candidates"], journal["candidates"] + batch)
+        kept.take((unchecked if phase == "unchecked" else checked)(indices, seed), phase, batch)
+        say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
+            f"{journal['candidates']:,} candidates rejected")
+    kept.close()
+    return journal
+
+
+class _KeptPairs:
+    """A set as it grows: files, journal and digests of the label maps, which agree after every batch."""
+
+    def __init__(self, path: pathlib.Path, description: Description, asked: dict[str, Any]):
+        self.path = path
+        self.journal = open_journal(path / JOURNAL, asked)
+        self.writer = PairWriter(path, description)
+        self.digests = [_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
+                        for index in self.journal["accepted"]]
+
+    def take(self, pairs: Any, phase: str, tried: int) -> None:
+        """Writes those of `pairs` that are let in now, then the journal: these are the valid of `tried`."""
+        journal = self.journal
         found = [_digest(label) for label in pairs.labels]
-        repeated = _repeated(found, digests)
-        rows = [row for row in range(len(found)) if phase != "new" or not asked["checks"] or not repeated[row]]
-        refused = {REPEAT: len(found) - len(rows)}
-        rows = rows[:count - len(journal["accepted"])]
+        repeated = _repeated(found, self.digests)
+        rows = [row for row in range(len(found)) if phase != "new" or not journal["checks"] or not repeated[row]]
+        refused = Counter(pairs.rejected.values()) + Counter({REPEAT: len(found) - len(rows)})
+        rows = rows[:journal["count"] - len(journal["accepted"])]
         for row in rows:
-            _add(writer, source, pairs, row)
-        digests += [found[row] for row in rows]
-        journal["candidates"] = first + batch
+            self._add(pairs, row)
+        self.digests += [found[row] for row in rows]
+        journal["candidates"] += tried
         journal["accepted"] += [int(pairs.indices[row]) for row in rows]
         journal["unchecked"] += len(rows) if phase == "unchecked" else 0
         journal["repeats"] += sum(repeated[row] for row in rows) if phase == "repeats" else 0
-        journal["rejected"] = dict(Counter(journal["rejected"]) + Counter(pairs.rejected.values())
-                                   + Counter(refused))
-        files.write_json(path / JOURNAL, journal)
-        say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
-            f"{journal['candidates']:,} candidates rejected")
-    validating = _validation(digests, journal["unchecked"], validation)
-    writer.entries = {_id(index): Entry(_id(index), "validation" if place in validating else "train", source)
-                      for place, index in enumerate(journal["accepted"])}
-    writer.close()
-    return journal
+        journal["rejected"] = dict(Counter(journal["rejected"]) + refused)
+        files.write_json(self.path / JOURNAL, journal)
+
+    def _add(self, pairs: Any, row: int) -> None:
+        """Writes one pair, and its dots where the method has them."""
+        id_ = _id(pairs.indices[row])
+        image = np.clip(np.rint((pairs.films[row, ..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
+        self.writer.add(Entry(id_, "train", self.journal["source"]), image, pairs.labels[row])
+        if pairs.dots is not None:
+            write_png(files.make_folder(self.path / "dots") / f"{id_}.png", pairs.dots[row])
+
+    def close(self) -> None:
+        """Chooses the pairs that validate and writes the manifest."""
+        journal = self.journal
+        validating = _validation(self.digests, journal["unchecked"], journal["validation"])
+        self.writer.entries = {
+            _id(index): Entry(_id(index), "validation" if place in validating else "train", journal["source"])
+            for place, index in enumerate(journal["accepted"])}
+        self.writer.close()
 
 
 def _phase(journal: dict[str, Any]) -> str:
@@ -83,15 +107,6 @@ def _phase(journal: dict[str, Any]) -> str:
     if journal["candidates"] < limit:
         return "new"
     return "repeats" if REPEAT in journal["rejected"] and journal["candidates"] < 2 * limit else "unchecked"
-
-
-def _add(writer: PairWriter, source: str, pairs: Any, row: int) -> None:
-    """Writes one pair, and its dots where the method has them."""
-    id_ = _id(pairs.indices[row])
-    image = np.clip(np.rint((pairs.films[row, ..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
-    writer.add(Entry(id_, "train", source), image, pairs.labels[row])
-    if pairs.dots is not None:
-        write_png(files.make_folder(writer.path / "dots") / f"{id_}.png", pairs.dots[row])
 
 
 def _repeated(found: Sequence[bytes], earlier: Sequence[bytes]) -> list[bool]:
@@ -105,12 +120,6 @@ def _repeated(found: Sequence[bytes], earlier: Sequence[bytes]) -> list[bool]:
 
 def _digest(label: np.ndarray) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(label).tobytes(), digest_size=16).digest()
-
-
-def _digests_of_accepted(path: pathlib.Path, journal: dict[str, Any], description: Description) -> list[bytes]:
-    """Of the label maps that an earlier process has written."""
-    return [_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
-            for index in journal["accepted"]]
 
 
 def _validation(digests: Sequence[bytes], unchecked: int, count: int) -> set[int]:
@@ -140,34 +149,3 @@ def _monotony(journal: dict[str, Any]) -> str:
 
 def _id(index: int) -> str:
     return f"synthetic-{int(index):06d}"
-
-
-def _open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
-    if not path.is_file():
-        return {**asked, "candidates": 0, "accepted": [], "repeats": 0, "unchecked": 0, "rejected": {}}
-    journal = read_journal(path)
-    journal.setdefault("repeats", 0)
-    changed = [f"{name} {journal.get(name)!r}, now {value!r}" for name, value in asked.items()
-               if journal.get(name) != value]
-    if changed:
-        raise UserError(f"{path}: belongs to a synthetic set of other settings ({'; '.join(changed)[:300]}); use "
-                        "those, or choose another --out")
-    return journal
-
-
-def read_journal(path: pathlib.Path) -> dict[str, Any]:
-    """A set's journal, as `write_synthetic` returns it. Raises UserError for anything else."""
-    journal = files.read_json(path)
-    try:
-        accepted, candidates = journal["accepted"], journal["candidates"]
-        counts = [candidates, journal["count"], journal["unchecked"], journal.get("repeats", 0),
-                  *journal["rejected"].values(), *accepted]
-        whole = all(type(number) is int and 0 <= number < 2**53 for number in counts)
-        rising = all(one < other for one, other in itertools.pairwise([*accepted, candidates]))
-        if not whole or not rising or len(accepted) > journal["count"]:
-            raise ValueError("numbers that cannot be")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
-        raise UserError(f"{path}: not the journal of a synthetic set ({reason[:100]}); choose another "
-                        "--out") from None
-    return journal

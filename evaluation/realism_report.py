@@ -11,7 +11,7 @@ import pandas as pd
 from datasets import files
 from datasets.errors import UserError
 from datasets.store import PairStore
-from datasets.synthetic import JOURNAL, read_journal
+from datasets.synthetic_journal import JOURNAL, read_journal
 from evaluation import diversity
 from evaluation.image_sets import ImageSet, check_same_classes, draw_ids, load_set, unaugmented
 from evaluation.realism import compare_sets, realism_table

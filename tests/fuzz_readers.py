@@ -25,7 +25,7 @@ from datasets.importing import read_test_ids
 from datasets.labels import CHEST
 from datasets.raster import MAX_SIDE
 from datasets.store import Description, Entry, PairStore, PairWriter
-from datasets.synthetic import JOURNAL, read_journal
+from datasets.synthetic_journal import JOURNAL, read_journal
 from datasets.verify import verify_store
 from tests import mutations, pictures
 

@@ -10,7 +10,8 @@ import pytest
 
 from datasets.errors import UserError
 from datasets.store import PairStore, read_png
-from datasets.synthetic import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, read_journal, write_synthetic
+from datasets.synthetic import CANDIDATES_PER_PAIR, REPEAT, write_synthetic
+from datasets.synthetic_journal import JOURNAL, read_journal
 from datasets.verify import verify_store
 from tests.killed_writer import DESCRIPTION, Made, candidate, contents, method
 

@@ -9,7 +9,7 @@ import pytest
 
 from datasets.phantom import write_phantoms
 from datasets.store import PairStore
-from datasets.synthetic import read_journal
+from datasets.synthetic_journal import read_journal
 from tests.reliability.comparison import network_weights
 from tests.reliability.conftest import FULL
 from tests.reliability.processes import ROOT, kill_at, run

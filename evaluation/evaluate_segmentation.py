@@ -19,8 +19,10 @@ _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .ker
 _DATA = flags.DEFINE_string("data", None, "pair folder of the films", required=True)
 _SPLIT = flags.DEFINE_enum("split", "test", [*SPLITS, "all"], "which films of it")
 _OUT = flags.DEFINE_string("out", None, "folder of the results", required=True)
-_WINDOW = flags.DEFINE_integer("window", 377, "side of the sliding window in pixels (paper: 377)", lower_bound=1)
-_OVERLAP = flags.DEFINE_float("overlap", 1 / 3, "share of a window that the next one covers too", 0.0, 0.95)
+_WINDOW = flags.DEFINE_integer("window", None, "side of the sliding window in pixels; default: the crops' it was "
+                               "trained on, for a .keras file the paper's 377", lower_bound=1)
+_OVERLAP = flags.DEFINE_float("overlap", None, "share of a window that the next one covers too; default: the "
+                              "run's, for a .keras file 1/3", 0.0, 0.95)
 _CLASSES = flags.DEFINE_enum("classes", "", ["", "scored", "all"],
                              "score the organs of the paper's tables, or all; default: those the model knows")
 
@@ -30,23 +32,22 @@ def main(argv: Sequence[str]) -> None:
     from datasets import files
     from datasets.store import PairStore
     from evaluation.networks import probabilities_of
-    from evaluation.saved_networks import load_network
     from evaluation.segmentation import evaluate_to_folder
+    from evaluation.segmenter_files import read_segmenter
     from evaluation.statistics import hardest, summarize
     from evaluation.tables import comparison, to_markdown
-    from models.smanet import SMANet
 
     store = PairStore(_DATA.value)
     ids = store.ids(None if _SPLIT.value == "all" else _SPLIT.value)
     if not ids:
         raise UserError(f"{_DATA.value}/manifest.csv: found no pair of split {_SPLIT.value}; choose another "
                         "--split")
-    network = load_network(_MODEL.value)
-    if not isinstance(network, SMANet):
-        raise UserError(f"{_MODEL.value}: found a {type(network).__name__}, expected a segmenter (train_smanet)")
+    network, facts = read_segmenter(_MODEL.value)
+    window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
+    overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store)
     out = files.make_folder(_OUT.value)
-    result = evaluate_to_folder(probabilities_of(network), store, ids, out, scored, _WINDOW.value, _OVERLAP.value)
+    result = evaluate_to_folder(probabilities_of(network), store, ids, out, scored, window, overlap)
     files.write_text(out / "summary.csv", summarize(result.per_film()).round(4).to_csv())
     files.write_text(out / "hardest.csv", hardest(result.per_film(), result.scored).round(4).to_csv())
     print(to_markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))

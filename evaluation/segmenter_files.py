@@ -15,6 +15,7 @@ from datasets.raster import Film
 from datasets.store import PairStore
 from evaluation.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.saved_networks import load_keras, read_facts
+from models.smanet import SMANet
 
 ASSET = "model.json"  # of an export, in its folder `assets`
 
@@ -71,9 +72,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSe
 
     Raises UserError where the classes are not known, or are not as many as the network's.
     """
-    network, facts = _read(pathlib.Path(path))
-    if not hasattr(network, "num_classes") or facts.get("task", "train_smanet") != "train_smanet":
-        raise UserError(f"{path}: not a segmenter; expected a run of train_smanet or its .keras file")
+    network, facts = read_segmenter(path)
     names, size = tuple(facts.get("class_names", ())), facts.get("size")
     if data is not None:
         store = PairStore(data)
@@ -86,7 +85,19 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSe
     if len(names) != network.num_classes:
         raise UserError(f"{path}: has {network.num_classes} classes, expected {len(names)} ({', '.join(names)})")
     return FilmSegmenter(network, SegmenterFacts(
-        names, int(size), int(facts.get("crop", 377)), float(facts.get("overlap", 1 / 3)), batch))
+        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch))
+
+
+def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
+    """The network of a run folder or .keras file, and what the run says of it: crop and overlap among others.
+
+    A .keras file says nothing; crop and overlap are then the paper's. Raises UserError for another network.
+    """
+    network, facts = _read(pathlib.Path(path))
+    if not isinstance(network, SMANet) or facts.get("task", "train_smanet") != "train_smanet":
+        raise UserError(f"{path}: found a {type(network).__name__}, expected a segmenter: a run of train_smanet "
+                        "or its .keras file")
+    return network, {"crop": 377, "overlap": 1 / 3, **facts}
 
 
 def _read(path: pathlib.Path) -> tuple[keras.Model, dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 
 from datasets.errors import UserError
 from datasets.phantom import write_phantoms
-from datasets.store import read_png
+from datasets.store import PairStore, read_png
 from evaluation.metrics import overlap_counts
 from evaluation.networks import probabilities_of
 from evaluation.saved_networks import load_network, read_facts
@@ -30,7 +30,8 @@ def folder(tmp_path_factory):
     network.save(folder / "s.keras")
     (folder / "run").mkdir()
     network.save(folder / "run" / "last.keras")
-    (folder / "run" / "product.json").write_text('{"task": "train_smanet", "network": "last.keras"}')
+    (folder / "run" / "product.json").write_text(json.dumps(
+        {"task": "train_smanet", "network": "last.keras", "crop": 32, "overlap": 0.5}))
     return folder
 
 
@@ -54,7 +55,7 @@ def test_a_network_trained_in_bfloat16_computes_in_float32_in_every_process(tmp_
 
 
 def test_its_files_agree_with_the_network(folder):
-    done = _run(folder, f"--model={folder}/run", f"--out={folder}/out", "--window=32", "--overlap=0.5")
+    done = _run(folder, f"--model={folder}/run", f"--out={folder}/out")  # with the run's own window and overlap
     assert done.returncode == 0, done.stderr
     store = write_phantoms(folder / "films", 4, 3, 48, 0)
     predict = probabilities_of(load_network(folder / "s.keras"))
@@ -70,6 +71,15 @@ def test_its_files_agree_with_the_network(folder):
     assert len(pd.read_csv(folder / "out" / "hardest.csv")) == 3
     heart = total[store.classes.scored_table().organs.index("heart")]
     assert f"| J | Heart | {100 * heart[0] / heart.sum():.2f} |" in done.stdout
+
+
+def test_window_and_overlap_can_be_given(folder):
+    done = _run(folder, f"--model={folder}/run", f"--out={folder}/whole", "--window=48", "--overlap=0")
+    assert done.returncode == 0, done.stderr
+    id_ = (store := PairStore(folder / "films")).ids("test")[0]
+    film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
+    codes = sliding_window(probabilities_of(load_network(folder / "s.keras")), film, 48, 0.0).argmax(-1)
+    np.testing.assert_array_equal(read_png(folder / "whole" / "predictions" / f"{id_}.png", (48, 48)), codes)
 
 
 def test_a_model_of_other_classes_is_refused_before_anything_is_written(folder):

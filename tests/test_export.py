@@ -207,7 +207,7 @@ def test_the_facts_of_an_export(runs, tmp_path):
 
 
 def test_models_that_are_no_segmenter_are_refused(runs, store, tmp_path):
-    with pytest.raises(UserError, match="not a segmenter"):
+    with pytest.raises(UserError, match="expected a segmenter"):
         load_any_segmenter(runs["labels_to_film"])
     keras_file = str(pathlib.Path(runs["segmenter"]) / "last.keras")
     with pytest.raises(UserError, match="give --data"):

@@ -125,7 +125,7 @@ def survey(sources: Sequence[Source], classes: ClassTable, remap: Mapping[int, i
                             f"{film.pixels.shape[1]} x {film.pixels.shape[0]} as in {source.image}")
         deep |= film.max_value > 255
         if not film.exact:
-            brightest = max(brightest, int(film.pixels.max()))
+            brightest = max(brightest, int(film.pixels.max()), 1)
         spacings.append(film.spacing_mm and film.spacing_mm * max(label.shape) / size)
     progress("checked", len(sources), len(sources))
     return Survey(deep, 2 ** max(8, brightest.bit_length()) - 1 if brightest else None, _common(spacings))
@@ -139,9 +139,14 @@ def import_pairs(sources: Sequence[Source], out: str, description: Description, 
       white: grey value shown as white in 16-bit films that do not say.
       stretch: brings every film to the whole grey scale, see `stretch_film`.
 
-    Raises UserError if the folder holds other pairs.
+    Raises UserError if the folder holds other pairs, or the sources themselves.
     """
     size = description.size[0]
+    written = {pathlib.Path(out, kind).resolve() for kind in ("images", "labels", "masks")}
+    for source in sources:
+        for path in (source.image, source.label):
+            if path.parent.resolve() in written:
+                raise UserError(f"{path}: would be written over; choose another --out than {out}")
     with PairWriter(out, description) as writer:
         writer.refuse_others(source.id for source in sources)
         for done, source in enumerate(sources):

@@ -1,5 +1,6 @@
 """A user's own folders: every format, any classes, names and codes as told, and nothing written on a mistake."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from datasets import importing
 from datasets.errors import UserError
 from datasets.labels import ClassTable
-from datasets.store import Description, PairStore
+from datasets.store import Description, PairStore, PairWriter
 from datasets.verify import verify_store
 from tests import pictures
 from tests.killed_writer import contents
@@ -190,7 +191,7 @@ def test_two_films_of_one_name_are_a_mistake(own):
     ("maps", "p9.png", pictures.png(_pair(9)[1])[:-20], "truncated PNG"),
     ("films", "p9.png", pictures.png(_pair(9)[0])[:70], "truncated PNG"),
     ("films", "p9.png", b"GIF89a", "found 0 x 0 pixels"),
-    ("films", "p9.png", b"", "starts with b''; expected a PNG"),
+    ("films", "p9.png", b"", "is empty; expected a PNG"),
 ])
 def test_damage_in_the_last_pair_leaves_nothing_behind(own, kind, name, data, said):
     (own / kind / name).write_bytes(data)
@@ -229,6 +230,33 @@ def test_empty_and_missing_folders(tmp_path):
     _write(tmp_path / "maps", "b.png", b"")
     with pytest.raises(UserError, match="no two with the same name"):
         importing.match_files(tmp_path / "films", tmp_path / "maps")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_the_users_own_files_are_never_written_over(tmp_path, before):
+    """--out is the folder that holds images/ and labels/, once as it is and once as a pair folder of before."""
+    film, label = _pair(0)
+    for kind, data in (("images", film), ("labels", label)):
+        _write(tmp_path / kind, "p0.png", pictures.png(data))
+    description = Description("own", (SIDE, SIDE), ClassTable(("a", "b", "c")))
+    if before:
+        (tmp_path / "description.json").write_text(json.dumps(description.to_json()))
+    sources, _ = importing.match_files(tmp_path / "images", tmp_path / "labels")
+    with pytest.raises(UserError, match=r"p0\.png: would be written over"):
+        importing.import_pairs(sources, str(tmp_path), description, [], {}, None, lambda *_: None)
+    with pytest.raises(UserError, match="would be written over") if not before else contextlib.nullcontext():
+        PairWriter(tmp_path, description)
+    assert (tmp_path / "images" / "p0.png").read_bytes() == pictures.png(film)
+    assert (tmp_path / "labels" / "p0.png").read_bytes() == pictures.png(label)
+
+
+def test_black_16_bit_films_come_in_black(tmp_path):
+    black = np.zeros((SIDE, SIDE), np.uint16)
+    _write(tmp_path / "films", "a.png", pictures.png(black))
+    _write(tmp_path / "maps", "a.png", pictures.png(black.astype(np.uint8)))
+    done = _import(tmp_path, test="--test_fraction=0")
+    assert done.returncode == 0, done.stderr
+    assert not PairStore(tmp_path / "out").image("a").any()
 
 
 def test_the_draw_of_test_pairs():

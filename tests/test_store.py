@@ -150,7 +150,8 @@ def test_a_manifest_saved_by_a_spreadsheet_is_read(tmp_path):
     ("images", pictures.png(np.zeros((10, 15), np.uint8)), "15 x 10 pixels, expected 14 x 10"),
     ("images", pictures.png(np.zeros((10, 14), np.uint8))[:-9], "truncated PNG"),
     ("images", pictures.png(np.zeros((10, 14, 3), np.uint8)), "colour"),
-    ("images", b"", "not a PNG"),
+    ("images", b"", "is empty"),
+    ("images", b"GIF89a", "not a PNG"),
     ("labels", pictures.png(np.full((10, 14), 255, np.uint8)), "found codes 255, expected 0 to 2"),
     ("labels", pictures.png(np.zeros((10, 14), np.uint16)), "8 bits"),
 ])

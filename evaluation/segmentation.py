@@ -36,9 +36,10 @@ class Result:
 
     @property
     def mean_j(self) -> float:
-        """Pooled J, averaged over the scored organs; a fraction of 1."""
-        rows = [self.organs.index(name) for name in self.scored]
-        return float(np.mean(jaccard(pooled(self.counts))[rows]))
+        """Pooled J, averaged over the scored organs that any label map has (0 without one); a fraction of 1."""
+        counts = pooled(self.counts)[[self.organs.index(name) for name in self.scored]]
+        there = counts[:, 0] + counts[:, 2] > 0
+        return float(np.mean(jaccard(counts[there]))) if there.any() else 0.0
 
     def per_film(self) -> pd.DataFrame:
         """A row per film and organ: film, organ, tp, fp, fn, j, dsc, and hd95_mm, assd_mm (or _px)."""

@@ -163,7 +163,7 @@ def test_what_follows_the_checkpoint_is_forgotten(tmp_path):
     folder.restore({"model": state.model}, state.progress)
     for position in (1, 2, 3):
         state.progress.position = position
-        folder.log(position, {"val_j": [0.5, 0.4, 0.6][position - 1]})
+        folder.log(position, {"val_j": [0.5, float("nan"), 0.6][position - 1]})
         folder.draw(position, np.zeros((4, 4), np.uint8))
         if position < 3:
             folder.save()

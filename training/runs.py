@@ -19,6 +19,7 @@ import dataclasses
 import errno
 import fcntl
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,14 +143,15 @@ class RunFolder:
 
     def best(self, score: str) -> tuple[float, int] | None:
         """The largest value of `score` in metrics.jsonl and its position (the first of equals), if any."""
-        scored = [(line[score], line["position"]) for line in read_metrics(self.path) if score in line]
+        scored = [(line[score], line["position"]) for line in read_metrics(self.path)
+                  if math.isfinite(line.get(score, math.nan))]
         return min(scored, key=lambda pair: (-pair[0], pair[1]), default=None)
 
     def records(self, score: str) -> list[int]:
         """Positions at which `score` was larger than ever before, oldest first."""
         positions, best = [], float("-inf")
         for line in read_metrics(self.path):
-            if line.get(score, best) > best:
+            if line.get(score, best) > best:  # never so for a score that is no number
                 best = line[score]
                 positions.append(line["position"])
         return positions

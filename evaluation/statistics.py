@@ -137,7 +137,7 @@ def compare(left: pd.DataFrame, right: pd.DataFrame, organs: Sequence[str], name
     differences = (own[0] - own[1]).to_numpy()
     pooled = [100 * jaccard(side.sum(0)).mean(-1) for side in counts]
     drawn = _resample(counts, resamples, seed)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
     decided = differences[~np.isnan(differences)]
     p_value = stats.wilcoxon(decided).pvalue if np.any(decided != 0) else 1.0
     return Difference(*names, len(differences), float(pooled[0] - pooled[1]), float(low), float(high),
@@ -177,11 +177,13 @@ def _counts(table: pd.DataFrame, organs: Sequence[str]) -> np.ndarray:
 
 
 def _resample(counts: Sequence[np.ndarray], resamples: int, seed: int) -> np.ndarray:
-    """Differences of pooled mean J in points, float64 [resamples]: how often each film is drawn x its counts."""
+    """Differences of pooled mean J in points, float64 [resamples]: how often each film is drawn x its counts.
+
+    A draw without any film that has an organ says nothing of it and averages the others.
+    """
     films = len(counts[0])
     times = np.random.default_rng(seed).multinomial(films, np.full(films, 1 / films), resamples)
-    scores = []
-    for side in counts:
-        drawn = (times @ side.reshape(films, -1)).reshape(resamples, *side.shape[1:])
-        scores.append(100 * jaccard(drawn).mean(-1))
-    return scores[0] - scores[1]
+    drawn = [(times @ side.reshape(films, -1)).reshape(resamples, *side.shape[1:]) for side in counts]
+    there = drawn[0][..., 0] + drawn[0][..., 2] > 0  # the label maps are those of both sides
+    differences = np.where(there, jaccard(drawn[0]) - jaccard(drawn[1]), 0.0)
+    return 100 * differences.sum(-1) / np.where(there.any(-1), there.sum(-1), np.nan)

@@ -129,6 +129,19 @@ def test_a_column_does_not_differ_from_itself_whatever_the_order_of_films():
     assert "p = 1.000" in found.describe()
 
 
+def test_an_organ_of_one_film_leaves_an_interval():
+    """Most draws hold no film that has it; they average the others."""
+    left, right = _random(8, 6), _random(9, 6)
+    for side in (left, right):
+        side[1:, 1, :] = 0
+    found = compare(_table(left), _table(right), ORGANS, ("a", "b"), 500)
+    assert np.isfinite([found.difference, found.low, found.high]).all() and found.low < found.high
+    alone = compare(_table(left), _table(right), ORGANS[:1], ("a", "b"), 500)
+    lacking = [side[1:] for side in (left, right)]
+    others = compare(_table(lacking[0]), _table(lacking[1]), ORGANS, ("a", "b"), 500)
+    assert np.isnan(others.difference) and np.isfinite(alone.low) and np.isfinite(others.low)
+
+
 def test_other_films_are_refused():
     table = _table(_random(8))
     with pytest.raises(UserError, match="found 19 and 20 films, 19 of them in both"):

@@ -80,8 +80,8 @@ def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike]) -> 
     Raises UserError for a file that is not an answer to this study, and for two files of one reader.
     """
     study = read_key(key)
-    paths = [found for path in map(pathlib.Path, answers)
-             for found in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    paths = list(dict.fromkeys(found.resolve() for path in map(pathlib.Path, answers)
+                               for found in (sorted(path.glob("*.json")) if path.is_dir() else [path])))
     if not paths:
         raise UserError(f"{', '.join(map(str, answers)) or '--answers'}: found no answer files; expected .json "
                         "files saved from the page")

@@ -224,6 +224,13 @@ def test_a_reader_counts_once(tmp_path):
         _report(tmp_path, ("Dr. A", [P] * 6), ("dr. a ", [G] * 6))
 
 
+def test_a_file_named_twice_counts_once(tmp_path):
+    once = _report(tmp_path, ("Dr. A", [P] * 6))
+    key, file = tmp_path / "key.json", next(path for path in tmp_path.glob("*.json") if path.name != "key.json")
+    again = make_report(*read_study(key, [file, tmp_path / "." / file.name]))
+    assert again.to_markdown() == once.to_markdown()
+
+
 def _key_with(**film):
     return {**KEY.to_json(), "films": [{"film": "F01", "id": "a", "first": G, "mean_j": 0.5, **film}]}
 

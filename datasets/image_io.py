@@ -76,7 +76,8 @@ def _read_raster(data: bytes, path: pathlib.Path) -> Raster:
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         from datasets.tiff import read_tiff
         return read_tiff(data, path)
-    raise UserError(f"{path}: starts with {data[:8]!r}; expected a PNG, GIF, TIFF or DICOM file")
+    found = f"starts with {data[:8]!r}" if data else "is empty"
+    raise UserError(f"{path}: {found}; expected a PNG, GIF, TIFF or DICOM file")
 
 
 def _read_gif(data: bytes, path: pathlib.Path) -> Raster:

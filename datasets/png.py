@@ -5,6 +5,7 @@ import pathlib
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -28,7 +29,7 @@ class PngFile:
 
     def __init__(self, data: bytes, path: pathlib.Path):
         if data[:8] != SIGNATURE:
-            raise UserError(f"{path}: not a PNG file")
+            raise UserError(f"{path}: {'not a PNG file' if data else 'is empty; copy it again'}")
         self._path = path
         kept = {kind: bytearray() for kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")}
         for kind, chunk in _chunks(data, path):
@@ -44,8 +45,10 @@ class PngFile:
             raise UserError(f"{path}: truncated or damaged PNG (header {header}); copy it again")
 
     def decode(self) -> Raster:
-        """The samples; transparency is dropped, and 16-bit colour is read with 8 bits."""
+        """The samples as stored; transparency is dropped."""
         with decoding(self._path, "PNG"):
+            if self.depth == 16 and self.colour != GREY:
+                return Raster(self._decode_deep_colour(), 65535, None)
             image = Image.open(io.BytesIO(self.stream), formats=["PNG"])
             image.load()
         if image.mode in ("LA", "RGBA"):
@@ -54,9 +57,17 @@ class PngFile:
         if image.mode == "P":
             palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
         values = np.array(image)
-        if self.depth == 1:
-            return Raster(values.astype(np.uint8), 1, palette)
+        if self.colour == GREY and self.depth < 8:
+            white = 2**self.depth - 1
+            scale = 1 if self.depth == 1 else 255 // white  # Pillow spreads two and four bits over eight
+            return Raster((values // scale).astype(np.uint8), white, None)
         return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette)
+
+
+    def _decode_deep_colour(self) -> np.ndarray:
+        """uint16 [H, W] for grey with transparency, else [H, W, 3]; Pillow would leave eight bits."""
+        pixels = imagecodecs.png_decode(self.stream)
+        return pixels[..., 0] if self.colour == GREY_ALPHA else pixels[..., :3]
 
 
 def _chunks(data: bytes, path: pathlib.Path):

@@ -48,6 +48,10 @@ def _refused(read, path):
     ("rgb.png", pictures.png(np.stack([GREY8] * 3, -1)), GREY8, 255),
     ("rgba.png", pictures.pillow(GREY8, "PNG", "RGBA"), GREY8, 255),
     ("1.png", pictures.pillow(GREY8 > 99, "PNG"), (GREY8 > 99) * np.uint8(255), 255),
+    ("2.png", pictures.raw_png(4, 1, 2, 0, b"\0\x1b"), np.uint8([[0, 85, 170, 255]]), 255),
+    ("rgb16.png", pictures.png(np.stack([GREY16] * 3, -1)), GREY16, 65535),
+    ("rgba16.png", imagecodecs.png_encode(np.stack([GREY16] * 4, -1)), GREY16, 65535),
+    ("la16.png", imagecodecs.png_encode(np.stack([GREY16, GREY16[::-1]], -1)), GREY16, 65535),
     ("a.gif", pictures.pillow(GREY8, "GIF"), GREY8, 255),
     ("8.tif", pictures.tiff(GREY8), GREY8, 255),
     ("16.tiff", pictures.tiff(GREY16, compression="zlib", predictor=True), GREY16, 65535),
@@ -108,6 +112,19 @@ def test_masks_hold_the_values_as_stored(tmp_path, name, data):
     mask = read_mask(_write(tmp_path, name, data))
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, GREY8)
+
+
+@pytest.mark.parametrize(("depth", "data"), [(2, b"\0\x1b"), (4, b"\0\x01\x23")])
+def test_masks_of_few_bits_hold_the_codes_as_stored(tmp_path, depth, data):
+    path = _write(tmp_path, "a.png", pictures.raw_png(4, 1, depth, 0, data))
+    assert read_mask(path).tolist() == [[0, 1, 2, 3]]
+
+
+def test_16_bit_colour_is_not_coarsened(tmp_path):
+    colours = RNG.integers(0, 65536, (7, 5, 3)).astype(np.uint16)
+    found = read_film(_write(tmp_path, "c.png", imagecodecs.png_encode(colours)))
+    np.testing.assert_allclose(found.pixels, colours @ [0.299, 0.587, 0.114], atol=1)
+    assert found.max_value == 65535 and not found.exact
 
 
 def test_one_bit_masks_are_0_and_1(tmp_path):

@@ -3,14 +3,14 @@
 import glob
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from datasets.errors import UserError
 from datasets.image_io import SUFFIXES
 
 
-def find_films(named: Sequence[str]) -> dict[str, pathlib.Path]:
-    """Name for results -> film file, in the order given; folders are searched through, by path.
+def find_films(named: Sequence[str], without: Collection[pathlib.Path] = ()) -> dict[str, pathlib.Path]:
+    """Name for results -> film file, in the order given; folders are searched through, by path, but not `without`.
 
     In folders, files with a known suffix count, and DICOM files without one. A name is the file's stem, made safe;
     films of the same stem get their suffix, then a number.
@@ -18,8 +18,9 @@ def find_films(named: Sequence[str]) -> dict[str, pathlib.Path]:
     Raises UserError for a name, folder or pattern without any film.
     """
     paths: dict[pathlib.Path, None] = {}
+    hidden = {folder.resolve() for folder in without}
     for text in named:
-        found = _expand(text.strip())
+        found = [path for path in _expand(text.strip()) if not hidden & set(path.resolve().parents)]
         if not found:
             raise UserError(f"{text}: no film there; expected a file, a folder with films "
                             f"({', '.join(SUFFIXES)}) or a pattern such as 'films/*.png'")

@@ -10,6 +10,7 @@ from scipy import ndimage
 from datasets.raster import Film
 from evaluation.pictures import colour_labels
 
+RESULTS = ("labels", "overlays", "segmentations")  # folders in which predictions are kept
 _BLEND = 0.3  # share of a class's colour in the overlay
 
 

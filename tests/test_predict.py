@@ -76,6 +76,7 @@ def test_files_folders_and_patterns_are_found_once(tmp_path):
     found = find_films([str(tmp_path), str(tmp_path / "a.png"), str(tmp_path / "*.png")])
     assert {name: path.name for name, path in found.items()} == {
         "a-png": "a.png", "c_d": "c d.png", "a-tif": "a.tif", "b": "b.IMG", "IM0001": "IM0001"}
+    assert "b" not in find_films([str(tmp_path)], [tmp_path / "sub" / "deep"])
     same = [tmp_path / "one" / "x.png", tmp_path / "two" / "x.png", tmp_path / "x-png-2.png"]
     for path in same:
         _film(path, b"")

@@ -12,6 +12,7 @@ that cannot be read is told in one line and left out; the exit code is then 1, a
     OUT/segmentations/NAME.dcm
 """
 
+import pathlib
 import sys
 
 from absl import app, flags
@@ -29,15 +30,17 @@ def main(argv) -> int:
     from datasets.errors import UserError
     from datasets.progress import show_progress
     from evaluation.film_files import find_films
+    from evaluation.prediction import RESULTS
 
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
-    films, problems = find_films(argv[2:]), 0
+    films = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
 
     from evaluation.predictor import Predictor
     from evaluation.segmenter_files import load_any_segmenter
 
     predictor = Predictor(load_any_segmenter(argv[1], _DATA.value), _OUT.value, _DICOM_SEG.value)
+    problems = 0
     try:
         for done, (name, path) in enumerate(films.items()):
             show_progress("films", done, len(films))
@@ -49,8 +52,10 @@ def main(argv) -> int:
         show_progress("films", len(films), len(films))
     finally:
         predictor.write_table()
+    unwritten = problems - (len(films) - len(predictor.rows))
     print(f"{len(predictor.rows)} of {len(films)} films segmented in {_OUT.value}"
-          + (f"; {problems} problems, listed above" if problems else ""))
+          + (f", {unwritten} of them without DICOM segmentation" if unwritten else "")
+          + ("; problems are listed above" if problems else ""))
     return int(problems > 0)
 
 

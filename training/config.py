@@ -8,9 +8,10 @@ import dataclasses
 from typing import Any
 
 
-def option(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:
-    """A field with its help text and, for a string of few values, those values."""
-    return dataclasses.field(default=default, metadata={"help": meaning, "choices": choices})
+def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, most: float | None = None) -> Any:
+    """A field with its help text and what values it takes: `choices`, or numbers from `least` to `most`."""
+    return dataclasses.field(default=default, metadata={"help": meaning, "choices": choices, "least": least,
+                                                        "most": most})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class EngineConfig:
     grids: int = option(20, "how many fixed-seed picture grids the whole run draws")
 
 
+_POWERS = tuple(2**level for level in range(2, 13))
 DIFF_AUGMENT = ("none", "translation", "cutout", "both")
 _DIFF_AUGMENT = "differentiable augmentation of what the discriminator sees (not in the paper; Zhao et al. 2020)"
 
@@ -40,20 +42,21 @@ class PGGANConfig(EngineConfig):
 
     target: str = option("labels", "what is made: dots, label maps, or pairs of label map and film",
                          ("dots", "labels", "pairs"))
-    resolution: int = option(1024, "side of the full-grown pictures in pixels (the paper's dots: 64)")
-    start_resolution: int = option(4, "side at which growing starts")
-    fmap_base: int = option(8192, "feature maps at resolution 2^r are fmap_base / 2^(r-1) ...")
-    fmap_max: int = option(64, "... but never more than this; also the size of the latent vector (paper: 64)")
+    resolution: int = option(1024, "side of the full-grown pictures in pixels (the paper's dots: 64)", _POWERS)
+    start_resolution: int = option(4, "side at which growing starts", _POWERS)
+    fmap_base: int = option(8192, "feature maps at resolution 2^r are fmap_base / 2^(r-1) ...", least=1)
+    fmap_max: int = option(64, "... but never more than this; also the size of the latent vector (paper: 64)",
+                           least=1)
     label_coding: str = option("grey", "label maps as one grey channel or one channel per class",
                                ("grey", "one_hot"))
     total_kimg: float = option(0.0, "thousands of real images shown in all; 0: until 2400 after full growth")
     train_kimg: float = option(600.0, "thousands of images at each resolution before the next fades in")
     fade_kimg: float = option(600.0, "thousands of images over which a resolution fades in")
-    max_batch: int = option(128, "upper bound on the images per step (by resolution: 128 ... 4)")
+    max_batch: int = option(128, "upper bound on the images per step (by resolution: 128 ... 4)", least=1)
     learning_rate: float = option(1e-3, "Adam's rate for both networks (beta1 0, beta2 0.99)")
     penalty_weight: float = option(10.0, "weight of the gradient penalty")
     drift_weight: float = option(1e-3, "weight of score(real)^2")
-    average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples")
+    average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples", most=1)
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
     score_images: int = option(256, "generated pictures per snapshot score (sliced Wasserstein); 0 for none")
     diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
@@ -69,20 +72,20 @@ class Pix2PixHDConfig(EngineConfig):
     stage: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
                         ("both", "global_half", "enhancer"))
     init_from: str = option("", "run folder or .keras file whose weights this stage starts from; empty for none")
-    ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)")
+    ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)", least=1)
     n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
     n_blocks: int = option(9, "residual blocks of the global generator")
     n_local_blocks: int = option(3, "residual blocks of the local enhancer")
-    ndf: int = option(64, "feature maps of a discriminator's first layer")
+    ndf: int = option(64, "feature maps of a discriminator's first layer", least=1)
     n_layers: int = option(3, "stride-2 convolutions of a discriminator")
-    num_D: int = option(2, "discriminators at halved sizes (paper: 3, released default: 2)")  # noqa: N815
+    num_D: int = option(2, "discriminators at halved sizes (paper: 3, released default: 2)", least=1)  # noqa: N815
     label_coding: str = option("one_hot", "output of dots to labels: one channel per class or one grey channel",
                                ("one_hot", "grey"))
-    dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)")
+    dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)", least=4)
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
     epochs: int = option(100, "passes over the data at the constant rate")
     epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero")
-    batch: int = option(1, "images per step")
+    batch: int = option(1, "images per step", least=1)
     learning_rate: float = option(2e-4, "Adam's rate for both networks (beta1 0.5)")
     feature_weight: float = option(10.0, "weight of feature matching; 0 switches it off")
     perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")
@@ -95,21 +98,21 @@ class Pix2PixHDConfig(EngineConfig):
 class SMANetConfig(EngineConfig):
     """SMANet. Defaults: the paper's protocol; the networks' details are in models/smanet.py."""
 
-    depth: int = option(50, "layers of the ResNet encoder: 50 or 101; 14 or 26 for small presets")
-    width: int = option(64, "maps of the encoder's stem; every other width scales with it")
+    depth: int = option(50, "layers of the ResNet encoder; 14 and 26 for small presets", (14, 26, 50, 101))
+    width: int = option(64, "maps of the encoder's stem; every other width scales with it", least=1)
     attention: str = option("multiscale", "multi-scale attention (SMANet), pyramid pooling (PSPNet) or neither",
                             ("multiscale", "psp", "none"))
-    dropout: float = option(0.1, "dropout before the decoder")
-    bn_momentum: float = option(0.99, "decay of the batch-normalisation statistics")
+    dropout: float = option(0.1, "dropout before the decoder", most=0.95)
+    bn_momentum: float = option(0.99, "decay of the batch-normalisation statistics", most=1)
     encoder_weights: str = option("", "ImageNet weights of keras.applications.ResNet50/101 (.h5); empty for none")
     standardize: bool = option(True, "bring every crop to one mean and deviation: films differ in exposure")
     classes: str = option("scored", "segment the organs the tables score, or all", ("scored", "all"))
-    crop: int = option(377, "side of the random training crops in pixels; shrinks to small images")
-    batch: int = option(17, "crops per step")
+    crop: int = option(377, "side of the random training crops in pixels; shrinks to small images", least=16)
+    batch: int = option(17, "crops per step", least=1)
     steps: int = option(20000, "updates in all (the paper does not say)")
     learning_rate: float = option(1e-4, "Adam's constant rate")
-    validate_every: int = option(500, "updates between validations; the best mean J is kept")
-    overlap: float = option(1 / 3, "share of a window that the next one covers in validation")
+    validate_every: int = option(500, "updates between validations; the best mean J is kept", least=1)
+    overlap: float = option(1 / 3, "share of a window that the next one covers in validation", most=0.95)
 
 
 def total_kimg(config: PGGANConfig, grown_kimg: float) -> float:

@@ -4,6 +4,7 @@ This module and the binaries are the only ones that know about flags.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -24,23 +25,36 @@ def define_flags(config_class: type, skip: Sequence[str] = ()) -> None:
         if field.name in skip:
             continue
         meaning = f"{field.metadata['help']} (default {field.default!r}, or the preset's)"
-        if field.metadata["choices"]:
-            flags.DEFINE_enum(field.name, None, list(field.metadata["choices"]), meaning)
+        choices = field.metadata["choices"]
+        if choices and field.type is str:
+            flags.DEFINE_enum(field.name, None, list(choices), meaning)
         else:
-            _DEFINE[field.type if isinstance(field.type, type) else type(field.default)](field.name, None, meaning)
+            meaning += f"; one of {', '.join(map(str, choices))}" if choices else ""
+            _DEFINE[field.type](field.name, None, meaning)
 
 
 def config_from_flags(base: Config, values: flags.FlagValues, skip: Sequence[str] = ()) -> Config:
-    """`base` with every flag the user set. Raises UserError for a number below zero."""
+    """`base` with every flag the user set. Raises UserError for a number that an option does not take."""
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(base):
         if field.name in skip or values[field.name].value is None:
             continue
         value = values[field.name].value
-        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-            raise UserError(f"--{field.name}={value}: found a negative number, expected 0 or more")
+        if field.type in (int, float):
+            _check_number(field, value)
         changes[field.name] = value
     return dataclasses.replace(base, **changes)
+
+
+def _check_number(field: dataclasses.Field, value: float) -> None:
+    choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
+    if choices:
+        fits, expected = value in choices, f"one of {', '.join(map(str, choices))}"
+    else:
+        fits = least <= value <= (math.inf if most is None else most)
+        expected = f"{least} or more" if most is None else f"{least} to {most}"
+    if not fits or not math.isfinite(value):
+        raise UserError(f"--{field.name}={value}: expected {expected}")
 
 
 def define_method_flags(choices: Sequence[str],

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.errors import report_user_errors
 from datasets.store import SPLITS, PairStore
 from evaluation.realism_report import load_model, name_stores, report_realism
 
@@ -22,17 +22,15 @@ flags.DEFINE_string("real", None, "Pair folder of the real data.", required=True
 flags.DEFINE_list("synthetic", None, "Pair folders of the synthetic sets, separated by commas.", required=True)
 flags.DEFINE_string("out", None, "Folder of the results.", required=True)
 flags.DEFINE_enum("split", "train", SPLITS, "Split of the real data that the sets are compared with.")
-flags.DEFINE_integer("count", 1000, "Pairs taken of each set at most, drawn by --seed.")
-flags.DEFINE_integer("size", None, "Side to which all pairs are brought; the real pairs' own by default.")
+flags.DEFINE_integer("count", 1000, "Pairs taken of each set at most, drawn by --seed.", lower_bound=4)
+flags.DEFINE_integer("size", None, "Side to which all pairs are brought; the real pairs' own by default.",
+                     lower_bound=16, upper_bound=4096)
 flags.DEFINE_string("feature_model", None, "A .keras model: Frechet and kernel distances of its outputs, too.")
-flags.DEFINE_integer("seed", 0, "Seed of every draw.")
+flags.DEFINE_integer("seed", 0, "Seed of every draw.", lower_bound=0)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    if FLAGS.count < 4 or (FLAGS.size is not None and FLAGS.size < 16):
-        raise UserError(f"--count={FLAGS.count} --size={FLAGS.size}: expected a count of 4 or more and a size of "
-                        "16 pixels or more")
     model = load_model(FLAGS.feature_model) if FLAGS.feature_model else None
     found = report_realism(PairStore(FLAGS.real), name_stores(FLAGS.synthetic), FLAGS.out, split=FLAGS.split,
                            count=FLAGS.count, size=FLAGS.size, model=model, seed=FLAGS.seed)

@@ -27,8 +27,9 @@ def main(argv: Sequence[str]) -> None:
 
     experiment = ExperimentFolder(pathlib.Path(_RESULTS.value))
     experiment.columns()
+    figures = experiment_figures(experiment)
     out, captions = files.make_folder(_OUT.value), []
-    for figure in experiment_figures(experiment):
+    for figure in figures:
         save_figure(figure.draw(), out, figure.name)
         captions.append(f"- **{figure.name}**: {figure.caption}\n")
         print(f"{out}/{figure.name}: {figure.caption}")

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.errors import report_user_errors
 
 _RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
 _OUT = flags.DEFINE_string("out", None, "folder of the tables", required=True)
@@ -32,8 +32,6 @@ def main(argv: Sequence[str]) -> None:
     from evaluation.result_tables import Results, write_results
     from evaluation.tables import comparison, to_markdown
 
-    if not _RESULTS.value or len(set(_RESULTS.value)) != len(_RESULTS.value):
-        raise UserError(f"--results={','.join(_RESULTS.value)}: expected one or more folders, each once")
     results = Results(_RESULTS.value)
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
     print(f"{results.caption()}\n\n{to_markdown(comparison(results.pooled))}")

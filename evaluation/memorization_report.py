@@ -27,7 +27,6 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
 
     Raises UserError for stores of other classes, and with too few films to calibrate on.
     """
-    out = files.make_folder(out)
     check_same_classes(real, synthetic)
     training = unaugmented(real, "train") if training is None else training
     test = unaugmented(real, "test")
@@ -35,6 +34,7 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
     if len(training) < least or not synthetic.entries:
         raise UserError(f"{real.path}: found {len(training)} training films, and {synthetic.path}: found "
                         f"{len(synthetic.entries)} samples; expected at least {least} and 1")
+    out = files.make_folder(out)
     size = tuple(min(SIDE, side) for side in real.description.size)
     originals = load_set("training", real, training, size)
     held_out = load_set("test", real, test, size) if test else None

@@ -61,9 +61,9 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
 
     Raises UserError for stores of other classes or with fewer than 4 pairs.
     """
-    out = files.make_folder(out)
     for store in stores.values():
         check_same_classes(real, store)
+    out = files.make_folder(out)
     shape = (size, size) if size else real.description.size
     originals = load_drawn("real", real, unaugmented(real, split), count, shape, seed)
     sets = {name: load_drawn(name, store, store.ids(), count, shape, seed) for name, store in stores.items()}
@@ -81,8 +81,13 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
 
 
 def name_stores(paths: Sequence[str]) -> dict[str, PairStore]:
-    """Stores by folder name; by the path as given where two folders have one name."""
+    """Stores by folder name; by the path as given where two folders have one name.
+
+    Raises UserError where one is named twice.
+    """
     stores = [PairStore(path) for path in paths]
+    if len({store.path.resolve() for store in stores}) != len(stores):
+        raise UserError(f"--synthetic={','.join(paths)}: expected each set once")
     names = [store.path.resolve().name for store in stores]
     return {name if names.count(name) == 1 else str(store.path): store
             for name, store in zip(names, stores, strict=True)}

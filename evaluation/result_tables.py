@@ -22,10 +22,12 @@ NAMES = {"FULL": "table1", "TINY": "table2"}  # the paper's numbers
 class Results:
     """What one or several experiment folders of the same configuration hold.
 
-    Raises UserError where their configuration, columns or scored organs differ.
+    Raises UserError where their configuration, columns or scored organs differ, and where one is named twice.
     """
 
     def __init__(self, folders: Sequence[str | pathlib.Path]):
+        if not folders or len({pathlib.Path(folder).resolve() for folder in folders}) != len(folders):
+            raise UserError(f"--results={','.join(map(str, folders))}: expected one or more folders, each once")
         self.experiments = [ExperimentFolder(pathlib.Path(folder)) for folder in folders]
         first = self.experiments[0]
         self.columns = first.columns()
@@ -85,13 +87,16 @@ class Results:
     def differences(self, right: str = "real", lefts: Sequence[str] | None = None,
                     seed: int = 0) -> list[statistics.Difference]:
         """Every column, or those of `lefts`, against `right`, film by film; see `statistics.compare`."""
-        for name in (right, *(lefts or ())):
+        lefts = list(dict.fromkeys(lefts or [name for name in self.columns if name != right]))
+        if right in lefts:
+            raise UserError(f"column {right!r} cannot be compared with itself; name another")
+        for name in (right, *lefts):
             if name not in self.columns:
                 raise UserError(f"{self.experiments[0].path}: has no column {name!r}; there are "
                                 f"{', '.join(self.columns)}")
         reference = self.per_film(right)
         return [statistics.compare(self.per_film(left), reference, self.scored, (left, right), seed=seed)
-                for left in (lefts or self.columns) if left != right]
+                for left in lefts]
 
     def table3(self) -> pd.DataFrame:
         """The paper's Table 3 with this experiment's best column as its last row."""
@@ -134,27 +139,31 @@ def write_results(results: Results, out: pathlib.Path, organs: bool = False,
     Names: table1 or table2; with `organs` NAME-organs; with `with_table3` table3; with a column "real"
     differences; per_film_summary.csv, hardest.csv.
     """
-    out = files.make_folder(out)
-    write_tables(comparison(results.pooled), out, results.name, results.caption())
-    names = [results.name]
-    if organs:
-        measured = {name: results.with_distances(name) for name in results.columns}
+    main = comparison(results.pooled)  # all is computed before the first file is written
+    measured = {name: results.with_distances(name) for name in results.columns} if organs else None
+    published = results.table3() if with_table3 else None
+    compared = "real" in results.columns and len(results.columns) > 1
+    differences = difference_table(results.differences()) if compared else None
+    lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4)}
+    out, names = files.make_folder(out), [results.name]
+    write_tables(main, out, results.name, results.caption())
+    if measured:
         note = f"{results.caption()} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
         names.append(f"{results.name}-organs")
         write_tables(extended(measured), out, names[-1], note)
-    if with_table3:
+    if published is not None:
         names.append("table3")
-        write_table3(results.table3(), out, "table3",
+        write_table3(published, out, "table3",
                      "Published results on the SCR data set in percent, as in Ciano et al. 2021, and this "
                      "experiment.")
-    if "real" in results.columns and len(results.columns) > 1:
+    if differences is not None:
         names.append("differences")
-        write_plain(difference_table(results.differences()), out, "differences",
+        write_plain(differences, out, "differences",
                     "Differences from REAL in points of pooled mean J: bootstrap interval over films; Wilcoxon's "
                     "signed-rank test of the films' mean J.")
-    files.write_text(out / "per_film_summary.csv", results.summary().round(4).to_csv())
-    files.write_text(out / "hardest.csv", results.hardest().round(4).to_csv())
-    return [*names, "per_film_summary", "hardest"]
+    for name, table in lists.items():
+        files.write_text(out / f"{name}.csv", table.to_csv())
+    return [*names, *lists]
 
 
 def write_plain(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:

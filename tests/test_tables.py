@@ -243,6 +243,11 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
                   write_experiment(tmp_path / "c", {"real": 1, "synth-1": 2})):
         with pytest.raises(UserError, match="make a table of each"):
             Results([first, other])
+    for folders in ([], [first, first], [first, first / "." / ""]):
+        with pytest.raises(UserError, match="expected one or more folders, each once"):
+            Results(folders)
+    with pytest.raises(UserError, match="cannot be compared with itself"):
+        Results([first]).differences("real", ["real"])
     write_column(first / "evaluate-odd", Results([first]).experiments[0].films(), 1, scored=False)
     with pytest.raises(UserError, match="same --classes"):
         tables.extended(Results([first]).pooled)

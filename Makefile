@@ -33,4 +33,4 @@ lint: .venv/installed-dev
 	touch $@
 
 clean:
-	rm -rf runs .pytest_cache .ruff_cache
+	rm -rf $(DEMO) .pytest_cache .ruff_cache

@@ -49,9 +49,11 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             if path.exists():
                 os.replace(path, old)
             os.replace(made, path)
-        except OSError as error:
-            if old.exists():
+        except BaseException as error:
+            if old.exists() and not path.exists():
                 os.replace(old, path)
+            if not isinstance(error, OSError):
+                raise
             raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose "
                             "another folder") from None
 
@@ -74,6 +76,8 @@ def read_json(path: str | os.PathLike) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a JSON file") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
 

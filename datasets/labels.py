@@ -30,6 +30,8 @@ class ClassTable:
     def __post_init__(self):
         if not 2 <= len(self.names) <= 255 or len(set(self.names)) != len(self.names):
             raise ValueError(f"names must be 2 to 255 different names, background first; received {self.names}")
+        if not all(name.strip() for name in self.names):
+            raise ValueError(f"names must not be empty; received {self.names}")
         if not self.scored:
             object.__setattr__(self, "scored", self.organs)
         for name in (*self.scored, *self.fold_back, *self.fold_back.values()):

@@ -31,15 +31,21 @@ def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack(shares, -1) >= 0.5
 
 
+def refuse_oblong(store: PairStore) -> None:
+    """Raises UserError unless the store's pictures are square."""
+    height, width = store.description.size
+    if height != width:
+        raise UserError(f"{store.path}: found pictures of {width} x {height} pixels, expected square ones; pad "
+                        "them, or import the films with tools.import_dataset, which does")
+
+
 def resize_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, size: int) -> PairStore:
     """Writes the pairs `ids` of a square store at `size` x `size` in 8 bits; a whole folder of them is kept.
 
     Raises UserError if the store is not square, a file of it is damaged, or `path` holds other pairs.
     """
     old, new = store.description, (size, size)
-    if old.size[0] != old.size[1]:
-        raise UserError(f"{store.path}: found pictures of {old.size[1]} x {old.size[0]} pixels, expected square "
-                        "ones; pad them, or import the films with tools.import_dataset, which does")
+    refuse_oblong(store)
     spacing = None if old.spacing_mm is None else old.spacing_mm * old.size[0] / size
     description = dataclasses.replace(old, size=new, max_value=255, spacing_mm=spacing)
     entries = {entry.id: entry for entry in store.entries}

@@ -66,7 +66,7 @@ def _charts(experiment: ExperimentFolder) -> list[ExperimentFigure]:
                                       partial(box_plots, experiment, kept)))
     if gan_curves(journals):
         found.append(ExperimentFigure("gan-curves", "Losses of the GAN stages and, where measured, the sliced "
-                                      "Wasserstein distance; the dot is the best snapshot.",
+                                      "Wasserstein distance; the dot is its least value.",
                                       partial(gan_curves, journals)))
     if segmenter_curves(journals):
         found.append(ExperimentFigure("segmenter-curves", "Training loss of the segmenters, and J on the "

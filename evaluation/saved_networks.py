@@ -18,7 +18,7 @@ def read_facts(path: str | os.PathLike, snapshot: int | None = None) -> tuple[pa
     Args:
       snapshot: position of the snapshot to use instead of the run's choice.
 
-    Raises UserError for a folder without a finished run.
+    Raises UserError for a folder without a finished run, or without that snapshot.
     """
     path = pathlib.Path(path)
     if not (path / "product.json").is_file():
@@ -29,6 +29,9 @@ def read_facts(path: str | os.PathLike, snapshot: int | None = None) -> tuple[pa
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}/product.json: not a run's product ({error!r})") from None
     network = (path / name).resolve()
+    if snapshot is not None and not network.is_file():
+        kept = sorted(int(file.stem) for file in (path / "snapshots").glob("*.keras") if file.stem.isdigit())
+        raise UserError(f"{path}: keeps no snapshot at {snapshot:,}, but at {', '.join(map(str, kept)) or 'none'}")
     if path.resolve() not in network.parents:
         raise UserError(f"{path}/product.json: network {name!r} lies outside the run folder; not read")
     return network, facts

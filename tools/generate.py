@@ -18,7 +18,8 @@ _METHOD, _RUNS = define_method_flags(("single", "two", "three", "shape"), requir
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _COUNT = flags.DEFINE_integer("count", 10000, "pairs in all (paper: 10,000)", lower_bound=1)
-_VALIDATION = flags.DEFINE_integer("validation", 2500, "how many of them validate (paper: 2,500)", lower_bound=0)
+_VALIDATION = flags.DEFINE_integer("validation", None, "how many of them validate (default: a quarter, as in the "
+                                   "paper)", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0,
                              upper_bound=2**63 - 1)
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
@@ -31,13 +32,14 @@ def main(argv) -> None:
     from training.assembly import Assembly
     from training.stage_runs import STAGES
 
-    if _VALIDATION.value > _COUNT.value:
-        raise UserError(f"--validation={_VALIDATION.value} is more than --count={_COUNT.value}")
+    validation = _COUNT.value // 4 if _VALIDATION.value is None else _VALIDATION.value
+    if validation > _COUNT.value:
+        raise UserError(f"--validation={validation} is more than --count={_COUNT.value}")
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}
     store = PairStore(_DATA.value)
     Assembly(_METHOD.value, runs, store, snapshots).write(
-        _OUT.value, _COUNT.value, _VALIDATION.value, _SEED.value, _CHECK.value)
+        _OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value)
 
 
 if __name__ == "__main__":

@@ -52,13 +52,16 @@ def _data_folder(scratch: str) -> str:
     from datasets import files
     from datasets.errors import UserError
     from datasets.phantom import write_phantoms
+    from datasets.resize import refuse_oblong
     from datasets.store import PairStore
     from datasets.subsets import choose_subset
     from training import presets
 
     preset = presets.load(_PRESET.value)
     if _DATA.value:
-        choose_subset(PairStore(_DATA.value), _CONFIG.value, _SEED.value, preset.tiny_films)
+        store = PairStore(_DATA.value)
+        choose_subset(store, _CONFIG.value, _SEED.value, preset.tiny_films)
+        refuse_oblong(store)
         if not (_DRY_RUN.value or _ESTIMATE.value):
             files.make_folder(_WORKDIR.value)
         return _DATA.value

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from datasets import files
+from datasets.errors import UserError
 from training.loop import clock
 from training.runs import lock_folder
 
@@ -133,7 +134,12 @@ def _key(step: Step, keys: dict[str, str]) -> str:
 
 def _record(root: pathlib.Path, name: str) -> dict[str, Any] | None:
     path = root / "steps" / f"{name}.json"
-    return files.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    record = files.read_json(path)
+    if not isinstance(record, dict) or not {"key", "done", "seconds"} <= record.keys():
+        raise UserError(f"{path}: not the record of a step; remove it, and the step is done again")
+    return record
 
 
 def _set_aside(root: pathlib.Path, name: str, say: Callable[[str], None]) -> None:

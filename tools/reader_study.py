@@ -27,18 +27,20 @@ _SIDE = flags.DEFINE_integer("side", 768, "build: larger films are shown reduced
                              lower_bound=64, upper_bound=2048)
 _KEY = flags.DEFINE_string("key", None, "report: the key that build wrote")
 _ANSWERS = flags.DEFINE_list("answers", [], "report: answer files, or a folder of them")
-_OUT = flags.DEFINE_string("out", None, "folder of the results", required=True)
+_OUT = flags.DEFINE_string("out", None, "folder of the results (required)")
 
 
 def main(command: str, argv) -> None:
     del argv
-    if command == "build":
-        build()
-    elif command == "report":
-        report()
-    else:
+    if command not in ("build", "report"):
         raise UserError(f"found {command!r}, expected build or report: python -m tools.reader_study build "
                         "--experiment=RUN --out=FOLDER; see --help")
+    if not _OUT.value:
+        raise UserError(f"{command}: give --out=FOLDER, where the results go")
+    if command == "build":
+        build()
+    else:
+        report()
 
 
 def build() -> None:

@@ -13,6 +13,8 @@ from datasets.store import PairStore
 from evaluation.experiment_folder import COLUMNS, ExperimentFolder
 from evaluation.tables import read_pooled
 from tests.tiny_experiment import PRESET, experiment
+from training.config import Pix2PixHDConfig
+from training.experiment import with_steps
 from training.steps import run_steps
 
 
@@ -122,3 +124,9 @@ def test_the_report_shows_the_extras(extended):
     assert (root / "figures" / "samples-shape.png").is_file()
     page = (root / "report.html").read_text()
     assert "Shape model: the samples nearest" in page and "FINETUNE-SHAPE" in page and "MIX-2" in page
+
+
+@pytest.mark.parametrize(("pairs", "least", "half"), [(66, 16, 47), (744, 16, 8), (744, 0, 4), (10**6, 0, 1)])
+def test_translators_get_their_updates_or_their_epochs(pairs, least, half):
+    config = with_steps(Pix2PixHDConfig(batch=4), 1500, pairs, least)
+    assert (config.epochs, config.epochs_decay) == (half, half)

@@ -137,7 +137,8 @@ class Experiment:
     def _gan_config(self, stage: str) -> PGGANConfig | Pix2PixHDConfig:
         config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
         if isinstance(config, Pix2PixHDConfig) and self.preset.translator_steps:
-            return with_steps(config, self.preset.translator_steps, self._train_pairs())
+            return with_steps(config, self.preset.translator_steps, self._train_pairs(),
+                              self.preset.translator_epochs)
         return config
 
     def _gan_step(self, stage: str) -> Step:
@@ -231,9 +232,9 @@ def _decisive(config: EngineConfig) -> dict[str, Any]:
     return values
 
 
-def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int) -> Pix2PixHDConfig:
-    """`config` with the epochs that come nearest to `steps` updates on `pairs` pairs; at least 1 and 1."""
-    half = max(1, round(steps / 2 / max(1, round(pairs / config.batch))))
+def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int = 0) -> Pix2PixHDConfig:
+    """`config` with as many epochs as come nearest to `steps` updates; at least `epochs`, and 2."""
+    half = max(1, epochs // 2, round(steps / 2 / max(1, round(pairs / config.batch))))
     return dataclasses.replace(config, epochs=half, epochs_decay=half)
 
 

@@ -21,6 +21,7 @@ class Preset:
       dots_to_labels, labels_to_film: the translators.
       translator_steps: updates of each translator however many films there are, in whole epochs, half of them at
         the constant rate; 0: the epochs of the translators' settings.
+      translator_epochs: more updates than those where the films are so many that they would be fewer epochs.
       segmenter: training on real or synthetic pairs.
       finetune: continued training on real pairs.
       synthetic_train, synthetic_validation: pairs made by each method.
@@ -36,6 +37,7 @@ class Preset:
     dots_to_labels: Pix2PixHDConfig
     labels_to_film: Pix2PixHDConfig
     translator_steps: int = 0
+    translator_epochs: int = 0
     segmenter: SMANetConfig
     finetune: SMANetConfig
     synthetic_train: int = 7500

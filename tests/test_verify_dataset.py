@@ -69,7 +69,7 @@ def test_the_real_films_are_whole(shared_dir, tmp_path):
     ("masks/phantom-000001.png", _grey(32), "found values up to 32, expected one bit for each of 5 organs"),
     ("masks/phantom-000001.png", _grey(0), "found 100.0% of the organs' pixels to differ from the label map"),
     ("observer2/phantom-000001.png", _grey(4), "found codes up to 4, expected 0 to 3, the scored classes"),
-    ("observer2/phantom-000001.png", b"", "not a PNG file"),
+    ("observer2/phantom-000001.png", b"", "is empty; copy it again"),
 ])
 def test_each_damage_is_named_once(store, name, data, said):
     path = store.path / name

@@ -39,9 +39,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def with_running(self, inputs: tf.Tensor, bias: tf.Tensor | float = 0.0) -> tf.Tensor:
         """`inputs` + `bias` by the running statistics, without ever making that sum."""
-        return tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma.value, self.beta.value, self.moving_mean.value - bias, self.moving_variance.value,
-            self.epsilon, is_training=False)[0]
+        mean = self.moving_mean.value - tf.cast(bias, tf.float32)  # a layer around this one may have cast the bias
+        return tf.compat.v1.nn.fused_batch_norm(inputs, self.gamma.value, self.beta.value, mean,
+                                                self.moving_variance.value, self.epsilon, is_training=False)[0]
 
 
 def batch_norm(momentum: float, synchronized: bool, name: str, epsilon: float = 1e-3) -> BatchNormalization:

@@ -102,10 +102,17 @@ def test_adaptive_pool_against_slices():
 
 
 def test_bfloat16_is_near_float32(network):
-    half = SMANet.from_config({**network.get_config(), "dtype": "mixed_bfloat16"})
-    half.build((None, None, None, 1))
+    """As in training, where the policy is the process's: in validation, and in a step."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = SMANet.from_config({**network.get_config(), "dtype": "mixed_bfloat16"})
+        half.build((None, None, None, 1))
+        half.set_weights(network.get_weights())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert half.encoder.compute_dtype == "bfloat16"
+    assert half(FILMS).dtype == half(FILMS, training=True).dtype == tf.float32
     half.set_weights(network.get_weights())
-    assert half(FILMS).dtype == tf.float32
     agreement = np.mean(np.argmax(half(FILMS), -1) == np.argmax(network(FILMS), -1))
     assert agreement > 0.9
 

@@ -6,6 +6,7 @@ is measured at every resolution it grows through, and the times are weighted by 
 
 import concurrent.futures
 import dataclasses
+import logging
 import math
 import multiprocessing
 import resource
@@ -71,11 +72,16 @@ def table(estimates: Mapping[Stage, Estimate], runs: Mapping[Stage, int], device
 def estimate(stage: Stage) -> Estimate:
     """Measures `stage`. Raises UserError if its process dies, as for want of memory."""
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context, quiet_tensorflow) as process:
+    with concurrent.futures.ProcessPoolExecutor(1, context, _quieten) as process:
         try:
             return process.submit(_measure, stage).result()
         except concurrent.futures.process.BrokenProcessPool:
             raise UserError(f"{stage.name}: the measuring process was killed, as for want of memory") from None
+
+
+def _quieten() -> None:
+    quiet_tensorflow()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a trace for each resolution
 
 
 def stretches(config: PGGANConfig) -> Iterator[tuple[int, int, int]]:

@@ -12,13 +12,18 @@ import tensorflow as tf
 from datasets.errors import UserError
 from training.config import EngineConfig
 from training.fused_adam import FusedAdam
+from training.memory import keep_freed_memory
 
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
-    """Seeds Keras, sets the precision policy and determinism, and returns the strategy to build under."""
+    """Seeds Keras, sets the precision policy and determinism, and returns the strategy to build under.
+
+    Freed memory is kept for the steps to come, but for what an earlier training in this process left.
+    """
     absl.logging.set_verbosity(absl.logging.WARNING)  # Keras lowers it; TensorFlow then reports each checkpoint
     strategy = make_strategy(config.strategy)  # before anything is computed, or a cluster cannot be joined
     keras.backend.clear_session()
+    keep_freed_memory()
     keras.utils.set_random_seed(config.seed % 2**32)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -91,6 +91,8 @@ def _matrix(operation: str, shape: tuple[int, int], rng: np.random.Generator, ra
 
 
 def _move(array: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
+    if array.ndim == 3:  # plane by plane: OpenCV rounds differently where there are several
+        return np.stack([_move(plane, matrix, interpolation) for plane in np.moveaxis(array, -1, 0)], -1)
     size = (array.shape[1], array.shape[0])
     return cv2.warpAffine(array, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
 

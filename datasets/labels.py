@@ -32,6 +32,10 @@ class ClassTable:
             raise ValueError(f"names must be 2 to 255 different names, background first; received {self.names}")
         if not all(name.strip() for name in self.names):
             raise ValueError(f"names must not be empty; received {self.names}")
+        folded = [name.casefold() for name in self.names]
+        if len(set(folded)) != len(folded) or "average" in folded:  # tables print them with capitals, and a mean
+            raise ValueError("names must differ in more than capitals, and none may be average; received "
+                             f"{self.names}")
         if not self.scored:
             object.__setattr__(self, "scored", self.organs)
         for name in (*self.scored, *self.fold_back, *self.fold_back.values()):

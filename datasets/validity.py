@@ -46,7 +46,12 @@ def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> 
 
 
 def fill_from_neighbours(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Codes [H, W] where `keep`; they grow into the rest ring by ring, first from above, left, right."""
+    """Codes [H, W] where `keep`; they grow into the rest ring by ring, first from above, left, right.
+
+    Where nothing is to be kept, all of them stay.
+    """
+    if not keep.any():
+        return labels
     codes = np.pad(np.where(keep, labels.astype(np.int16), -1), 1, constant_values=-1)
     inner, old = codes[1:-1, 1:-1], None
     while (inner < 0).any() and (old is None or (old != codes).any()):

@@ -6,7 +6,8 @@ r"""Measures how real and how varied synthetic sets are, against a split of a re
 Writes to --out: realism.csv and realism.json (sliced Wasserstein distances x 1e3 per pyramid level, MS-SSIM within
 each set, and with --feature_model the Frechet and kernel distances, of films and of label maps), methods.csv (one
 row of anatomical plausibility per set) and plausibility_NAME.csv (one row per measure of the label maps). The row
-"real, half against half" is the noise floor of half as many images: no set can be expected to score lower.
+"real, half against half" is what real pairs score against real ones, with half as many images on each side: the
+distances fall as images are added, so a good set of more images may score lower.
 """
 
 from collections.abc import Sequence

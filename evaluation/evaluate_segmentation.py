@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     from datasets.store import PairStore
     from evaluation.networks import probabilities_of
     from evaluation.segmentation import evaluate_to_folder
-    from evaluation.segmenter_files import read_segmenter
+    from evaluation.segmenter_files import check_size, read_segmenter
     from evaluation.statistics import hardest, summarize
     from evaluation.tables import comparison, to_markdown
 
@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"{_DATA.value}/manifest.csv: found no pair of split {_SPLIT.value}; choose another "
                         "--split")
     network, facts = read_segmenter(_MODEL.value)
+    check_size(_MODEL.value, facts, store)
     window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
     overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store)

@@ -162,7 +162,7 @@ def _fits(store: PairStore, folder: pathlib.Path) -> bool:
 
 def _read_per_film(path: pathlib.Path, store: PairStore) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype={"film": str, "organ": str})
+        table = pd.read_csv(path, dtype={"film": str, "organ": str}, keep_default_na=False, na_values=[""])
         table["j"] = table["j"].astype(float)
         films, organs = set(table["film"]), set(table["organ"])
     except (OSError, KeyError, ValueError) as error:

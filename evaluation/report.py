@@ -101,7 +101,8 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
     realism = report_realism(real, stores, folder / "realism", count=_COUNT, seed=seed)
     page.section("Realism and diversity")
     page.text(f"Against {realism.real_count} real training pairs: sliced Wasserstein distances x 1e3 per pyramid "
-              "level, and MS-SSIM within each set (lower is more varied). The row of halves is the noise floor.")
+              "level, and MS-SSIM within each set (lower is more varied). The row of halves: real pairs against "
+              "real ones, with half as many images, which alone makes it higher.")
     page.table_html(_frame(realism.realism))
     page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
               "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "

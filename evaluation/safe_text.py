@@ -19,7 +19,7 @@ def markdown(text: str) -> str:
 def latex(text: str) -> str:
     """One line that LaTeX prints as it is; characters that plain pdfLaTeX lacks lose their accents or become ?."""
     return "".join("-{}" if char == after == "-" else _LATEX.get(char) or _plain(char)
-                   for char, after in zip(text, text[1:] + " ", strict=True))
+                   for char, after in zip(text, (text + " ")[1:], strict=True))
 
 
 def csv_cell(text: str) -> str:

@@ -100,6 +100,14 @@ def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
     return network, {"crop": 377, "overlap": 1 / 3, **facts}
 
 
+def check_size(path: str, facts: Mapping[str, Any], store: PairStore) -> None:
+    """Raises UserError where the run at `path` was trained on pictures of another size than `store`'s."""
+    size, found = facts.get("size"), max(store.description.size)
+    if size is not None and int(size) != found:
+        raise UserError(f"{path}: was trained on pictures of {size} pixels, but {store.path} has {found}; make "
+                        f"that folder at --size={size}, or segment its films with tools.predict, which resizes")
+
+
 def _read(path: pathlib.Path) -> tuple[keras.Model, dict[str, Any]]:
     """Network and facts; older runs say window and overlap in their config alone."""
     if not path.is_dir():

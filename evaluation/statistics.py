@@ -22,7 +22,7 @@ def read_per_film(path: str | pathlib.Path) -> pd.DataFrame:
     Raises UserError where it is something else, or a film lacks an organ that another has.
     """
     try:
-        table = pd.read_csv(path, dtype={"film": str, "organ": str})
+        table = pd.read_csv(path, dtype={"film": str, "organ": str}, keep_default_na=False, na_values=[""])
         table = table.astype(dict.fromkeys(_COUNTS, np.int64) | {"j": float, "dsc": float})
         if table.empty or table[["film", "organ"]].isna().to_numpy().any():
             raise ValueError("rows without film or organ")
@@ -91,7 +91,7 @@ class Difference:
     Attributes:
       left, right: their names; the difference is left - right.
       films: how many there are.
-      difference: of pooled J averaged over the organs, in points of percent, as in the tables.
+      difference: of pooled J averaged over the organs that any film has, in points of percent, as in the tables.
       low, high: its 95 % percentile bootstrap interval over films.
       median: of the films' own differences of mean J, in points.
       better, worse: films where left is above, or below, right.
@@ -135,12 +135,12 @@ def compare(left: pd.DataFrame, right: pd.DataFrame, organs: Sequence[str], name
                         f"{len(films[0] & films[1])} of them in both; expected the same two or more films")
     own = [film_scores(table, organs)["average"].sort_index() for table in (left, right)]
     differences = (own[0] - own[1]).to_numpy()
-    pooled = [100 * jaccard(side.sum(0)).mean(-1) for side in counts]
+    pooled = _difference([side.sum(0) for side in counts])
     drawn = _resample(counts, resamples, seed)
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     decided = differences[~np.isnan(differences)]
     p_value = stats.wilcoxon(decided).pvalue if np.any(decided != 0) else 1.0
-    return Difference(*names, len(differences), float(pooled[0] - pooled[1]), float(low), float(high),
+    return Difference(*names, len(differences), float(pooled), float(low), float(high),
                       float(np.median(decided)) if decided.size else 0.0, int(np.sum(decided > 0)),
                       int(np.sum(decided < 0)), float(p_value))
 
@@ -177,13 +177,18 @@ def _counts(table: pd.DataFrame, organs: Sequence[str]) -> np.ndarray:
 
 
 def _resample(counts: Sequence[np.ndarray], resamples: int, seed: int) -> np.ndarray:
-    """Differences of pooled mean J in points, float64 [resamples]: how often each film is drawn x its counts.
-
-    A draw without any film that has an organ says nothing of it and averages the others.
-    """
+    """Differences of pooled mean J in points, float64 [resamples]: how often each film is drawn x its counts."""
     films = len(counts[0])
     times = np.random.default_rng(seed).multinomial(films, np.full(films, 1 / films), resamples)
     drawn = [(times @ side.reshape(films, -1)).reshape(resamples, *side.shape[1:]) for side in counts]
-    there = drawn[0][..., 0] + drawn[0][..., 2] > 0  # the label maps are those of both sides
-    differences = np.where(there, jaccard(drawn[0]) - jaccard(drawn[1]), 0.0)
+    return _difference(drawn)
+
+
+def _difference(counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Left minus right, mean J in points, of two arrays of counts [..., organs, 3].
+
+    Films without an organ in their label maps say nothing of it; the others are averaged.
+    """
+    there = counts[0][..., 0] + counts[0][..., 2] > 0  # the label maps are those of both sides
+    differences = np.where(there, jaccard(counts[0]) - jaccard(counts[1]), 0.0)
     return 100 * differences.sum(-1) / np.where(there.any(-1), there.sum(-1), np.nan)

@@ -10,9 +10,8 @@ from itertools import groupby
 
 import pandas as pd
 
-_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-          "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$",
-          "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+from evaluation import safe_text
+
 _WIDE = 120  # characters of a body row beyond which LaTeX sets the table in small type
 _MANY = 10  # columns beyond which their headings alone call for the smallest type
 
@@ -20,12 +19,13 @@ _MANY = 10  # columns beyond which their headings alone call for the smallest ty
 def markdown(table: pd.DataFrame, bold: pd.DataFrame) -> str:
     """GitHub Markdown."""
     indexed = _indexed(table)
-    heads = [""] * (2 * indexed) + [f"{group} {name}".strip() for group, name in table.columns]
+    heads = [""] * (2 * indexed) + [_literal(f"{group} {name}".strip()) for group, name in table.columns]
     numbers = _numeric(table)
     lines = [_line(heads), "|" + "---|" * (2 * indexed) + "".join("---:|" if n else "---|" for n in numbers)]
     for place, (key, row) in enumerate(table.iterrows()):
-        cells = [f"**{cell}**" if mark else cell for cell, mark in zip(row, bold.iloc[place], strict=True)]
-        lines.append(_line([*(key if indexed else ()), *cells]))
+        cells = [f"**{_literal(cell)}**" if mark else _literal(cell)
+                 for cell, mark in zip(row, bold.iloc[place], strict=True)]
+        lines.append(_line([*(map(_literal, key) if indexed else ()), *cells]))
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +68,7 @@ def csv(table: pd.DataFrame) -> str:
 
 def escape_latex(text: str) -> str:
     """Text as LaTeX prints it."""
-    return re.sub(r"(?<!\S)-(?=\d)", "$-$", "".join(_LATEX.get(letter, letter) for letter in text))
+    return re.sub(r"(?<!\S)-(?=\d)", "$-$", safe_text.latex(text))
 
 
 def _indexed(table: pd.DataFrame) -> bool:
@@ -76,7 +76,12 @@ def _indexed(table: pd.DataFrame) -> bool:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"
+
+
+def _literal(cell: str) -> str:
+    """`cell` as Markdown shows it."""
+    return re.sub(r"([\\`*_<>&|\[\]])", r"\\\1", cell)
 
 
 def _numeric(table: pd.DataFrame) -> list[bool]:

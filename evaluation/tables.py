@@ -167,6 +167,6 @@ def write_tables(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: 
 def _over_runs(columns: Mapping[str, Sequence[pd.Series]]) -> pd.DataFrame:
     frames = {name: pd.DataFrame(list(runs)) for name, runs in columns.items()}
     order = next(iter(frames.values())).columns
-    means = pd.DataFrame({name: frame.mean() for name, frame in frames.items()}).reindex(order)
-    spread = pd.DataFrame({name: frame.std(ddof=1) for name, frame in frames.items()}).reindex(order)
-    return formatted(means, spread)
+    means, spread = (pd.DataFrame({name: getattr(frame, kind)(skipna=False) for name, frame in frames.items()})
+                     for kind in ("mean", "std"))  # a score that one run lacks is no mean over all of them
+    return formatted(means.reindex(order), spread.reindex(order))

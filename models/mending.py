@@ -136,7 +136,7 @@ def _filled(labels: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
             grown = tf.where(grown < 0, side, grown)
         return grown, tf.reduce_any(grown != codes)
 
-    start = tf.where(keep, tf.cast(labels, tf.int32), -1)
+    start = tf.where(keep | ~tf.reduce_any(keep), tf.cast(labels, tf.int32), -1)
     codes = tf.while_loop(lambda codes, changed: changed & tf.reduce_any(codes < 0), grow,
                           (start, tf.constant(True)))[0]
     return tf.cast(codes, tf.uint8)

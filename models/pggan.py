@@ -23,6 +23,7 @@ from models.layers import (
 )
 
 FIRST_LEVEL = 2
+STDDEV_GROUP = 4  # images whose standard deviation the discriminator sees together (section 3 there)
 
 
 def feature_maps(level: int, fmap_base: int, fmap_max: int) -> int:
@@ -160,7 +161,7 @@ class Discriminator(_Growing):
     """
 
     def __init__(self, resolution: int, channels: int = 1, fmap_base: int = 8192, fmap_max: int = 64,
-                 group_size: int = 4, fused: bool = True, **kwargs):
+                 group_size: int = STDDEV_GROUP, fused: bool = True, **kwargs):
         super().__init__(resolution, channels, fmap_base, fmap_max, fused, **kwargs)
         self.group_size = group_size
         self.from_image = [EqualizedConv2D(self._maps(level), 1, name=f"from_image_{2**level}")

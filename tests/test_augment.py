@@ -35,6 +35,13 @@ def test_rotation_moves_film_and_label_alike():
         assert ((film > 105) != label.astype(bool)).mean() < 0.002 and (film != FILM).any()
 
 
+def test_layers_move_as_one_does():
+    layers = np.random.default_rng(0).integers(0, 2, (97, 97, 5)).astype(np.uint8)
+    for seed in range(6):
+        _, moved = augment("rotation", layers[..., 0], [layers, layers[..., 3]], np.random.default_rng(seed))
+        np.testing.assert_array_equal(moved[0][..., 3], moved[1])
+
+
 def test_rotation_stays_within_two_degrees():
     bar = np.zeros((201, 201), np.uint8)
     bar[98:103] = 255

@@ -74,6 +74,13 @@ def test_unknown_methods_and_extras(films, tmp_path, flag, said):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_batch_that_gives_no_whole_groups(films, tmp_path):
+    done = _run("training.train_pggan", "--target=dots", f"--data={films}", f"--workdir={tmp_path}/run",
+                "--max_batch=6")
+    _told(done, "--max_batch=6: expected a multiple of 4", "choose 4")
+    assert not (tmp_path / "run").exists()
+
+
 def test_three_films_for_tiny(tmp_path):
     store = write_phantoms(tmp_path / "films", 5, 2, SIZE, 0)
     options = (f"--data={store.path}", "--config=tiny", "--preset=demo", f"--workdir={tmp_path}/run")

@@ -1,6 +1,7 @@
 """The binary that scores a segmenter: its files, and what it says of models that do not fit."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +81,17 @@ def test_window_and_overlap_can_be_given(folder):
     film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
     codes = sliding_window(probabilities_of(load_network(folder / "s.keras")), film, 48, 0.0).argmax(-1)
     np.testing.assert_array_equal(read_png(folder / "whole" / "predictions" / f"{id_}.png", (48, 48)), codes)
+
+
+def test_films_of_another_size_are_refused(folder):
+    write_phantoms(folder / "large", 2, 2, 64, 0)
+    facts = json.loads((folder / "run" / "product.json").read_text())
+    sized = shutil.copytree(folder / "run", folder / "sized")
+    (sized / "product.json").write_text(json.dumps({**facts, "size": 48}))
+    assert _run(folder, f"--model={sized}", f"--out={folder}/same").returncode == 0
+    done = _run(folder, f"--model={sized}", f"--data={folder}/large", f"--out={folder}/never")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and not (folder / "never").exists()
+    assert "trained on pictures of 48 pixels" in done.stderr and "has 64" in done.stderr
 
 
 def test_a_model_of_other_classes_is_refused_before_anything_is_written(folder):

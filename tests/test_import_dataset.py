@@ -203,6 +203,8 @@ def test_damage_in_the_last_pair_leaves_nothing_behind(own, kind, name, data, sa
 @pytest.mark.parametrize(("options", "said"), [
     ({"classes": "--classes=background"}, "--classes: names must be 2 to 255"),
     ({"classes": "--classes="}, "--classes: names must be 2 to 255"),
+    ({"classes": "--classes=background,gtv,GTV"}, "--classes: names must differ in more than capitals"),
+    ({"classes": "--classes=background,a,average"}, "none may be average"),
     ({"test": None}, "give either --test_fraction"),
 ])
 def test_options_that_do_not_fit(own, options, said):

@@ -132,7 +132,7 @@ def test_latex_compiles_and_prints_the_papers_numbers(number, pdflatex, tmp_path
 
 
 def test_hard_names_and_wide_tables_compile(pdflatex, tmp_path):
-    hard = "a_b & 5 % $x^2 #1 {~} \\ |<i>"
+    hard = "a_b & 5 % $x^2 #1 {~} \\ |<i> µ–é [x]"
     runs = [{"films": 2, "scored": [hard], "counts": {hard: [n, 1, 1]}} for n in (10, 20)]
     names = ["real", *(f"{kind}-{number}" for number in "123" for kind in ("synth", "finetune"))]
     paper = pooled_results("1")
@@ -183,6 +183,13 @@ def test_several_runs_give_mean_and_deviation():
     lines = table_formats.csv(table).splitlines()
     assert lines[2].endswith("mean,std,mean,std")
     assert lines[3] == "J,Heart,85.00,7.07,80.00,"
+
+
+def test_a_score_that_one_run_lacks_is_no_mean_of_all():
+    counts = [[0, 0, 0], [8, 1, 1]]
+    runs = [{"films": 1, "scored": ["heart"], "counts": {"heart": found}} for found in counts]
+    table = tables.comparison({"real": runs, "synth-1": runs[1:]})
+    assert table.loc[("J", "Heart")].tolist() == ["–", "80.00"]
 
 
 def test_an_organ_that_no_film_shows_has_no_score():

@@ -25,14 +25,14 @@ def main(argv) -> None:
     from datasets import files
     from datasets.store import PairStore, write_png
     from evaluation.attention import draw_attention
-    from models.smanet import SMANet
-    from training.products import load_network
+    from evaluation.segmenter_files import check_size, read_segmenter
 
-    network = load_network(_MODEL.value)
-    if not isinstance(network, SMANet) or network.attention != "multiscale":
+    network, facts = read_segmenter(_MODEL.value)
+    if network.attention != "multiscale":
         raise UserError(f"{_MODEL.value}: has no attention maps; expected a run of train_smanet "
                         "--attention=multiscale")
     store = PairStore(_DATA.value)
+    check_size(_MODEL.value, facts, store)
     ids = store.ids(_SPLIT.value)[:_COUNT.value]
     if not ids:
         raise UserError(f"{_DATA.value}: found no {_SPLIT.value} pairs; choose another --split")

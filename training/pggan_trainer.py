@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from datasets import pipelines
 from datasets.dots import draw_dots
+from datasets.errors import UserError
 from datasets.store import PairStore, load_pairs
 from datasets.validity import AreaBounds
 from evaluation.pictures import colour_labels, grey_levels, grey_to_rgb, grid
-from evaluation.realism import sliced_wasserstein
+from evaluation.swd import SMALLEST_LEVEL, sliced_wasserstein
 from models import methods
 from models.codes import LabelCoding, neighbour_order
-from models.pggan import Discriminator, Generator
+from models.pggan import STDDEV_GROUP, Discriminator, Generator
 from training import wgan_gp
 from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
@@ -51,7 +52,8 @@ class PGGANTask:
         self.schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg,
                                        config.fade_kimg, config.max_batch)
         self.total = round(1000 * total_kimg(config, self.schedule.grown_kimg))
-        self.score_every = max(1, self.total // config.grids) if config.score_images and config.grids else 0
+        scored = config.score_images and config.grids and config.resolution >= SMALLEST_LEVEL
+        self.score_every = max(1, self.total // config.grids) if scored else 0
         self._batches = None
         self._steps: dict[int, Callable] = {}
         channels = coding.channels + (films is not None)
@@ -227,6 +229,10 @@ class PGGANTask:
 
 def train(config: PGGANConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there."""
+    if config.max_batch > STDDEV_GROUP and config.max_batch % STDDEV_GROUP:
+        fitting = config.max_batch // STDDEV_GROUP * STDDEV_GROUP
+        raise UserError(f"--max_batch={config.max_batch}: expected a multiple of {STDDEV_GROUP}, the images whose "
+                        f"spread the discriminator sees together; choose {fitting}")
     store = PairStore(data)
     strategy = prepare(config)
     folder = RunFolder(workdir, "train_pggan", config, {"data": store.fingerprint()}, is_chief(strategy))

@@ -1,7 +1,7 @@
 """The paper's settings (Ciano et al. 2021): 1024-pixel GANs, 64-pixel dots, SMANet on 512-pixel films.
 
 Command:  python -m tools.run_experiment --data=STORE --config=full --preset=paper --workdir=RUN
-Hardware: GPUs; on a CPU this is out of reach. The time is not measured.
+Hardware: GPUs; on a CPU this is out of reach. The time is estimated in docs/performance.md.
 Expected: the paper's Tables 1 and 2 (mean J 94.71 with FULL, 92.89 with TINY, three stages, fine-tuned).
 """
 

@@ -20,6 +20,8 @@ def load_encoder_weights(network: SMANet, path: str | os.PathLike) -> None:
     Raises UserError naming the file and the first layer that is missing or of another shape.
     """
     path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected weights of keras.applications.ResNet50 or 101 (.h5)")
     try:
         with h5py.File(path, "r") as file:
             layers = _layers(file)

@@ -18,7 +18,7 @@ test: .venv/installed-dev lint
 
 test-reliability: .venv/installed-dev
 	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \
-		tests/reliability tests/test_fuzz_readers.py
+		tests/reliability tests/datasets/test_fuzz_readers.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

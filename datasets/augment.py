@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from datasets import files
-from datasets.store import Entry, PairStore, PairWriter
+from datasets.common import atomic_files
+from datasets.pair_store import Entry, PairStore, PairWriter
 
 OPERATIONS = ("original", "rotation", "horizontal", "vertical", "combined", "noise")
 
@@ -74,7 +74,7 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
                 film, moved = augment(operation, image, layers, rng, ranges)
                 writer.add(Entry(f"{id_}-{operation}", "train", id_), film, moved[0],
                            moved[1].astype(bool) if len(moved) > 1 else None)
-    files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed})
+    atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed})
     return PairStore(path)
 
 

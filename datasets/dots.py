@@ -65,3 +65,8 @@ def read_dots(dots: np.ndarray, num_classes: int, radius: float = 2.0) -> ReadDo
             largest = max(whole, key=lambda index: areas[index - 1])
             centroids[code] = tuple(float(v) for v in ndimage.center_of_mass(parts == largest))
     return ReadDots(centroids, reasons[0] if reasons else None)
+
+
+def dot_radius(radius: float, size: int) -> float:
+    """Radius in pixels of a dot at side `size`, from that at 64; at least one pixel."""
+    return float(np.maximum(1.0, radius * size / 64))

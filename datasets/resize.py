@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from datasets import files
-from datasets.errors import UserError
-from datasets.store import PairStore, PairWriter
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore, PairWriter
 
 
 def resize_film(film: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -65,5 +65,5 @@ def resize_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, size:
                 label = resize_labels(label, new, store.classes.num_classes)
                 masks = None if masks is None else resize_masks(masks, new)
             writer.add(entries[id_], film, label, masks)
-    files.write_json(done, {"pairs": len(ids)})
+    atomic_files.write_json(done, {"pairs": len(ids)})
     return PairStore(path)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets import files
-from datasets.errors import UserError
-from datasets.store import PairStore, PairWriter
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore, PairWriter
 
 CONFIGS = ("full", "tiny")
 
@@ -42,13 +42,13 @@ def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) 
     Raises UserError if `path` is there already, or a file cannot be read or written.
     """
     refuse_existing(path)
-    with files.replacing_folder(path) as made:
+    with atomic_files.replacing_folder(path) as made:
         writer = PairWriter(made, store.description)
         for id_ in ids:
             for kind in ("images", "labels", "masks", "dots"):
                 source = store.path / kind / f"{id_}.png"
                 if source.is_file():
-                    shutil.copyfile(source, files.make_folder(made / kind) / source.name)
+                    shutil.copyfile(source, atomic_files.make_folder(made / kind) / source.name)
         writer.entries = {entry.id: entry for entry in store.entries if entry.id in set(ids)}
         writer.close()
     return PairStore(path)

@@ -4,8 +4,8 @@ import itertools
 import pathlib
 from typing import Any
 
-from datasets import files
-from datasets.errors import UserError
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
 
 JOURNAL = "generation.json"
 
@@ -26,7 +26,7 @@ def open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 def read_journal(path: pathlib.Path) -> dict[str, Any]:
     """A set's journal, as `write_synthetic` returns it. Raises UserError for anything else."""
-    journal = files.read_json(path)
+    journal = atomic_files.read_json(path)
     try:
         accepted, candidates = journal["accepted"], journal["candidates"]
         counts = [candidates, journal["count"], journal["unchecked"], journal.get("repeats", 0),

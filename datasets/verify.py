@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datasets.errors import UserError
-from datasets.store import SPLITS, PairStore, describe_ids, read_png
+from datasets.common.errors import UserError
+from datasets.pair_store import SPLITS, PairStore, describe_ids, read_png
 
 KINDS = ("images", "labels", "masks", "observer2", "dots")
 MASK_TOLERANCE = 0.05  # share of the organs' pixels in which masks and label map may differ (resized stores)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
 _LEFT = flags.DEFINE_list("left", [], "columns, e.g. finetune-3; default: all others")
@@ -21,8 +21,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "of the bootstrap", lower_bound=0)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from evaluation.result_tables import Results
-    from evaluation.statistics import format_p, holm
+    from evaluation.results.per_film import format_p, holm
+    from evaluation.results.write_tables import Results
 
     found = Results(_RESULTS.value).differences(_RIGHT.value, _LEFT.value or None, _SEED.value)
     adjusted = holm([difference.p_value for difference in found])

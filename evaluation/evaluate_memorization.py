@@ -9,18 +9,18 @@ calibrates what "near" means; without one, its training films do, each against t
 
 --without_copies=FOLDER also writes the samples of which neither film nor label map is flagged as a copy as a pair
 folder, to train on or to share. That no copy is left in it is not said: the rule finds clear ones (see
-evaluation/memorization.py).
+evaluation/synthetic/copies.py).
 """
 
 from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
-from datasets.store import PairStore
+from datasets.common.errors import UserError, report_user_errors
+from datasets.pair_store import PairStore
 from datasets.subsets import refuse_existing, write_subset
-from evaluation.memorization import PERCENTILE
-from evaluation.memorization_report import describe, report_memorization, training_ids
+from evaluation.synthetic.copies import PERCENTILE
+from evaluation.synthetic.copies_report import describe, report_memorization, training_ids
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("real", None, "Pair folder with the training films, and test films if there are any.",

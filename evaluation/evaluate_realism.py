@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
-from datasets.store import SPLITS, PairStore
-from evaluation.realism_report import load_model, name_stores, report_realism
+from datasets.common.errors import report_user_errors
+from datasets.pair_store import SPLITS, PairStore
+from evaluation.synthetic.realism_report import load_model, name_stores, report_realism
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("real", None, "Pair folder of the real data.", required=True)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
-from datasets.store import SPLITS
+from datasets.common.errors import UserError, report_user_errors
+from datasets.pair_store import SPLITS
 
 _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .keras file", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder of the films", required=True)
@@ -29,13 +29,13 @@ _CLASSES = flags.DEFINE_enum("classes", "", ["", "scored", "all"],
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from datasets import files
-    from datasets.store import PairStore
-    from evaluation.networks import probabilities_of
-    from evaluation.segmentation import evaluate_to_folder
-    from evaluation.segmenter_files import check_size, read_segmenter
-    from evaluation.statistics import hardest, summarize
-    from evaluation.tables import comparison, to_markdown
+    from datasets.common import atomic_files
+    from datasets.pair_store import PairStore
+    from evaluation.results.per_film import hardest, summarize
+    from evaluation.results.tables import comparison, to_markdown
+    from evaluation.segmenter.evaluate import evaluate_to_folder
+    from evaluation.segmenter.load import check_size, read_segmenter
+    from evaluation.segmenter.networks import probabilities_of
 
     store = PairStore(_DATA.value)
     ids = store.ids(None if _SPLIT.value == "all" else _SPLIT.value)
@@ -47,10 +47,10 @@ def main(argv: Sequence[str]) -> None:
     window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
     overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store)
-    out = files.make_folder(_OUT.value)
+    out = atomic_files.make_folder(_OUT.value)
     result = evaluate_to_folder(probabilities_of(network), store, ids, out, scored, window, overlap)
-    files.write_text(out / "summary.csv", summarize(result.per_film()).round(4).to_csv())
-    files.write_text(out / "hardest.csv", hardest(result.per_film(), result.scored).round(4).to_csv())
+    atomic_files.write_text(out / "summary.csv", summarize(result.per_film()).round(4).to_csv())
+    atomic_files.write_text(out / "hardest.csv", hardest(result.per_film(), result.scored).round(4).to_csv())
     print(to_markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))
 
 

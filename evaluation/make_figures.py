@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _RESULTS = flags.DEFINE_string("results", None, "folder of tools.run_experiment", required=True)
 _OUT = flags.DEFINE_string("out", None, "folder of the figures", required=True)
@@ -20,20 +20,20 @@ _OUT = flags.DEFINE_string("out", None, "folder of the figures", required=True)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from datasets import files
-    from evaluation.experiment_figures import experiment_figures
-    from evaluation.experiment_folder import ExperimentFolder
-    from evaluation.figures import save_figure
+    from datasets.common import atomic_files
+    from evaluation.figures.catalogue import experiment_figures
+    from evaluation.figures.style import save_figure
+    from evaluation.results.experiment_folder import ExperimentFolder
 
     experiment = ExperimentFolder(pathlib.Path(_RESULTS.value))
     experiment.columns()
     figures = experiment_figures(experiment)
-    out, captions = files.make_folder(_OUT.value), []
+    out, captions = atomic_files.make_folder(_OUT.value), []
     for figure in figures:
         save_figure(figure.draw(), out, figure.name)
         captions.append(f"- **{figure.name}**: {figure.caption}\n")
         print(f"{out}/{figure.name}: {figure.caption}")
-    files.write_text(out / "captions.md", "".join(captions))
+    atomic_files.write_text(out / "captions.md", "".join(captions))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
 _OUT = flags.DEFINE_string("out", None, "folder of the tables", required=True)
@@ -29,8 +29,8 @@ _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the b
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from evaluation.result_tables import Results, write_results
-    from evaluation.tables import comparison, to_markdown
+    from evaluation.results.tables import comparison, to_markdown
+    from evaluation.results.write_tables import Results, write_results
 
     results = Results(_RESULTS.value)
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)

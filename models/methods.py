@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import stages
-from models.codes import LabelCoding
+from models.label_coding import LabelCoding
 
 Method = Callable[[np.ndarray, int], "Pairs"]
 Sampler = Callable[[np.ndarray, int], np.ndarray]  # (indices, seed) -> codes

@@ -9,7 +9,7 @@ import math
 import keras
 import tensorflow as tf
 
-from models.layers import (
+from models.pggan_layers import (
     ConvDownscale2D,
     EqualizedConv2D,
     EqualizedDense,

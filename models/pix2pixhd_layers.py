@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from models.wide_conv import conv3x3
+from models.cpu_conv import conv3x3
 
 INIT_STDDEV = 0.02  # of every kernel: Wang et al. 2018, as released; biases start at 0
 NORM_EPSILON = 1e-5

@@ -14,8 +14,8 @@ channel (the default) they are 41,948,202.
 import keras
 import tensorflow as tf
 
+from models.cpu_conv import conv3x3
 from models.resnet import DilatedResNet, batch_norm
-from models.wide_conv import conv3x3
 
 ATTENTIONS = ("multiscale", "psp", "none")
 SCALES = (1, 2, 3, 6)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from models import codes
-from models.codes import LabelCoding
+from models import label_coding
+from models.label_coding import LabelCoding
 
 Graph = tf.types.experimental.PolymorphicFunction
 _CODES = tf.TensorSpec((None, None, None), tf.uint8, "codes")
@@ -51,14 +51,14 @@ def label_graph(generator: keras.Model, size: int, coding: LabelCoding) -> Graph
     """Dots uint8 [N, h, w], enlarged to `size` -> label maps uint8 [N, size, size], by a Pix2PixHD."""
 
     def translate(dots):
-        return coding.decode(generator(codes.one_hot(codes.enlarge(dots, size), coding.num_classes)))
+        return coding.decode(generator(label_coding.one_hot(label_coding.enlarge(dots, size), coding.num_classes)))
 
     return _graph(translate, _CODES)
 
 
 def film_graph(generator: keras.Model, num_classes: int) -> Graph:
     """Label maps uint8 [N, h, w] -> films float32 [N, h, w, 1] in [-1, 1], by a Pix2PixHD."""
-    return _graph(lambda labels: generator(codes.one_hot(labels, num_classes)), _CODES)
+    return _graph(lambda labels: generator(label_coding.one_hot(labels, num_classes)), _CODES)
 
 
 def _latents_of(generator: keras.Model) -> tf.TensorSpec:

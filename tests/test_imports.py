@@ -49,7 +49,7 @@ def test_nobody_imports_a_binary():
 def test_flags_are_known_to_binaries_alone():
     for _, path, tree in _modules():
         if "absl.flags" in set(_imported(tree)):
-            assert _is_binary(tree) or path.name == "options.py", path
+            assert _is_binary(tree) or path.name == "flags.py", path
 
 
 def test_models_touch_no_files():

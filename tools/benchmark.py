@@ -15,7 +15,7 @@ import tempfile
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 
 _ITEMS = flags.DEFINE_list("items", [], "what to measure, or all (default: a quick choice)")
 _PRECISIONS = flags.DEFINE_list("precisions", ["float32", "auto"], "number formats, as in --precision of training")
@@ -27,11 +27,11 @@ _HEAD = ("item", "size", "precision", "median", "spread", "images/s", "first", "
 
 
 def main(argv) -> None:
-    from datasets import files
+    from datasets.common import atomic_files
 
     if _ALONE.value:
-        from training.benchmarks import measure
-        files.write_json(_OUT.value, [measure(_ITEMS.value[0], _PRECISIONS.value[0], _SECONDS.value)])
+        from tools.benchmark_items import measure
+        atomic_files.write_json(_OUT.value, [measure(_ITEMS.value[0], _PRECISIONS.value[0], _SECONDS.value)])
         return
     from training.devices import resolve_precision
 
@@ -45,11 +45,11 @@ def main(argv) -> None:
             rows.append(row)
             print(_line(_cells(row, before)), flush=True)
             if _OUT.value:
-                files.write_json(_OUT.value, rows)
+                atomic_files.write_json(_OUT.value, rows)
 
 
 def _names() -> list[str]:
-    from training.benchmarks import ITEMS
+    from tools.benchmark_items import ITEMS
 
     unknown = sorted(set(_ITEMS.value) - {"all", *ITEMS})
     if unknown:
@@ -64,7 +64,7 @@ def _names() -> list[str]:
 
 
 def _measure(name: str, precision: str) -> dict:
-    from datasets import files
+    from datasets.common import atomic_files
 
     with tempfile.NamedTemporaryFile(suffix=".json") as made:
         done = subprocess.run([sys.executable, "-m", "tools.benchmark", "--alone", f"--items={name}",
@@ -73,13 +73,13 @@ def _measure(name: str, precision: str) -> dict:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise UserError(f"{name} in {precision}: could not be measured ({last[:200]})")
-        return files.read_json(made.name)[0]
+        return atomic_files.read_json(made.name)[0]
 
 
 def _read(path: str) -> list[dict]:
-    from datasets import files
+    from datasets.common import atomic_files
 
-    rows = files.read_json(path)
+    rows = atomic_files.read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and {"item", "precision", "median"} <= set(row)
                                              for row in rows):
         raise UserError(f"{path}: not a file of this tool's --out")

@@ -14,8 +14,8 @@ needs TensorFlow alone:
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
-from training.options import define_method_flags
+from datasets.common.errors import report_user_errors
+from tools.generation.flags import define_method_flags
 
 _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
 _METHOD, _RUNS = define_method_flags(("single", "two", "three"), required=False)
@@ -27,7 +27,7 @@ _ONNX = flags.DEFINE_bool("onnx", False, "also write OUT/network.onnx: windows t
 
 
 def main(argv) -> None:
-    from datasets.errors import UserError
+    from datasets.common.errors import UserError
 
     if bool(_RUN.value) == bool(_METHOD.value):
         raise UserError("give either --run, a segmenter, or --method with its runs")
@@ -41,17 +41,17 @@ def main(argv) -> None:
 
 
 def _export_segmenter() -> None:
-    from evaluation.segmenter_files import load_segmenter
-    from training.export import export_segmenter
+    from evaluation.segmenter.load import load_segmenter
+    from tools.export.saved_model import export_segmenter
 
     export_segmenter(load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4), _OUT.value, _ONNX.value)
 
 
 def _export_method() -> None:
-    from datasets.errors import UserError
-    from datasets.store import PairStore
-    from training.assembly import Assembly
-    from training.export import export_method
+    from datasets.common.errors import UserError
+    from datasets.pair_store import PairStore
+    from tools.export.saved_model import export_method
+    from tools.generation.method_from_runs import Assembly
 
     if not _DATA.value:
         raise UserError(f"--method={_METHOD.value} needs --data, the pair folder the networks were trained on")

@@ -11,8 +11,8 @@ fitted to those label maps stands in place of the stages before --labels_to_film
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
-from training.options import define_method_flags
+from datasets.common.errors import report_user_errors
+from tools.generation.flags import define_method_flags
 
 _METHOD, _RUNS = define_method_flags(("single", "two", "three", "shape"), required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
@@ -27,10 +27,10 @@ _CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; -
 
 
 def main(argv) -> None:
-    from datasets.errors import UserError
-    from datasets.store import PairStore
-    from training.assembly import Assembly
-    from training.stage_runs import STAGES
+    from datasets.common.errors import UserError
+    from datasets.pair_store import PairStore
+    from tools.generation.method_from_runs import Assembly
+    from tools.generation.stages import STAGES
 
     validation = _COUNT.value // 4 if _VALIDATION.value is None else _VALIDATION.value
     if validation > _COUNT.value:

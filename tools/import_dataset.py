@@ -14,7 +14,7 @@ import pathlib
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 
 _IMAGES = flags.DEFINE_string("images", None, "folder of the images", required=True)
 _LABELS = flags.DEFINE_string("labels", None, "folder of the label maps, named like their images", required=True)
@@ -41,16 +41,16 @@ _CONTRAST = flags.DEFINE_enum("contrast", "none", ["none", "stretch"], "stretch:
 
 
 def main(argv) -> None:
-    from datasets import importing
-    from datasets.progress import show_progress
-    from datasets.store import Description, describe_ids
+    from datasets.common.progress import show_progress
+    from datasets.pair_store import Description, describe_ids
+    from datasets.sources import own_folders
 
-    classes, remap = _classes(), importing.parse_remap(_REMAP.value)
-    sources, alone = importing.match_files(pathlib.Path(_IMAGES.value), pathlib.Path(_LABELS.value))
+    classes, remap = _classes(), own_folders.parse_remap(_REMAP.value)
+    sources, alone = own_folders.match_files(pathlib.Path(_IMAGES.value), pathlib.Path(_LABELS.value))
     for path in alone:
         print(f"left out: {path} has no partner")
     test = _test_ids([source.id for source in sources])
-    found = importing.survey(sources, classes, remap, _SIZE.value, show_progress)
+    found = own_folders.survey(sources, classes, remap, _SIZE.value, show_progress)
     max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
     name = _NAME.value or pathlib.Path(_OUT.value).resolve().name
     try:
@@ -58,7 +58,7 @@ def main(argv) -> None:
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
     white = _MAX_VALUE.value or found.white
-    importing.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress,
+    own_folders.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress,
                            _CONTRAST.value == "stretch")
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
@@ -68,15 +68,15 @@ def main(argv) -> None:
 
 def _classes():
     """The class table of --classes or --classes_json, with --scored."""
-    from datasets import files
-    from datasets.labels import ClassTable
+    from datasets.class_table import ClassTable
+    from datasets.common import atomic_files
 
     if (_CLASSES.value is None) == (_CLASSES_JSON.value is None):
         raise UserError("give either --classes=background,liver,... or --classes_json=FILE")
     try:
         if _CLASSES.value is not None:
             return ClassTable(tuple(_CLASSES.value), tuple(_SCORED.value))
-        table = ClassTable.from_json(files.read_json(_CLASSES_JSON.value))
+        table = ClassTable.from_json(atomic_files.read_json(_CLASSES_JSON.value))
         return dataclasses.replace(table, scored=tuple(_SCORED.value)) if _SCORED.value else table
     except ValueError as error:
         raise UserError(f"--{'classes_json' if _CLASSES.value is None else 'classes'}: {error}") from None
@@ -84,7 +84,7 @@ def _classes():
 
 def _test_ids(ids: list[str]) -> set[str]:
     """The pairs to test on."""
-    from datasets.importing import choose_test, read_test_ids
+    from datasets.sources.own_folders import choose_test, read_test_ids
 
     if (_TEST_FRACTION.value is None) == (_TEST_IDS.value is None):
         raise UserError("give either --test_fraction=0.3 or --test_ids=FILE; --test_fraction=0 for no test pairs")

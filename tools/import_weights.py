@@ -14,7 +14,7 @@ architecture is told by names and shapes, which are then checked one by one.
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _MODEL = flags.DEFINE_enum("model", None, ["pggan", "pix2pixhd"], "whose networks these are", required=True)
 _FROM = flags.DEFINE_string("from", None, "weights by released names: .npz, or .pth (pix2pixhd)", required=True)
@@ -25,11 +25,11 @@ _CHECK = flags.DEFINE_bool("check", False, "compare with the activations in the 
 
 
 def main(argv) -> None:
-    from datasets.weight_files import read_tensors
+    from tools.published_weights.state_dict import read_tensors
 
     source = _FROM.value
     tensors = read_tensors(source)  # refused files are told before TensorFlow starts
-    from training.released_weights import check_activations, rebuild, save, split_networks
+    from tools.published_weights.rebuild import check_activations, rebuild, save, split_networks
 
     weights, rest = split_networks(tensors, _MODEL.value, _NETWORK.value, source)
     networks = {key: rebuild(_MODEL.value, key, arrays, source) for key, arrays in weights.items()}

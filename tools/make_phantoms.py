@@ -7,7 +7,7 @@ Film i is a function of (--seed, i) alone, whatever the size. The last films are
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _COUNT = flags.DEFINE_integer("count", None, "films in all", required=True, lower_bound=1)
@@ -19,7 +19,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "of every random draw", lower_bound=0)
 
 
 def main(argv) -> None:
-    from datasets.phantom import write_phantoms
+    from datasets.sources.phantom import write_phantoms
     from datasets.verify import summarize
 
     store = write_phantoms(_OUT.value, _COUNT.value, _tests(), _SIZE.value, _SEED.value)

@@ -17,7 +17,7 @@ import sys
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the model was trained on, if it does not say its classes")
@@ -27,17 +27,17 @@ flags.FLAGS.set_gnu_getopt(True)  # options may follow the films
 
 
 def main(argv) -> int:
-    from datasets.errors import UserError
-    from datasets.progress import show_progress
-    from evaluation.film_files import find_films
-    from evaluation.prediction import RESULTS
+    from datasets.common.errors import UserError
+    from datasets.common.progress import show_progress
+    from evaluation.segmenter.find_films import find_films
+    from evaluation.segmenter.overlay import RESULTS
 
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
     films = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
 
-    from evaluation.predictor import Predictor
-    from evaluation.segmenter_files import load_any_segmenter
+    from evaluation.segmenter.load import load_any_segmenter
+    from evaluation.segmenter.predict_films import Predictor
 
     predictor = Predictor(load_any_segmenter(argv[1], _DATA.value), _OUT.value, _DICOM_SEG.value)
     problems = 0

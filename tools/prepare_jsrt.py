@@ -10,7 +10,7 @@ import functools
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _JSRT = flags.DEFINE_string("jsrt_dir", None, "folder of the films: All247images with .IMG or .png", required=True)
 _SCR = flags.DEFINE_string("scr_dir", None, "folder of the SCR masks: scratch", required=True)
@@ -25,9 +25,9 @@ _CONTRAST = flags.DEFINE_enum("contrast", "stretch", ["stretch", "none"], "stret
 
 
 def main(argv) -> None:
-    from datasets import jsrt
-    from datasets.progress import show_progress
-    from datasets.store import describe_ids
+    from datasets.common.progress import show_progress
+    from datasets.pair_store import describe_ids
+    from datasets.sources import jsrt
 
     bits = None if _BITS.value == "auto" else int(_BITS.value)
     result = jsrt.prepare(_JSRT.value, _SCR.value, _OUT.value, _SIZE.value, _OBSERVER2.value, bits,

@@ -13,7 +13,7 @@ import functools
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 
 _EXPERIMENT = flags.DEFINE_string("experiment", None, "build: folder of an experiment (tools.run_experiment)")
 _COLUMN = flags.DEFINE_string("column", "finetune-3", "build: column of the table whose predictions are shown")
@@ -47,8 +47,8 @@ def build() -> None:
     """Writes page and key."""
     import pathlib
 
-    from datasets.store import PairStore
-    from evaluation.reader_study import KEY, PAGE, Results, find_results, hardest, write_study
+    from datasets.pair_store import PairStore
+    from evaluation.reader_study.study import KEY, PAGE, Results, find_results, hardest, write_study
 
     if bool(_EXPERIMENT.value) == bool(_DATA.value) or bool(_DATA.value) != bool(_RESULTS.value):
         raise UserError("build: give either --experiment=RUN, or --data=STORE and --results=FOLDER")
@@ -67,7 +67,7 @@ def build() -> None:
 
 def report() -> None:
     """Joins key and answers."""
-    from evaluation.reader_report import make_report, read_study, write_reader_report
+    from evaluation.reader_study.report import make_report, read_study, write_reader_report
 
     if not _KEY.value or not _ANSWERS.value:
         raise UserError("report: give --key=key.json and --answers=FILE,FILE or a folder of answer files")

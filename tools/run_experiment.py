@@ -15,7 +15,7 @@ import tempfile
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
@@ -34,7 +34,7 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the steps with their settin
 
 
 def main(argv) -> None:
-    from datasets.errors import UserError
+    from datasets.common.errors import UserError
 
     for flag, names in ((_METHODS, ("single", "two", "three")), (_EXTRAS, ("mix", "shape"))):
         unknown = [name for name in flag.value if name not in names]
@@ -49,11 +49,11 @@ def main(argv) -> None:
 
 def _data_folder(scratch: str) -> str:
     """--data, or the phantoms made for this run (in `scratch` by a dry run), checked before anything is made."""
-    from datasets import files
-    from datasets.errors import UserError
-    from datasets.phantom import write_phantoms
+    from datasets.common import atomic_files
+    from datasets.common.errors import UserError
+    from datasets.pair_store import PairStore
     from datasets.resize import refuse_oblong
-    from datasets.store import PairStore
+    from datasets.sources.phantom import write_phantoms
     from datasets.subsets import choose_subset
     from training import presets
 
@@ -63,7 +63,7 @@ def _data_folder(scratch: str) -> str:
         choose_subset(store, _CONFIG.value, _SEED.value, preset.tiny_films)
         refuse_oblong(store)
         if not (_DRY_RUN.value or _ESTIMATE.value):
-            files.make_folder(_WORKDIR.value)
+            atomic_files.make_folder(_WORKDIR.value)
         return _DATA.value
     test = max(1, _PHANTOMS.value // 3)
     train, needed = _PHANTOMS.value - test, preset.tiny_films if _CONFIG.value == "tiny" else 1
@@ -76,10 +76,10 @@ def _data_folder(scratch: str) -> str:
 
 
 def _run(data: str) -> None:
+    from tools.experiment.plan import Experiment, load_extras, load_methods
+    from tools.experiment.tasks import run_steps
+    from tools.experiment.workers import run_steps_at_once
     from training import presets
-    from training.experiment import Experiment, load_extras, load_methods
-    from training.step_workers import run_steps_at_once
-    from training.steps import run_steps
 
     experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
                             _SEED.value, _WORKDIR.value, _command(), load_extras(_EXTRAS.value))
@@ -92,7 +92,7 @@ def _run(data: str) -> None:
 
 
 def _estimate(experiment) -> None:
-    from training.estimate import estimate, table
+    from tools.experiment.estimate import estimate, table
 
     runs, found, measured = experiment.stages(), {}, {}
     for stage in runs:

@@ -10,7 +10,7 @@ import pathlib
 
 from absl import app, flags
 
-from datasets.errors import UserError, report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 
 _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or a .keras file", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder of the films", required=True)
@@ -22,10 +22,10 @@ _COUNT = flags.DEFINE_integer("count", 8, "how many films", lower_bound=1)
 def main(argv) -> None:
     import numpy as np
 
-    from datasets import files
-    from datasets.store import PairStore, write_png
-    from evaluation.attention import draw_attention
-    from evaluation.segmenter_files import check_size, read_segmenter
+    from datasets.common import atomic_files
+    from datasets.pair_store import PairStore, write_png
+    from evaluation.segmenter.attention import draw_attention
+    from evaluation.segmenter.load import check_size, read_segmenter
 
     network, facts = read_segmenter(_MODEL.value)
     if network.attention != "multiscale":
@@ -36,7 +36,7 @@ def main(argv) -> None:
     ids = store.ids(_SPLIT.value)[:_COUNT.value]
     if not ids:
         raise UserError(f"{_DATA.value}: found no {_SPLIT.value} pairs; choose another --split")
-    out = files.make_folder(pathlib.Path(_OUT.value))
+    out = atomic_files.make_folder(pathlib.Path(_OUT.value))
     for id_ in ids:
         film = store.image(id_)
         maps = network.attention_maps(film.astype(np.float32)[None, ..., None] / 127.5 - 1.0)

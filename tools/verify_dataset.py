@@ -8,13 +8,13 @@ apart.
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
+from datasets.common.errors import report_user_errors
 
 _DATA = flags.DEFINE_string("data", None, "pair folder to check", required=True)
 
 
 def main(argv) -> int:
-    from datasets.store import PairStore
+    from datasets.pair_store import PairStore
     from datasets.verify import summarize, verify_store
 
     problems = warnings = 0

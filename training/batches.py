@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import UserError
-from datasets.pipelines import stream_rows
+from datasets.common.errors import UserError
+from datasets.pair_cache import stream_rows
 
 
 def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], batch: int, seed: int,

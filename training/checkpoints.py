@@ -18,8 +18,8 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from datasets import files
-from datasets.errors import UserError
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
 
 KEPT = 2
 # What reading a truncated, emptied or altered checkpoint raises.
@@ -60,7 +60,7 @@ class Checkpoints:
         self._state = tf.train.Checkpoint(
             progress=progress, **{name: [_bare(one) for one in part.variables] for name, part in parts.items()})
         if chief:
-            files.make_folder(self._folder)
+            atomic_files.make_folder(self._folder)
             for left in self._folder.glob(".*.partial"):  # of a process killed while it wrote
                 if left.is_dir():
                     shutil.rmtree(left)
@@ -111,7 +111,7 @@ class Checkpoints:
                     _flush(file)
                 os.rename(partial, final)
                 _flush(self._folder)
-                files.write_text(self._folder / "newest", final.name + "\n")
+                atomic_files.write_text(self._folder / "newest", final.name + "\n")
         except (OSError, tf.errors.OpError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             free = shutil.disk_usage(self._folder).free / 2**20

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from datasets.errors import UserError
+from datasets.common.errors import UserError
 from training.config import EngineConfig
-from training.fused_adam import FusedAdam
-from training.memory import keep_freed_memory
+from training.cpu_memory import keep_freed_memory
+from training.optimizers import FusedAdam
 
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import psutil
 import tensorflow as tf
 
-from datasets.errors import UserError
+from datasets.common.errors import UserError
 from training.config import EngineConfig
-from training.runs import RunFolder
+from training.run_folder import RunFolder
 
 # Options that decide how much memory a step takes, those that change the result least first.
 _LOWERING = ("batch", "max_batch", "crop", "fmap_max", "ngf", "ndf", "width", "resolution")

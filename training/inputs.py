@@ -4,11 +4,9 @@ import hashlib
 import os
 import pathlib
 
-import numpy as np
-
-from datasets.errors import UserError
-from datasets.store import PairStore
-from evaluation.saved_networks import read_facts
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore
+from evaluation.segmenter.saved_network import read_facts
 
 
 def train_ids(store: PairStore) -> list[str]:
@@ -25,11 +23,6 @@ def check_square(store: PairStore, size: int) -> None:
         height, width = store.description.size
         raise UserError(f"{store.path}: found pictures of {width} x {height}, expected {size} x {size}; set "
                         "--resolution, or prepare the data at that size (a power of two)")
-
-
-def dot_radius(radius: float, size: int) -> float:
-    """Radius in pixels of a dot at side `size`, from that at 64; at least one pixel."""
-    return float(np.maximum(1.0, radius * size / 64))
 
 
 def network_digest(path: str | os.PathLike) -> str:

@@ -14,12 +14,12 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from datasets.errors import UserError
+from datasets.common.errors import UserError
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import any_worker
 from training.failures import failures_explained
-from training.runs import RunFolder
+from training.run_folder import RunFolder
 
 
 class Task(Protocol):

@@ -12,7 +12,7 @@ import h5py
 import keras
 import tensorflow as tf
 
-from datasets.errors import UserError
+from datasets.common.errors import UserError
 
 Features = Sequence[Sequence[tf.Tensor]]  # for each scale, the features of each layer; score map [N, h, w, 1] last
 

@@ -10,7 +10,7 @@ import math
 import pathlib
 from collections.abc import Sequence
 
-from datasets import files
+from datasets.common import atomic_files
 
 # Charts in the order of the page: title, what it tells, the metrics drawn in it.
 _CHARTS = (
@@ -51,7 +51,7 @@ svg{{font-size:11px}}</style>
 <h2>Grids</h2><div class="side">{_grids(folder, rows, unit)}</div>
 <h2>Options</h2><pre>{html.escape(_options(folder))}</pre></html>
 """
-    files.write_text(folder / "index.html", text)
+    atomic_files.write_text(folder / "index.html", text)
 
 
 def _with_gap(row: dict[str, float]) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _advice(folder: pathlib.Path) -> str:
 def _snapshots(folder: pathlib.Path) -> set[str]:
     """Positions of the networks that `--snapshot` can name: those that make pictures."""
     path = folder / "config.json"
-    settings = files.read_json(path) if path.is_file() else {}
+    settings = atomic_files.read_json(path) if path.is_file() else {}
     if not isinstance(settings, dict) or settings.get("task") != "train_pggan":
         return set()
     return {file.stem for file in (folder / "snapshots").glob("*.keras") if file.stem.isdigit()}
@@ -95,7 +95,7 @@ def _grids(folder: pathlib.Path, rows: Sequence[dict[str, float]], unit: str) ->
 
 def _options(folder: pathlib.Path) -> str:
     path = folder / "config.json"
-    return json.dumps(files.read_json(path), indent=2) if path.is_file() else ""
+    return json.dumps(atomic_files.read_json(path), indent=2) if path.is_file() else ""
 
 
 def _chart(title: str, meaning: str, names: Sequence[str], rows: Sequence[dict[str, float]], total: int,

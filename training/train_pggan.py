@@ -8,22 +8,23 @@ continues a finished one to where a run of that length would stand.
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
-from training import options, presets
+from datasets.common.errors import report_user_errors
+from training import presets
 from training.config import PGGANConfig
+from training.flags import config_from_flags, define_flags
 
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
 _PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
-options.define_flags(PGGANConfig)
+define_flags(PGGANConfig)
 
 
 def main(argv) -> None:
-    from training.pggan_trainer import train
+    from training.pggan import train
 
     preset = presets.load(_PRESET.value)
     target = flags.FLAGS.target or PGGANConfig.target
-    train(options.config_from_flags(getattr(preset, target), flags.FLAGS), _DATA.value, _WORKDIR.value)
+    train(config_from_flags(getattr(preset, target), flags.FLAGS), _DATA.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -13,22 +13,23 @@ rate goes up again). Coarse to fine:
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
-from training import options, presets
+from datasets.common.errors import report_user_errors
+from training import presets
 from training.config import Pix2PixHDConfig
+from training.flags import config_from_flags, define_flags
 
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
 _PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
-options.define_flags(Pix2PixHDConfig)
+define_flags(Pix2PixHDConfig)
 
 
 def main(argv) -> None:
-    from training.pix2pixhd_trainer import train
+    from training.pix2pixhd import train
 
     preset = presets.load(_PRESET.value)
     base = preset.dots_to_labels if flags.FLAGS.source == "dots" else preset.labels_to_film
-    train(options.config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value)
+    train(config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

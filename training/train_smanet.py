@@ -11,9 +11,10 @@ continues a finished one to where a run of that length would stand.
 
 from absl import app, flags
 
-from datasets.errors import report_user_errors
-from training import options, presets
+from datasets.common.errors import report_user_errors
+from training import presets
 from training.config import SMANetConfig
+from training.flags import config_from_flags, define_flags
 
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
 _VALIDATION = flags.DEFINE_string("validation", None, "pair folder whose validation pairs choose the weights")
@@ -21,15 +22,15 @@ _FINETUNE_FROM = flags.DEFINE_string("finetune_from", None, "run folder or .kera
 _MIXED_WITH = flags.DEFINE_string("mixed_with", None, "pair folder whose train pairs give half of all crops")
 _WORKDIR = flags.DEFINE_string("workdir", None, "run folder; made, or continued", required=True)
 _PRESET = flags.DEFINE_string("preset", "paper", f"settings to start from: {', '.join(presets.NAMES)}")
-options.define_flags(SMANetConfig)
+define_flags(SMANetConfig)
 
 
 def main(argv) -> None:
-    from training.smanet_trainer import train
+    from training.smanet import train
 
     preset = presets.load(_PRESET.value)
     base = preset.finetune if _FINETUNE_FROM.value else preset.segmenter
-    train(options.config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value,
+    train(config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value,
           validation=_VALIDATION.value, finetune_from=_FINETUNE_FROM.value,
           mixed_with=_MIXED_WITH.value)
 

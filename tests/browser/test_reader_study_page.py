@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from evaluation.reader_key import NONE, PREDICTION
-from evaluation.reader_report import make_report, read_study
-from evaluation.reader_study import KEY, PAGE, find_results, hardest, write_study
+from evaluation.reader_study.key import NONE, PREDICTION
+from evaluation.reader_study.report import make_report, read_study
+from evaluation.reader_study.study import KEY, PAGE, find_results, hardest, write_study
 from tests.browser.webdriver import Browser, find_chromium
-from tests.reader_studies import COLUMN, write_experiment
+from tests.helpers.reader_studies import COLUMN, write_experiment
 
 FILMS = 5
 CHOICES = [1, 2, 0, 2, 1]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from models.pggan import Discriminator, Generator
-from models.pggan_released import network_for, released_weights, was_fused
 from tests.parity import pggan_plain
-from training.released_activations import check_pggan
+from tools.published_weights.check_activations import check_pggan
+from tools.published_weights.pggan_names import network_for, released_weights, was_fused
 
 TOLERANCE = 1e-4
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from evaluation.ms_ssim import ms_ssim
-from evaluation.swd import sliced_wasserstein
+from evaluation.metrics.ms_ssim import ms_ssim
+from evaluation.metrics.sliced_wasserstein import sliced_wasserstein
 
 RECIPES = {"64": (7, 256, 64, 2, 2.5), "256": (8, 96, 256, 2, 3)}  # seed, images, side, the two blurs
 DRAWS = 2

@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from datasets.errors import UserError
+from datasets.common.errors import UserError
 from models.resnet import DilatedResNet
 from models.smanet import SMANet
-from training.encoder_weights import load_encoder_weights
+from training.keras_weights import load_encoder_weights
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from datasets.phantom import write_phantoms
+from datasets.sources.phantom import write_phantoms
 from tests.reliability.table import PROPERTY
 
 FULL = os.environ.get("RELIABILITY") == "full"

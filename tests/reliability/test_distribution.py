@@ -15,7 +15,7 @@ import pytest
 
 from tests.reliability.conftest import FULL
 from tests.reliability.processes import output_of, run, saved, start, wait_for
-from training.runs import read_metrics
+from training.run_folder import read_metrics
 
 _SAME, _OTHER = ("pggan", "pix2pixhd", "smanet"), ("pggan, groups cut", "smanet, own statistics")
 

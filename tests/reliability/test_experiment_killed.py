@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from datasets.phantom import write_phantoms
-from datasets.store import PairStore
+from datasets.pair_store import PairStore
+from datasets.sources.phantom import write_phantoms
 from datasets.synthetic_journal import read_journal
 from tests.reliability.comparison import network_weights
 from tests.reliability.conftest import FULL
@@ -66,7 +66,7 @@ def test_a_set_killed_while_it_is_written_neither_loses_nor_repeats(tmp_path, re
 def test_an_experiment_killed_anywhere_ends_with_the_same_report(tmp_path, record):
     data, whole, killed = (tmp_path / name for name in ("data", "whole", "killed"))
     write_phantoms(str(data), 16, 4, 32, 0)
-    command = ["tests.tiny_experiment", str(data)]
+    command = ["tests.helpers.tiny_experiment", str(data)]
     run([*command, str(whole), "three"])
     steps = sorted((file.stem for file in (whole / "steps").glob("*.json")),
                    key=lambda name: (whole / "steps" / f"{name}.json").stat().st_mtime)

@@ -11,10 +11,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from datasets.errors import UserError
-from datasets.store import PairStore, read_png, write_png
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore, read_png, write_png
 from tests.reliability.comparison import checkpoint_tensors
-from training import pggan_trainer, pix2pixhd_trainer, smanet_trainer
+from training import pggan, pix2pixhd, smanet
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 
 _COMMON = {"deterministic": True, "precision": "float32", "log_lines": 3, "grids": 1}
@@ -23,9 +23,9 @@ PGGAN = PGGANConfig(target="dots", resolution=16, start_resolution=8, fmap_max=8
 PIX2PIXHD = Pix2PixHDConfig(ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, num_D=1, batch=4, epochs=1,
                             epochs_decay=0, pool_size=3, **_COMMON)
 SMANET = SMANetConfig(depth=14, width=4, batch=4, steps=3, **_COMMON)
-CASES = [(pggan_trainer, PGGAN, {"total_kimg": 0.04}, {"fmap_max": 16}),
-         (pix2pixhd_trainer, PIX2PIXHD, {"epochs": 2, "epochs_decay": 2}, {"n_blocks": 2}),
-         (smanet_trainer, SMANET, {"steps": 6}, {"width": 8})]
+CASES = [(pggan, PGGAN, {"total_kimg": 0.04}, {"fmap_max": 16}),
+         (pix2pixhd, PIX2PIXHD, {"epochs": 2, "epochs_decay": 2}, {"n_blocks": 2}),
+         (smanet, SMANET, {"steps": 6}, {"width": 8})]
 
 
 @pytest.mark.parametrize(("trainer", "config", "longer", "other"), CASES, ids=["pggan", "pix2pixhd", "smanet"])
@@ -44,13 +44,13 @@ def test_an_extended_run_equals_a_longer_one(trainer, config, longer, other, sto
 
 
 def test_changed_data_are_refused(store, tmp_path):
-    smanet_trainer.train(SMANET, str(store), str(tmp_path / "run"))
+    smanet.train(SMANET, str(store), str(tmp_path / "run"))
     id_ = PairStore(store).ids("train")[0]
     file = store / "images" / f"{id_}.png"
     content = file.read_bytes()
     try:
         write_png(file, 255 - read_png(file, (32, 32)))
         with pytest.raises(UserError, match="data: was files with digest"):
-            smanet_trainer.train(SMANET, str(store), str(tmp_path / "run"))
+            smanet.train(SMANET, str(store), str(tmp_path / "run"))
     finally:
         file.write_bytes(content)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from datasets.store import PairStore
+from datasets.pair_store import PairStore
 from tests.reliability.comparison import differences
 from tests.reliability.conftest import FULL
 from tests.reliability.processes import ROOT, newest_checkpoint, output_of, run, saved, signal_at, start, wait_for

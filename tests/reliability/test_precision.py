@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.errors import UserError
-from datasets.phantom import write_phantoms
-from datasets.store import load_pairs
+from datasets.common.errors import UserError
+from datasets.pair_store import load_pairs
+from datasets.sources.phantom import write_phantoms
 from tests.reliability import two_devices
 from tests.reliability.conftest import FULL
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import cpu_has_bfloat16, gradient_norm, make_optimizer, prepare, resolve_precision
-from training.runs import RunFolder
+from training.run_folder import RunFolder
 
 _STEPS = 40 if FULL else 3
 _FLAGS = ("processor\t: 0\nvendor_id\t: {}\nmodel name\t: X\nflags\t\t: fpu sse2 avx2 avx512f {}\n"

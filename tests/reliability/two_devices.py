@@ -16,13 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.dots import draw_dots
-from datasets.store import PairStore, load_pairs
-from models.codes import LabelCoding
+from datasets.pair_store import PairStore, load_pairs
+from models.label_coding import LabelCoding
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.devices import prepare
-from training.pggan_trainer import PGGANTask
-from training.pix2pixhd_trainer import Pix2PixHDTask
-from training.smanet_trainer import SMANetTask
+from training.pggan import PGGANTask
+from training.pix2pixhd import Pix2PixHDTask
+from training.smanet import SMANetTask
 
 _COMMON = {"precision": "float32", "seed": 5}
 PGGAN = PGGANConfig(target="dots", resolution=16, start_resolution=8, fmap_max=8, fmap_base=64, train_kimg=0.008,

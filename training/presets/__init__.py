@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 
-from datasets.errors import UserError
+from datasets.common.errors import UserError
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 
 NAMES = ("paper", "cpu", "demo")

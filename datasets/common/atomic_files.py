@@ -1,0 +1,97 @@
+"""Writing files so that a killed process leaves the old file or the new one, never a part."""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from datasets.common.errors import UserError
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a temporary path beside `path`; on a clean exit it is flushed to disk and renamed over `path`.
+
+    The temporary name keeps the suffix, since image writers choose the format by it. Raises UserError where the
+    system refuses, e.g. on a full disk; `path` is then as it was.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose another "
+                        "folder") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a path beside `path` for a folder to make; on a clean exit it takes the place of `path`.
+
+    Its parent is scratch space, removed in the end. Raises UserError where the system refuses; `path` is then as
+    it was.
+    """
+    path = pathlib.Path(path)
+    make_folder(path.parent)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        made, old = pathlib.Path(scratch, "made"), pathlib.Path(scratch, "old")
+        try:
+            yield made
+            if path.exists():
+                os.replace(path, old)
+            os.replace(made, path)
+        except BaseException as error:
+            if old.exists() and not path.exists():
+                os.replace(old, path)
+            if not isinstance(error, OSError):
+                raise
+            raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose "
+                            "another folder") from None
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Replaces `path` by `text` (UTF-8)."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Replaces `path` by `value` as indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """The JSON value in `path`. Raises UserError naming the file if it is missing or not JSON."""
+    path = pathlib.Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a JSON file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from None
+
+
+def make_folder(path: str | os.PathLike) -> pathlib.Path:
+    """Creates `path` with its parents and checks that it can be written to; returns it as a Path."""
+    if not os.fspath(path):
+        raise UserError("found an empty name of a folder to write to; name one")
+    path = pathlib.Path(path)
+    probe = path / f".writable.{os.getpid()}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{path}: cannot write there ({error.strerror}); choose another folder") from None
+    return path

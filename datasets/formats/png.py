@@ -1,0 +1,85 @@
+"""PNG files: every chunk is checked before a pixel is decoded."""
+
+import io
+import pathlib
+import struct
+import zlib
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from datasets.common.errors import UserError
+from datasets.formats.raster import Raster, check_sides, decoding
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+_DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGB_ALPHA: (8, 16)}
+
+
+class PngFile:
+    """A PNG whose chunks are whole; nothing is decoded yet.
+
+    Attributes:
+      width, height: in pixels, at most MAX_SIDE.
+      depth: bits per sample.
+      colour: PNG's colour type, e.g. GREY.
+      stream: the file without the chunks that cannot change its samples.
+    """
+
+    def __init__(self, data: bytes, path: pathlib.Path):
+        if data[:8] != SIGNATURE:
+            raise UserError(f"{path}: {'not a PNG file' if data else 'is empty; copy it again'}")
+        self._path = path
+        kept = {kind: bytearray() for kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")}
+        for kind, chunk in _chunks(data, path):
+            if kind == b"acTL":
+                raise UserError(f"{path}: found an animated PNG, expected a single picture")
+            if kind in kept:  # the rest cannot change the samples
+                kept[kind] += chunk
+        self.stream = SIGNATURE + b"".join(kept.values())
+        header = struct.unpack(">IIBBBBB", kept[b"IHDR"][8:21])
+        self.width, self.height, self.depth, self.colour = header[:4]
+        check_sides(path, self.height, self.width)
+        if self.depth not in _DEPTHS.get(self.colour, ()) or len(kept[b"IHDR"]) != 25 or not kept[b"IDAT"]:
+            raise UserError(f"{path}: truncated or damaged PNG (header {header}); copy it again")
+
+    def decode(self) -> Raster:
+        """The samples as stored; transparency is dropped."""
+        with decoding(self._path, "PNG"):
+            if self.depth == 16 and self.colour != GREY:
+                return Raster(self._decode_deep_colour(), 65535, None)
+            image = Image.open(io.BytesIO(self.stream), formats=["PNG"])
+            image.load()
+        if image.mode in ("LA", "RGBA"):
+            image = image.convert(image.mode[:-1])
+        palette = None
+        if image.mode == "P":
+            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        values = np.array(image)
+        if self.colour == GREY and self.depth < 8:
+            white = 2**self.depth - 1
+            scale = 1 if self.depth == 1 else 255 // white  # Pillow spreads two and four bits over eight
+            return Raster((values // scale).astype(np.uint8), white, None)
+        return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette)
+
+
+    def _decode_deep_colour(self) -> np.ndarray:
+        """uint16 [H, W] for grey with transparency, else [H, W, 3]; Pillow would leave eight bits."""
+        pixels = imagecodecs.png_decode(self.stream)
+        return pixels[..., 0] if self.colour == GREY_ALPHA else pixels[..., :3]
+
+
+def _chunks(data: bytes, path: pathlib.Path):
+    """Yields (type, the chunk with its length and checksum) from IHDR to IEND; refuses damage in any of them."""
+    position, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(data[position:position + 4], "big"), data[position + 4:position + 8]
+        end = position + 12 + length
+        first = position == len(SIGNATURE)
+        if end > len(data) or first != (kind == b"IHDR") or (first and length != 13):
+            raise UserError(f"{path}: truncated PNG (chunk at byte {position:,} of {len(data):,}); copy it again")
+        if zlib.crc32(data[position + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
+            raise UserError(f"{path}: damaged PNG (checksum at byte {position:,} of {len(data):,}); copy it again")
+        yield kind, data[position:end]
+        position = end

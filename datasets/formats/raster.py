@@ -1,0 +1,87 @@
+"""What every image reader shares: the film it gives, the bounds it keeps, and how it refuses a file."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import stat
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from datasets.common.errors import UserError
+
+MAX_SIDE = 8192  # pixels; larger headers are refused before decoding
+MAX_FILE = 2**28  # bytes; twice the pixels of the largest 16-bit film
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """A grey film, bright bone on dark ground.
+
+    Attributes:
+      pixels: uint8 or uint16 [H, W].
+      max_value: grey value shown as white: 255, or that of the bits in use (12 bits: 4095).
+      spacing_mm: side of a pixel in millimetres, None where the file does not say.
+      exact: whether `max_value` follows from the file; a 16-bit PNG may hold 12-bit films.
+    """
+
+    pixels: np.ndarray
+    max_value: int
+    spacing_mm: float | None = None
+    exact: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Raster:
+    """The samples of an image file as they are stored.
+
+    Attributes:
+      values: uint8 or uint16 [H, W] or [H, W, 3]; palette indices where there is a palette.
+      max_value: the largest value that the file's bits can hold.
+      palette: uint8 [colours, 3] or None.
+      inverted: low values are bright.
+    """
+
+    values: np.ndarray
+    max_value: int
+    palette: np.ndarray | None = None
+    inverted: bool = False
+
+
+def read_bytes(path: str | os.PathLike, limit: int = MAX_FILE) -> bytes:
+    """Content of a regular file of at most `limit` bytes. Raises UserError for anything else."""
+    path = pathlib.Path(path)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: not a regular file")
+        if status.st_size > limit:
+            raise UserError(f"{path}: found {status.st_size:,} bytes, expected at most {limit:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a path with a null byte
+        raise UserError(f"{str(path)!r}: cannot be read ({error})") from None
+
+
+def check_sides(path: pathlib.Path, height: int, width: int) -> None:
+    """Raises UserError unless both sides are of 1 to MAX_SIDE pixels."""
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise UserError(f"{path}: found {width} x {height} pixels, expected sides of 1 to {MAX_SIDE}")
+
+
+@contextlib.contextmanager
+def decoding(path: pathlib.Path, kind: str) -> Iterator[None]:
+    """Around a decoder: its warnings are dropped, and whatever damage makes it raise becomes a UserError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # decoders raise whatever the bytes lead to
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = reason.encode("ascii", "backslashreplace").decode()[:160]
+            raise UserError(f"{path}: truncated or damaged {kind} ({reason}); copy it again") from None

@@ -1,0 +1,119 @@
+"""Reads films and label maps of the formats in which users have them, told by content, bounded before decoding.
+
+PNG (grey of 1 to 16 bits, palette, RGB), GIF, TIFF, DICOM, and JSRT's raw .IMG. Files come from strangers:
+dimensions are checked in the header, damage and odd kinds raise a UserError of one line, and nothing is unpickled.
+"""
+
+import io
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from datasets.common.errors import UserError
+from datasets.formats import png
+from datasets.formats.raster import Film, Raster, check_sides, decoding, read_bytes
+
+SUFFIXES = (".png", ".gif", ".tif", ".tiff", ".dcm", ".dicom", ".img")
+IMG_SIDE, IMG_MAX, IMG_SPACING_MM = 2048, 4095, 0.175  # JSRT: 12 bits in big-endian 16, low values bright
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def read_film(path: str | os.PathLike) -> Film:
+    """A grey film, bright bone on dark ground; colour becomes luminance, 1 bit becomes 0 and 255.
+
+    Raises UserError for a file that is missing, damaged, too large, of several pages, or of another kind.
+    """
+    path = pathlib.Path(path)
+    data = read_bytes(path)
+    if _is_dicom(data):
+        from datasets.formats.dicom import read_dicom_film
+        return read_dicom_film(data, path)
+    if path.suffix.lower() == ".img":
+        return Film(IMG_MAX - _read_img(data, path), IMG_MAX, IMG_SPACING_MM)
+    raster = _read_raster(data, path)
+    grey = _to_grey(raster)
+    white = 255 if raster.palette is not None else raster.max_value
+    if white < 255:
+        grey, white = (grey * np.float32(255 / white)).round().astype(np.uint8), 255
+    return Film(white - grey if raster.inverted else grey, white, None, white != 65535)
+
+
+def read_mask(path: str | os.PathLike) -> np.ndarray:
+    """A label map or mask as uint8 [H, W]: the samples as stored, and indices where a palette has colours.
+
+    A palette of greys is only a way to write grey values (GIF has no other), so those are taken. One-bit files
+    give 0 and 1. Colour is refused unless its channels are equal. Raises UserError like `read_film`.
+    """
+    path = pathlib.Path(path)
+    data = read_bytes(path)
+    if _is_dicom(data):
+        from datasets.formats.dicom import read_dicom_values
+        values = read_dicom_values(data, path)
+    else:
+        raster = _read_raster(data, path)
+        grey = raster.palette is not None and (raster.palette == raster.palette[:, :1]).all()
+        values = _to_grey(raster) if grey else raster.values
+    if values.ndim == 3:
+        if not (values == values[..., :1]).all():
+            raise UserError(f"{path}: found a colour picture, expected one channel of class codes")
+        values = values[..., 0]
+    if values.dtype != np.uint8 and values.max() > 255:
+        raise UserError(f"{path}: found values up to {values.max()}, expected class codes of 0 to 255")
+    return values.astype(np.uint8)
+
+
+def _is_dicom(data: bytes) -> bool:
+    return data[128:132] == b"DICM"
+
+
+def _read_raster(data: bytes, path: pathlib.Path) -> Raster:
+    if data[:8] == png.SIGNATURE:
+        return png.PngFile(data, path).decode()
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return _read_gif(data, path)
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        from datasets.formats.tiff import read_tiff
+        return read_tiff(data, path)
+    found = f"starts with {data[:8]!r}" if data else "is empty"
+    raise UserError(f"{path}: {found}; expected a PNG, GIF, TIFF or DICOM file")
+
+
+def _read_gif(data: bytes, path: pathlib.Path) -> Raster:
+    with decoding(path, "GIF"):
+        check_sides(path, *(int.from_bytes(data[at:at + 2], "little") for at in (8, 6)))
+        image = Image.open(io.BytesIO(data), formats=["GIF"])
+        check_sides(path, image.height, image.width)  # its frame may be larger than its screen
+        if image.is_animated:
+            raise UserError(f"{path}: found an animated GIF, expected a single picture")
+        image.load()
+        palette = image.getpalette("RGB") if image.mode == "P" else None
+        return Raster(np.asarray(image), 255, palette and np.array(palette, np.uint8).reshape(-1, 3))
+
+
+def _read_img(data: bytes, path: pathlib.Path) -> np.ndarray:
+    """JSRT's format as it is stored, uint16 [2048, 2048], low values bright."""
+    expected = 2 * IMG_SIDE**2
+    if len(data) != expected:
+        raise UserError(f"{path}: found {len(data):,} bytes, expected {expected:,} ({IMG_SIDE} x {IMG_SIDE} "
+                        "pixels of 16 bits, no header); copy it again")
+    values = np.frombuffer(data, ">u2").reshape(IMG_SIDE, IMG_SIDE).astype(np.uint16)
+    if values.max() > IMG_MAX:
+        raise UserError(f"{path}: found values up to {values.max()}, expected 12 bits (0 to {IMG_MAX}) in "
+                        "big-endian order; copy it again")
+    return values
+
+
+def _to_grey(raster: Raster) -> np.ndarray:
+    """Samples [H, W], with the palette applied and colour turned into luminance."""
+    values = raster.values
+    if raster.palette is not None:
+        table = np.zeros((256, 3), np.uint8)
+        table[:len(raster.palette)] = raster.palette[:256]
+        values = table[values]
+    if values.ndim == 2:
+        return values
+    if (values == values[..., :1]).all():
+        return values[..., 0]
+    return np.rint(values @ _LUMINANCE).astype(values.dtype)

@@ -1,0 +1,59 @@
+"""TIFF files of one page, grey or RGB, uncompressed or with a compression whose output is bounded."""
+
+import io
+import logging
+import pathlib
+
+import numpy as np
+import tifffile
+
+from datasets.common.errors import UserError
+from datasets.formats.raster import Raster, check_sides, decoding
+
+_COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE = 0, 1, 2, 3
+_LARGEST_TILE = 2**26  # samples
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what it notes becomes a UserError here
+
+
+def read_tiff(data: bytes, path: pathlib.Path) -> Raster:
+    """The samples of the only page. Raises UserError for damage and for kinds of TIFF that films do not use."""
+    with decoding(path, "TIFF"), tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        _check_page(page, len(data), path)
+        if len(file.pages) != 1:
+            raise UserError(f"{path}: found {len(file.pages)} pages, expected a TIFF with one")
+        values = page.asarray(maxworkers=1)
+        palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
+    if values.shape[:2] != (page.imagelength, page.imagewidth) or values.shape[2:] not in ((), (3,), (4,)):
+        raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")
+    if values.ndim == 3:
+        values = values[..., :3]
+    values = values.astype(np.uint8) if values.dtype == bool else values
+    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE)
+
+
+def _check_page(page, length: int, path: pathlib.Path) -> None:
+    """Everything that bounds the decoder's work, from the page's tags alone."""
+    check_sides(path, page.imagelength, page.imagewidth)
+    bits, samples = page.bitspersample, page.samplesperpixel
+    if not isinstance(bits, int) or not 1 <= bits <= 16 or page.sampleformat != 1:
+        raise UserError(f"{path}: found {bits}-bit samples of format {page.sampleformat}, expected unsigned "
+                        "integers of 1 to 16 bits")
+    if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE) or samples not in (1, 3, 4):
+        raise UserError(f"{path}: found {samples} samples of colour space {int(page.photometric or 0)}, "
+                        "expected grey or RGB")
+    if int(page.compression) not in _COMPRESSIONS:
+        raise UserError(f"{path}: found TIFF compression {int(page.compression)}, expected none, LZW, deflate or "
+                        "PackBits; save it as PNG")
+    orientation = page.tags.valueof(274, 1)
+    if page.imagedepth != 1 or (samples > 1 and page.planarconfig != 1) or orientation != 1:
+        raise UserError(f"{path}: found a volume, separate colour planes or a turned picture (orientation "
+                        f"{orientation}), expected a plain picture; save it as PNG")
+    if page.is_tiled and page.tilelength * page.tilewidth > _LARGEST_TILE:
+        raise UserError(f"{path}: found tiles of {page.tilewidth} x {page.tilelength} pixels, expected fewer")
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if not ends or max(ends) > length or min(page.dataoffsets) <= 0 or min(page.databytecounts) <= 0:
+        raise UserError(f"{path}: truncated or damaged TIFF (pixels up to byte {max(ends, default=0):,} of "
+                        f"{length:,}); copy it again")

@@ -1,0 +1,319 @@
+"""The one on-disk format of image and label-map pairs: real, phantom, synthetic and the user's own data.
+
+    STORE/
+      description.json  format, name, size [height, width], max_value, spacing_mm, classes
+      manifest.csv      id,split,source   (split is train, validation or test)
+      images/ID.png     grey, 8 or 16 bit
+      labels/ID.png     8-bit class codes
+      masks/ID.png      optional: bit k (value 2^k) of a 16-bit pixel is organ k+1, where organs overlap
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import math
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from datasets.class_table import ClassTable
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.formats.png import GREY, PngFile
+from datasets.formats.raster import MAX_SIDE, read_bytes
+
+FORMAT = 1
+SPLITS = ("train", "validation", "test")
+MAX_DESCRIPTION = 2**20  # bytes
+MAX_MANIFEST = 2**26
+MAX_NAME = 200  # characters of a data set's, class's or source's name
+MAX_MASKS = 16  # organs with a bit each
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What every pair of a store has in common.
+
+    Attributes:
+      name: what the data set is called in tables and pictures.
+      size: height and width in pixels of every image and label map.
+      classes: the class table of the label maps.
+      max_value: grey value shown as white: 255 for 8 bits, up to 65535 for 16 bits.
+      spacing_mm: side of a pixel in millimetres, None where unknown.
+
+    Raises ValueError for values that no store can have.
+    """
+
+    name: str
+    size: tuple[int, int]
+    classes: ClassTable
+    max_value: int = 255
+    spacing_mm: float | None = None
+
+    def __post_init__(self):
+        if not all(8 <= side <= MAX_SIDE for side in self.size):
+            raise ValueError(f"size {self.size[0]} x {self.size[1]}, expected sides of 8 to {MAX_SIDE}")
+        if not 1 <= self.max_value <= 65535:
+            raise ValueError(f"max_value {self.max_value}, expected 1 to 65535")
+        if self.spacing_mm is not None and not 0.0 < self.spacing_mm < math.inf:
+            raise ValueError(f"spacing_mm {self.spacing_mm}, expected millimetres per pixel")
+        for name in (self.name, *self.classes.names):
+            if not (isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME):
+                raise ValueError(f"name {name!r}, expected up to {MAX_NAME} printable characters")
+
+    def to_json(self) -> dict:
+        return {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
+                "spacing_mm": self.spacing_mm, "classes": self.classes.to_json()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A manifest row. `source` says where the pair comes from, e.g. the film an augmented copy was made of."""
+
+    id: str
+    split: str
+    source: str = ""
+
+
+class PairStore:
+    """A pair folder opened for reading.
+
+    Raises UserError naming the file, what was found and what was expected, on opening (description and
+    manifest) and on reading a pair.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        if not (self.path / "description.json").is_file():
+            raise UserError(f"{self.path}: not a pair folder (no description.json); make one with "
+                            "tools.prepare_jsrt, tools.import_dataset or tools.make_phantoms")
+        self.description = _read_description(self.path / "description.json")
+        self.entries = _read_manifest(self.path / "manifest.csv")
+
+    @property
+    def classes(self) -> ClassTable:
+        return self.description.classes
+
+    def ids(self, split: str | None = None) -> list[str]:
+        """Ids in manifest order, of one split or of all."""
+        return [entry.id for entry in self.entries if split in (None, entry.split)]
+
+    def image(self, id_: str) -> np.ndarray:
+        """Grey film, uint8 [height, width]; 16-bit films are scaled by `max_value`."""
+        image = self._read("images", id_)
+        if image.dtype == np.uint16:
+            image = np.clip(image * (255.0 / self.description.max_value), 0, 255).round().astype(np.uint8)
+        return image
+
+    def label(self, id_: str) -> np.ndarray:
+        """Class codes, uint8 [height, width]."""
+        label = self._read("labels", id_)
+        highest = self.classes.num_classes - 1
+        if label.dtype != np.uint8 or label.max() > highest:
+            raise UserError(f"{self._file('labels', id_)}: found codes {_codes(label)}, expected 0 to {highest} "
+                            "in 8 bits; write class codes, or import with --remap")
+        return label
+
+    def masks(self, id_: str) -> np.ndarray | None:
+        """Organ masks with their overlaps, bool [height, width, organs]; None where the store keeps none."""
+        if not self._file("masks", id_).is_file():
+            return None
+        bits = self._read("masks", id_).astype(np.uint16)
+        return (bits[..., None] >> np.arange(len(self.classes.organs)) & 1).astype(bool)
+
+    def scored_label(self, id_: str) -> np.ndarray:
+        """Codes of `classes.scored_table()`, uint8 [height, width]: exact from masks, else the collapsed map."""
+        masks = self.masks(id_)
+        if masks is None:
+            return self.classes.collapse(self.label(id_))
+        return self.classes.paint_scored(masks)
+
+    def fingerprint(self) -> str:
+        """Digest of the description, the manifest, and each pair file's name and content."""
+        digest = hashlib.sha256()
+        names = ["description.json", "manifest.csv"]
+        names += [f"{kind}/{id_}.png" for id_ in self.ids() for kind in ("images", "labels", "masks")]
+        for name in names:
+            file = self.path / name
+            if file.is_file():
+                digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def _file(self, kind: str, id_: str) -> pathlib.Path:
+        return self.path / kind / f"{id_}.png"
+
+    def _read(self, kind: str, id_: str) -> np.ndarray:
+        return read_png(self._file(kind, id_), self.description.size)
+
+
+class PairWriter:
+    """Writes a pair folder. Each file appears whole; `close` (or a clean `with`) writes the manifest last.
+
+    Opening an existing folder of the same description adds to it; another description is a UserError, and so are
+    pictures in images/, labels/ or masks/ of a folder without one, which are somebody's own. What a killed writer
+    left unfinished is removed, so one process may write at a time.
+    """
+
+    def __init__(self, path: str | os.PathLike, description: Description):
+        self.path = atomic_files.make_folder(path)
+        self.description = description
+        self.entries: dict[str, Entry] = {}
+        existing = self.path / "description.json"
+        if existing.is_file():
+            if _read_description(existing) != description:
+                raise UserError(f"{existing}: describes another data set; choose another folder")
+            if (self.path / "manifest.csv").is_file():
+                self.entries = {entry.id: entry for entry in _read_manifest(self.path / "manifest.csv")}
+        else:
+            self._refuse_foreign_pictures()
+        for kind in ("images", "labels"):
+            atomic_files.make_folder(self.path / kind)
+        for partial in (*self.path.glob(".*.partial.*"), *self.path.glob("*/.*.partial.png")):
+            partial.unlink(missing_ok=True)
+        atomic_files.write_json(existing, description.to_json())
+
+    def _refuse_foreign_pictures(self) -> None:
+        for kind in ("images", "labels", "masks"):
+            foreign = next((self.path / kind).glob("*"), None)
+            if foreign:
+                raise UserError(f"{foreign}: would be written over, and {self.path} is no pair folder (it has no "
+                                "description.json); choose another --out")
+
+    def __enter__(self) -> "PairWriter":
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        if kind is None:
+            self.close()
+
+    def refuse_others(self, ids: Iterable[str]) -> None:
+        """Raises UserError if the folder holds pairs besides `ids`."""
+        others = self.entries.keys() - set(ids)
+        if others:
+            raise UserError(f"{self.path}: holds other pairs ({describe_ids(sorted(others))}); choose another "
+                            "folder")
+
+    def add(self, entry: Entry, image: np.ndarray, label: np.ndarray, masks: np.ndarray | None = None) -> None:
+        """Writes one pair.
+
+        Args:
+          image: uint8 or uint16 [height, width].
+          label: uint8 codes [height, width].
+          masks: bool [height, width, organs] in order of codes, where organs overlap; at most MAX_MASKS organs.
+        """
+        size = tuple(self.description.size)
+        if image.shape != size or label.shape != size:
+            raise ValueError(f"{entry.id}: image {image.shape} and label {label.shape} must both be {size}")
+        _check_entry(entry, self.path)
+        write_png(self.path / "images" / f"{entry.id}.png", image)
+        write_png(self.path / "labels" / f"{entry.id}.png", label)
+        if masks is not None:
+            if masks.shape != (*size, len(self.description.classes.organs)) or masks.shape[-1] > MAX_MASKS:
+                raise ValueError(f"{entry.id}: masks {masks.shape} must be {size} with a channel for each organ, "
+                                 f"at most {MAX_MASKS}")
+            atomic_files.make_folder(self.path / "masks")
+            bits = (masks.astype(np.uint16) << np.arange(masks.shape[-1], dtype=np.uint16)).sum(-1)
+            write_png(self.path / "masks" / f"{entry.id}.png", bits.astype(np.uint16))
+        self.entries[entry.id] = entry
+
+    def close(self) -> None:
+        """Writes the manifest, sorted by id."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["id", "split", "source"])
+        rows.writerows(dataclasses.astuple(entry) for _, entry in sorted(self.entries.items()))
+        atomic_files.write_text(self.path / "manifest.csv", text.getvalue())
+
+
+def read_png(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
+    """A one-channel 8- or 16-bit PNG of `size` (height, width). Raises UserError otherwise."""
+    path = pathlib.Path(path)
+    png = PngFile(read_bytes(path), path)
+    if (png.height, png.width) != tuple(size):
+        raise UserError(f"{path}: found {png.width} x {png.height} pixels, expected {size[1]} x {size[0]} as in "
+                        "description.json; resize it, or import the folder again")
+    if png.colour != GREY or png.depth < 8:
+        found = "a colour or palette PNG" if png.colour != GREY else f"{png.depth} bits"
+        raise UserError(f"{path}: found {found}, expected one grey channel of 8 or 16 bits")
+    return png.decode().values  # OpenCV would decode as well, but tells stderr of damage
+
+
+def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Writes uint8 or uint16 [height, width] as PNG, whole or not at all."""
+    with atomic_files.replacing(path) as temporary:
+        if not cv2.imwrite(str(temporary), array, [cv2.IMWRITE_PNG_COMPRESSION, 3]):
+            raise UserError(f"{path}: could not be written; is the disk full?")
+
+
+def load_pairs(store: PairStore, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and painted label maps of `ids`, both uint8 [N, height, width]."""
+    shape = (len(ids), *store.description.size)
+    images, labels = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+    for row, id_ in enumerate(ids):
+        images[row], labels[row] = store.image(id_), store.label(id_)
+    return images, labels
+
+
+def _read_description(path: pathlib.Path) -> Description:
+    read_bytes(path, MAX_DESCRIPTION)
+    try:
+        value = atomic_files.read_json(path)
+        if value["format"] != FORMAT:
+            raise ValueError(f"format {value['format']!r}, expected {FORMAT}")
+        height, width = (int(side) for side in value["size"])
+        spacing = value.get("spacing_mm")
+        return Description(value["name"], (height, width), ClassTable.from_json(value["classes"]),
+                           int(value["max_value"]), None if spacing is None else float(spacing))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
+        raise UserError(f"{path}: not a data set description ({' '.join(reason.split())[:300]})") from None
+
+
+def _read_manifest(path: pathlib.Path) -> list[Entry]:
+    try:
+        rows = list(csv.reader(io.StringIO(read_bytes(path, MAX_MANIFEST).decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected a CSV of id,split,source") from None
+    if not rows or rows[0] != ["id", "split", "source"]:
+        raise UserError(f"{path}: found header {str(rows[:1])[1:-1][:100]}, expected id,split,source")
+    entries = []
+    for number, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
+        if len(row) != 3:
+            raise UserError(f"{path}: line {number} has {len(row)} fields, expected id,split,source")
+        entries.append(Entry(*row))
+        _check_entry(entries[-1], path)
+    if len({entry.id for entry in entries}) != len(entries):
+        raise UserError(f"{path}: an id stands there twice; each pair needs its own id")
+    return entries
+
+
+def _check_entry(entry: Entry, path: pathlib.Path) -> None:
+    if not _ID.fullmatch(entry.id):
+        raise UserError(f"{path}: id {entry.id[:MAX_NAME]!r} is not a plain file name of letters, digits, '.', "
+                        "'_' and '-'")
+    if entry.split not in SPLITS:
+        raise UserError(f"{path}: {entry.id} has split {entry.split[:MAX_NAME]!r}, expected one of "
+                        f"{', '.join(SPLITS)}")
+    if not entry.source.isprintable() or len(entry.source) > MAX_NAME:
+        raise UserError(f"{path}: {entry.id} has source {entry.source[:MAX_NAME]!r}, expected up to {MAX_NAME} "
+                        "printable characters")
+
+
+def _codes(label: np.ndarray) -> str:
+    values = np.unique(label)
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+
+
+def describe_ids(ids: Iterable[str], most: int = 5) -> str:
+    """`a, b, c and 9 more`, for messages."""
+    ids = list(ids)
+    extra = len(ids) - most
+    return ", ".join(ids[:most]) + (f" and {extra} more" if extra > 0 else "")

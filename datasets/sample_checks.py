@@ -1,0 +1,70 @@
+"""What makes a generated sample usable: the checks between the stages, and the share of samples that pass."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from datasets import dots as dot_maps
+from datasets import label_cleaning
+from datasets.class_table import ClassTable
+from datasets.dots import dot_radius
+
+Check = Callable[[np.ndarray], tuple[np.ndarray, list[str | None]]]  # see `models.methods`
+VALID_SLACK = 0.9  # snapshots with at least this part of the best valid share are compared by their pictures
+
+
+def label_check(classes: ClassTable, bounds: label_cleaning.AreaBounds, rims: bool, checked: bool = True) -> Check:
+    """Mends label maps; with `checked`, refuses those that cannot be real.
+
+    Args:
+      bounds: organ areas that are plausible.
+      rims: whether thin rims of codes between two others are to be expected (grey coding).
+    """
+
+    def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
+        cleaned = [label_cleaning.clean_labels(labels, classes, rims) for labels in maps]
+        reasons = [label_cleaning.check_labels(labels, classes, bounds) if checked else None for labels in cleaned]
+        return np.stack(cleaned) if cleaned else maps, reasons
+
+    return check
+
+
+def dot_check(num_classes: int, checked: bool = True) -> Check:
+    """Reads dots and draws them anew, so that the translator sees what it was trained on.
+
+    With `checked`, refuses maps without exactly one dot per organ.
+    """
+
+    def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
+        redrawn, reasons = maps.copy(), []
+        for row, drawn in enumerate(maps):
+            radius = dot_radius(2.0, drawn.shape[0])
+            read = dot_maps.read_dots(drawn, num_classes, radius)
+            if read.reason is None:
+                redrawn[row] = dot_maps.redraw(read.centroids, drawn.shape[0], radius)
+            reasons.append(read.reason if checked else None)
+        return redrawn, reasons
+
+    return check
+
+
+def valid_share(check: Check, maps: np.ndarray) -> float:
+    """The share of `maps` (codes [N, H, W]) that pass `check`."""
+    _, reasons = check(maps)
+    return sum(reason is None for reason in reasons) / len(reasons)
+
+
+def choose_snapshot(rows: list[dict[str, float]]) -> int | None:
+    """The position of the snapshot that stands for a run; None without scores.
+
+    Args:
+      rows: metrics with position, swd (distance of the pictures, lower is better) and, where samples were
+        checked, valid (share that passed).
+
+    A collapsed generator may still make near pictures, and pairs are drawn until enough are valid: among the
+    snapshots with nearly the best valid share (VALID_SLACK of it), the smallest distance wins.
+    """
+    scored = [row for row in rows if "swd" in row]
+    enough = VALID_SLACK * max((row.get("valid", 1.0) for row in scored), default=0.0)
+    fit = [row for row in scored if row.get("valid", 1.0) >= enough]
+    return min(fit, key=lambda row: (row["swd"], row["position"]))["position"] if fit else None

@@ -1,0 +1,166 @@
+"""Figures made of films: synthetic samples, stages, and test films with what was predicted on them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore, read_png
+from evaluation.figures.style import COLUMN, PAGE, colour_legend, organ_colours, picture_grid, show, style
+from evaluation.pictures import ERRORS, colour_labels, error_overlay
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.per_film import film_scores
+from evaluation.results.tables import heading
+
+_GOLD = (1.0, 1.0, 1.0)  # gold borders on error overlays
+
+
+def sample_sheet(store: PairStore, title: str, count: int = 9) -> Figure:
+    """Label map beside film for `count` pairs spread over the store, three pairs a row (paper, Figures 5, 6)."""
+    ids = _spread(store.ids(), count)
+    aspect, names = _aspect(store), store.classes.names
+    with style():
+        figure, axes = picture_grid(-(-len(ids) // 3), 6, PAGE, aspect, above=0.2)
+        for axis in axes.ravel():
+            axis.set_axis_off()
+        for place, id_ in enumerate(ids):
+            row, column = place // 3, 2 * (place % 3)
+            show(axes[row, column], colour_labels(store.label(id_), len(names)))
+            show(axes[row, column + 1], store.image(id_))
+        figure.suptitle(title, fontsize=9)
+        colour_legend(figure, dict(zip(names[1:], organ_colours(names)[1:], strict=True)))
+    return figure
+
+
+def stage_sheet(store: PairStore, title: str, count: int = 4) -> Figure:
+    """Dots -> label map -> film, a row per synthetic sample of the three-stage method (paper, section 3.3).
+
+    Raises UserError for a store without dots.
+    """
+    ids = _spread([id_ for id_ in store.ids() if (store.path / "dots" / f"{id_}.png").is_file()], count)
+    if not ids:
+        raise UserError(f"{store.path}/dots: found no dots; expected pairs of the three-stage method")
+    names = store.classes.names
+    with style():
+        figure, axes = picture_grid(len(ids), 3, COLUMN, _aspect(store), above=0.35)
+        for row, id_ in zip(axes, ids, strict=True):
+            show(row[0], colour_labels(read_dots_map(store, id_), len(names)))
+            show(row[1], colour_labels(store.label(id_), len(names)))
+            show(row[2], store.image(id_))
+        for axis, text in zip(axes[0], ("dots", "→ label map", "→ film"), strict=True):
+            axis.set_title(text)
+        figure.suptitle(title, fontsize=9)
+        colour_legend(figure, dict(zip(names[1:], organ_colours(names)[1:], strict=True)))
+    return figure
+
+
+def comparison_rows(experiment: ExperimentFolder, column: str, ids: Sequence[str] | None = None) -> Figure:
+    """Film, gold borders, predicted borders and errors, a row per film (paper, Figures 7 and 8).
+
+    Args:
+      ids: films; default the two of lowest mean J, that in the middle, and the best.
+    """
+    scores = film_scores(experiment.per_film(column), experiment.pooled(column)["scored"])["average"]
+    ids = list(ids or _typical(scores))
+    store = experiment.films()
+    with style():
+        figure, axes = picture_grid(len(ids), 4, PAGE, _aspect(store), 0.35, above=0.15)
+        for row, id_ in zip(axes, ids, strict=True):
+            film, gold = store.image(id_), experiment.gold(column, id_)
+            predicted = experiment.prediction(column, id_)
+            show(row[0], film)
+            row[0].set_ylabel(f"{id_}\nmean J {scores[id_]:.1f}")
+            for axis, codes in ((row[1], gold), (row[2], predicted)):
+                show(axis, film)
+                _draw_borders(axis, codes, _colours(experiment, column))
+            show(row[3], error_overlay(film, predicted, gold))
+            _draw_borders(row[3], gold, [_GOLD] * (len(experiment.organs(column)) + 1), 0.5)
+        _set_titles(axes[0], ("film", "gold", " ".join(heading(column)).strip(), "errors, gold border"))
+        colour_legend(figure, _legend(experiment, column))
+    return figure
+
+
+def column_rows(experiment: ExperimentFolder, columns: Sequence[str], ids: Sequence[str] | None = None) -> Figure:
+    """A row per film: the film with gold borders, then the errors of every column with its mean J.
+
+    Args:
+      ids: films; default by mean J over the columns, as in `comparison_rows`.
+    """
+    scores = [film_scores(experiment.per_film(name), experiment.pooled(name)["scored"])["average"]
+              for name in columns]
+    ids = list(ids or _typical(sum(scores)))
+    store = experiment.films()
+    with style():
+        figure, axes = picture_grid(len(ids), 1 + len(columns), PAGE, _aspect(store), 0.2, 0.14, 0.3)
+        for row, id_ in zip(axes, ids, strict=True):
+            film = store.image(id_)
+            show(row[0], film)
+            _draw_borders(row[0], experiment.gold(columns[0], id_), _colours(experiment, columns[0]), 0.8)
+            row[0].set_ylabel(id_, fontsize=6)
+            for axis, name, score in zip(row[1:], columns, scores, strict=True):
+                gold = experiment.gold(name, id_)
+                show(axis, error_overlay(film, experiment.prediction(name, id_), gold))
+                axis.set_xlabel(f"J {score[id_]:.1f}", labelpad=1)
+        _set_titles(axes[0], ("film, gold", *(_short(name) for name in columns)))
+        colour_legend(figure, _legend(experiment, columns[0]))
+    return figure
+
+
+def read_dots_map(store: PairStore, id_: str) -> np.ndarray:
+    """Dots of a synthetic pair enlarged to its size by nearest neighbour: codes uint8 [H, W]."""
+    path = store.path / "dots" / f"{id_}.png"
+    header = path.read_bytes()[16:24]
+    dots = read_png(path, (int.from_bytes(header[4:], "big"), int.from_bytes(header[:4], "big")))
+    sizes = zip(store.description.size, dots.shape, strict=True)
+    places = [np.arange(side) * small // side for side, small in sizes]
+    return dots[np.ix_(*places)]
+
+
+def _typical(scores) -> list[str]:
+    """The two films of lowest score, that in the middle, and the best; fewer of fewer films."""
+    order = scores.sort_values(kind="stable").index
+    places = [0, 1, len(order) // 2, len(order) - 1]
+    return list(dict.fromkeys(order[min(place, len(order) - 1)] for place in places))
+
+
+def _spread(ids: Sequence[str], count: int) -> list[str]:
+    places = np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)
+    return [ids[place] for place in places]
+
+
+def _aspect(store: PairStore) -> float:
+    height, width = store.description.size
+    return height / width
+
+
+def _colours(experiment: ExperimentFolder, column: str) -> list[tuple[float, ...]]:
+    """By code of `column`'s maps, each organ in its colour of the full class table."""
+    names = experiment.films().classes.names
+    every = organ_colours(names)
+    return [every[0], *(every[names.index(organ)] for organ in experiment.organs(column))]
+
+
+def _draw_borders(axis: Axes, codes: np.ndarray, colours: Sequence[tuple[float, ...]], width: float = 1.0) -> None:
+    for code in range(1, len(colours)):
+        mask = codes == code
+        if mask.any() and not mask.all():
+            axis.contour(mask.astype(np.float32), levels=[0.5], colors=[colours[code]],
+                         linewidths=width)
+
+
+def _set_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
+    """Titles in smaller type where more than 9 pictures stand side by side."""
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title, fontsize=8 * min(1, 9 / len(axes)))
+
+
+def _short(column: str) -> str:
+    group, name = heading(column)
+    return f"{group}\n{name}" if group else name
+
+
+def _legend(experiment: ExperimentFolder, column: str) -> dict[str, tuple[float, ...]]:
+    colours = dict(zip(experiment.organs(column), _colours(experiment, column)[1:], strict=True))
+    return {**colours, **{f"error: {name}": tuple(np.array(colour) / 255) for name, colour in ERRORS.items()}}

@@ -1,0 +1,1 @@
+"""Pure numbers of arrays: overlap, surfaces, likeness of image sets, anatomy."""

@@ -1,0 +1,1 @@
+"""A blinded reader study in one HTML file."""

@@ -1,0 +1,139 @@
+"""The key of a reader study and the answer files of its readers, as files.
+
+Answer files come from strangers: size, form and text are checked before anything is believed.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import unicodedata
+from typing import Any
+
+from datasets.common.errors import UserError
+from datasets.formats.raster import read_bytes
+
+FORMAT = 1
+GOLD, PREDICTION, NONE = "gold", "prediction", "no preference"
+MAX_FILE = 2**20  # bytes of an answer or key file
+MAX_COMMENT = 1000  # characters, as the page's field takes
+MAX_READER = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class KeyFilm:
+    """What a film of the page is: its neutral name, its id, what outline 1 is, and its mean J."""
+
+    film: str
+    id: str
+    first: str
+    mean_j: float
+
+    def preference(self, choice: int) -> str:
+        """What a reader who chose outline 1, outline 2 or neither (0) preferred."""
+        if choice == 0:
+            return NONE
+        other = PREDICTION if self.first == GOLD else GOLD
+        return self.first if choice == 1 else other
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """What readers must not see. `title` says what is compared, e.g. the data set and the table's column."""
+
+    format: int
+    study: str
+    seed: int
+    title: str
+    films: tuple[KeyFilm, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A reader's answer to a film: 1, 2, 0 for no preference, None where not answered; and a comment."""
+
+    film: str
+    choice: int | None
+    comment: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """All answers of one reader, in the key's order."""
+
+    reader: str
+    answers: tuple[Answer, ...]
+
+
+def read_key(path: str | os.PathLike) -> Key:
+    """Raises UserError if `path` is not a key as `evaluation.reader_study.study` writes it."""
+    value = _read(path, "the key of a reader study")
+    try:
+        films = tuple(KeyFilm(**film) for film in value["films"])
+        key = Key(**{**value, "films": films})
+        texts = [key.study, key.title, *(text for film in films for text in (film.film, film.id))]
+        whole = key.format == FORMAT and films and all(isinstance(text, str) for text in texts)
+        if not whole or any(film.first not in (GOLD, PREDICTION) for film in films):
+            raise ValueError
+        return dataclasses.replace(key, films=tuple(dataclasses.replace(film, mean_j=float(film.mean_j))
+                                                    for film in films))
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: not the key of a reader study; give the key.json that tools.reader_study build "
+                        "wrote") from None
+
+
+def read_answers(path: str | os.PathLike, key: Key) -> Answers:
+    """A reader's answers, its texts cleaned by `clean`.
+
+    Raises UserError naming what is wrong for anything but a whole answer file to this study.
+    """
+    value = _read(path, "an answer file")
+    _expect(path, isinstance(value, dict) and set(value) == {"format", "study", "reader", "answers"},
+            "not an answer file; give what the page's button saved")
+    _expect(path, value["format"] == FORMAT, f"is not of format {FORMAT}; save it again from the page")
+    _expect(path, value["study"] == key.study, f"answers another study, expected study {key.study}; "
+            "give the key of that study")
+    _expect(path, isinstance(value["reader"], str) and len(value["reader"]) <= MAX_READER,
+            f"the reader's name is not a text of up to {MAX_READER} characters")
+    reader = clean(value["reader"])
+    _expect(path, reader != "", "holds no reader's name; fill it in on the page and save again")
+    _expect(path, isinstance(value["answers"], list) and len(value["answers"]) == len(key.films),
+            f"expected answers to {len(key.films)} films")
+    given = [_answer(path, entry) for entry in value["answers"]]
+    _expect(path, [answer.film for answer in given] == [film.film for film in key.films],
+            "expected one answer to each film of the study, in its order")
+    return Answers(reader, tuple(given))
+
+
+def clean(text: str) -> str:
+    """One line of `text` without control, direction-changing, private or unpaired characters."""
+    kept = (" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+    return " ".join("".join(kept).split())
+
+
+def _answer(path: str | os.PathLike, entry: Any) -> Answer:
+    _expect(path, isinstance(entry, dict) and set(entry) == {"film", "choice", "comment"},
+            "expected film, choice and comment in every answer")
+    film, choice, comment = entry["film"], entry["choice"], entry["comment"]
+    _expect(path, isinstance(film, str), "a film's name is not a text")
+    _expect(path, choice is None or (type(choice) is int and 0 <= choice <= 2),
+            "a choice is none of 1, 2, 0 (no preference) and null (not answered)")
+    _expect(path, isinstance(comment, str) and len(comment) <= MAX_COMMENT,
+            f"a comment is not a text of up to {MAX_COMMENT:,} characters")
+    return Answer(film, choice, clean(comment))
+
+
+def _expect(path: str | os.PathLike, holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise UserError(f"{path}: {otherwise}")
+
+
+def _read(path: str | os.PathLike, what: str) -> Any:
+    path = pathlib.Path(path)
+    try:
+        return json.loads(read_bytes(path, MAX_FILE).decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: not JSON, expected {what}") from None

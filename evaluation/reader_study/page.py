@@ -1,0 +1,80 @@
+"""The page readers get: one HTML file with films, outlines, style and script in it, and no network.
+
+A policy in the page allows its own script and style, by digest, and pictures in the page; nothing can be
+fetched or sent. Answers leave it as a file that the reader saves.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import html
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from evaluation.pictures import colour_labels
+from evaluation.reader_study.key import FORMAT, MAX_COMMENT, MAX_READER
+
+_HERE = pathlib.Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class PageFilm:
+    """A film as the page shows it.
+
+    Attributes:
+      name: neutral, e.g. "F01".
+      film: uint8 [H, W].
+      outlines: of candidate 1 and candidate 2, a path per organ (`contours.organ_paths`).
+      side: pixels to which a larger film is reduced.
+    """
+
+    name: str
+    film: np.ndarray
+    outlines: tuple[tuple[str, ...], tuple[str, ...]]
+    side: int
+
+    def to_json(self) -> dict[str, Any]:
+        height, width = self.film.shape
+        return {"film": self.name, "width": width, "height": height, "picture": _data_uri(self.film, self.side),
+                "outlines": [list(paths) for paths in self.outlines]}
+
+
+def make_page(study: str, organs: Sequence[str], films: Sequence[PageFilm]) -> str:
+    """The page's HTML. It depends on its arguments only, and treats both candidates alike."""
+    colours = [f"rgb({red}, {green}, {blue})"
+               for red, green, blue in colour_labels(np.arange(1, len(organs) + 1), len(organs) + 1)]
+    shown = {"format": FORMAT, "study": study, "maxComment": MAX_COMMENT,
+             "organs": [{"name": name, "colour": colour} for name, colour in zip(organs, colours, strict=True)],
+             "films": [film.to_json() for film in films]}
+    style, script = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    policy = (f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+              "base-uri 'none'; form-action 'none'")
+    parts = {"policy": html.escape(policy), "style": style, "script": script, "study": _script_json(shown),
+             "max_comment": str(MAX_COMMENT), "max_reader": str(MAX_READER), "count": str(len(films))}
+    template = (_HERE / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _data_uri(film: np.ndarray, side: int) -> str:
+    """A film as PNG without metadata, reduced by area averaging to at most `side` pixels."""
+    factor = side / max(film.shape)
+    if factor < 1:
+        height, width = (max(1, round(length * factor)) for length in film.shape)
+        film = cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".png", film, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

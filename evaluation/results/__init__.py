@@ -1,0 +1,1 @@
+"""An experiment's results: its folder, the columns, per-film scores, tables."""

@@ -1,0 +1,173 @@
+"""The paper's Tables 1 and 2: J and DSC per organ and their mean, for every way of training the segmenter.
+
+Percent with two decimals, pixels pooled over all test films, best of each row bold. Tables are pandas frames
+with rows (metric, organ) and columns (group, name); cells are strings once formatted. Several runs (seeds) of a
+column give mean ± standard deviation. The paper's published comparison, Table 3, is in
+`evaluation.results.published`.
+"""
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from evaluation.metrics.overlap import dice, jaccard
+from evaluation.results import table_formats
+
+# What the names of a method's columns end with -> its heading; the shape model is a baseline beside the paper's.
+GROUPS = {"1": "Single-stage", "2": "Two-stage", "3": "Three-stage", "shape": "Shape model"}
+_KINDS = ("synth", "finetune", "mix")
+AVERAGE = "Average"
+ABSENT = "–"  # a score that no film gives
+_DISTANCES = {"hd95": "HD95", "assd": "ASSD"}  # key in pooled.json -> its name; less is better
+
+
+def read_pooled(path: str | pathlib.Path) -> dict:
+    """A pooled.json as `evaluation.segmenter.evaluate` writes it. Raises UserError if it is something else."""
+    value = atomic_files.read_json(path)
+    try:
+        named = value["scored"] and set(value["scored"]) <= set(value["counts"])
+        counted = all(np.array(counts, np.int64).shape == (3,) and min(counts) >= 0
+                      for counts in value["counts"].values())
+        fitting = named and counted and isinstance(value["films"], int)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        fitting = False
+    if not fitting:
+        raise UserError(f"{path}: not pooled counts; expected what evaluation.evaluate_segmentation writes")
+    return value
+
+
+def scores(result: Mapping, organs: Sequence[str] | None = None) -> pd.Series:
+    """J and DSC in percent, by (metric, organ), from pooled counts; organs as scored unless named."""
+    organs = list(organs or result["scored"])
+    missing = [organ for organ in organs if organ not in result["counts"]]
+    if missing:
+        raise UserError(f"organ {missing[0]!r} was not evaluated; there are {', '.join(result['counts'])}")
+    counts = np.array([result["counts"][organ] for organ in organs])
+    cells = {}
+    for metric, function in (("J", jaccard), ("DSC", dice)):
+        values = 100 * function(counts)
+        for organ, value in zip([*organs, AVERAGE], [*values, values.mean()], strict=True):
+            cells[metric, organ.title()] = value
+    return pd.Series(cells)
+
+
+def distances(result: Mapping, organs: Sequence[str]) -> pd.Series:
+    """Mean border distances by (metric with unit, organ), and over the organs; empty where none were measured."""
+    surface = result.get("surface")
+    if not surface:
+        return pd.Series(dtype=float)
+    cells = {}
+    for key, name in _DISTANCES.items():
+        values = [surface["organs"][organ][key] for organ in organs]
+        values = [math.nan if value is None else value for value in values]
+        for organ, value in zip([*organs, AVERAGE], [*values, float(np.mean(values))], strict=True):
+            cells[f"{name} ({surface['unit']})", organ.title()] = value
+    return pd.Series(cells)
+
+
+def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> pd.DataFrame:
+    """The formatted table.
+
+    Args:
+      results: column ("real", "synth-1", "finetune-1", ...) -> pooled counts of each run (seed) of it.
+      organs: rows, instead of the scored organs.
+    """
+    return _over_runs({name: [scores(run, organs) for run in runs] for name, runs in results.items()})
+
+
+def extended(results: Mapping[str, Sequence[Mapping]]) -> pd.DataFrame:
+    """`comparison` with every organ that was evaluated, scored ones first, and border distances where measured.
+
+    Raises UserError where runs were evaluated on different organs or measured in different units.
+    """
+    runs = [run for column in results.values() for run in column]
+    organs = [*runs[0]["scored"], *(organ for organ in runs[0]["counts"] if organ not in runs[0]["scored"])]
+    for run in runs:
+        if set(run["counts"]) != set(organs):
+            raise UserError(f"columns were evaluated on different organs ({', '.join(organs)}; "
+                            f"{', '.join(run['counts'])}); evaluate them with the same --classes")
+    if len({run["surface"]["unit"] for run in runs if "surface" in run}) > 1:
+        raise UserError("border distances are in mm in one run and in pixels in another; evaluate on the same "
+                        "films")
+    return _over_runs({name: [pd.concat([scores(run, organs), distances(run, organs)]) for run in column]
+                       for name, column in results.items()})
+
+
+def unmatched(results: Mapping[str, Sequence[Mapping]]) -> str:
+    """A sentence on films left out of border distances, an organ being in one map only; empty without any."""
+    parts = []
+    for name, runs in results.items():
+        total = sum(organ["unmatched"] for run in runs if "surface" in run
+                    for organ in run["surface"]["organs"].values())
+        if total:
+            parts.append(f"{' '.join(heading(name)).strip()} {total}")
+    return f"Organs found in one map only have no border distance: {', '.join(parts)}." if parts else ""
+
+
+def formatted(means: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Numbers in percent by (metric, organ) and column name -> text cells under the paper's headings.
+
+    Args:
+      spread: standard deviations beside them, NaN where there is none.
+    """
+    cells = means.map(lambda value: ABSENT if math.isnan(value) else f"{value:.2f}")
+    if spread is not None:
+        cells += spread.reindex_like(means).map(lambda value: "" if math.isnan(value) else f" ± {value:.2f}")
+    cells.columns = pd.MultiIndex.from_tuples([heading(name) for name in cells.columns])
+    cells.index = pd.MultiIndex.from_tuples(cells.index)
+    return cells
+
+
+def heading(column: str) -> tuple[str, str]:
+    """Column name -> (group, heading) as the paper prints them, and likewise for baselines beyond it."""
+    kind, _, number = column.partition("-")
+    if number not in GROUPS or kind not in _KINDS:
+        return "", column.upper()
+    return GROUPS[number], f"SYNTH {number}" if kind == "synth" and number.isdigit() else kind.upper()
+
+
+def best_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """True where a cell holds its row's best printed value; equals are all best, a single column never is.
+
+    More is better, but for border distances.
+    """
+    values = table.map(lambda cell: math.nan if cell == ABSENT else float(str(cell).split(" ")[0]))
+    less = [str(metric).split(" ")[0] in _DISTANCES.values() for metric in table.index.get_level_values(0)]
+    best = values.max(axis=1).where(~np.array(less), values.min(axis=1))
+    return values.eq(best, axis=0) & (table.shape[1] > 1)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """GitHub Markdown with the best cells bold."""
+    return table_formats.markdown(table, best_cells(table))
+
+
+def to_latex(table: pd.DataFrame, caption: str, label: str) -> str:
+    """A table environment for booktabs and multirow with the best cells bold."""
+    return table_formats.latex(table, best_cells(table), caption, label)
+
+
+def to_html(table: pd.DataFrame) -> str:
+    """An HTML table with the best cells bold."""
+    return table_formats.html(table, best_cells(table))
+
+
+def write_tables(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:
+    """Writes NAME.md, .csv, .tex and .html."""
+    atomic_files.write_text(folder / f"{name}.md", f"{caption}\n\n{to_markdown(table)}")
+    atomic_files.write_text(folder / f"{name}.csv", table_formats.csv(table))
+    atomic_files.write_text(folder / f"{name}.tex", to_latex(table, caption, f"tab:{name}"))
+    atomic_files.write_text(folder / f"{name}.html", to_html(table))
+
+
+def _over_runs(columns: Mapping[str, Sequence[pd.Series]]) -> pd.DataFrame:
+    frames = {name: pd.DataFrame(list(runs)) for name, runs in columns.items()}
+    order = next(iter(frames.values())).columns
+    means, spread = (pd.DataFrame({name: getattr(frame, kind)(skipna=False) for name, frame in frames.items()})
+                     for kind in ("mean", "std"))  # a score that one run lacks is no mean over all of them
+    return formatted(means.reindex(order), spread.reindex(order))

@@ -1,0 +1,184 @@
+"""The result files of an experiment, or of several runs (seeds) of it: tables, per-film results, comparisons."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from evaluation.metrics.overlap import overlap_counts
+from evaluation.metrics.surface import organ_distances
+from evaluation.results import table_formats
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.per_film import (
+    Difference,
+    compare,
+    film_scores,
+    format_p,
+    holm,
+    merge_runs,
+    summarize,
+)
+from evaluation.results.published import our_row, table3, write_table3
+from evaluation.results.tables import comparison, extended, heading, unmatched, write_tables
+from evaluation.segmenter.evaluate import Result
+
+NAMES = {"FULL": "table1", "TINY": "table2"}  # the paper's numbers
+
+
+class Results:
+    """What one or several experiment folders of the same configuration hold.
+
+    Raises UserError where their configuration, columns or scored organs differ, and where one is named twice.
+    """
+
+    def __init__(self, folders: Sequence[str | pathlib.Path]):
+        if not folders or len({pathlib.Path(folder).resolve() for folder in folders}) != len(folders):
+            raise UserError(f"--results={','.join(map(str, folders))}: expected one or more folders, each once")
+        self.experiments = [ExperimentFolder(pathlib.Path(folder)) for folder in folders]
+        first = self.experiments[0]
+        self.columns = first.columns()
+        self.pooled = {name: [] for name in self.columns}
+        for experiment in self.experiments:
+            if (experiment.configuration, experiment.columns()) != (first.configuration, self.columns):
+                raise UserError(f"{experiment.path}: is {experiment.configuration} with columns "
+                                f"{', '.join(experiment.columns())}, but {first.path} is {first.configuration} "
+                                f"with {', '.join(self.columns)}; make a table of each")
+            for name in self.columns:
+                self.pooled[name].append(experiment.pooled(name))
+        self.scored = self.pooled[self.columns[0]][0]["scored"]
+        runs = [run for runs in self.pooled.values() for run in runs]
+        if any((run["scored"], run["films"]) != (self.scored, runs[0]["films"]) for run in runs):
+            raise UserError(f"{first.path}: columns score different organs or numbers of films; evaluate them on "
+                            "the same --data with the same --classes")
+
+    @property
+    def name(self) -> str:
+        """Of the main table's files: "table1" for FULL, "table2" for TINY, else "table"."""
+        return NAMES.get(self.experiments[0].configuration, "table")
+
+    @property
+    def tested(self) -> int:
+        """Number of test films."""
+        return self.pooled[self.columns[0]][0]["films"]
+
+    def caption(self) -> str:
+        """What the main table shows."""
+        first = self.experiments[0]
+        title = ", ".join(part for part in (first.title(), first.configuration) if part)
+        runs = len(self.experiments)
+        spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
+        return f"{title}: J and DSC in percent, pixels pooled over {self.tested} test films{spread}."
+
+    def per_film(self, column: str) -> pd.DataFrame:
+        """A row per film and organ, runs put together; see `merge_runs`."""
+        return merge_runs([experiment.per_film(column) for experiment in self.experiments])
+
+    def with_distances(self, column: str) -> list[dict]:
+        """Pooled counts of every run, with border distances measured on the kept predictions where they lack."""
+        return [run if "surface" in run else _measure(experiment, column)
+                for experiment, run in zip(self.experiments, self.pooled[column], strict=True)]
+
+    def summary(self) -> pd.DataFrame:
+        """Spread over films of every column, by (column, metric, organ); see `summarize`."""
+        parts = {name: summarize(self.per_film(name)) for name in self.columns}
+        return pd.concat(parts, names=["column"])
+
+    def hardest(self, count: int = 20) -> pd.DataFrame:
+        """The films of lowest J, averaged over columns; mean J in percent of every column, lowest first."""
+        films = pd.DataFrame({name: film_scores(self.per_film(name), self.scored)["average"]
+                              for name in self.columns})
+        films["all columns"] = films.mean(axis=1)
+        return films.sort_values(["all columns", "film"]).head(count)
+
+    def differences(self, right: str = "real", lefts: Sequence[str] | None = None,
+                    seed: int = 0) -> list[Difference]:
+        """Every column, or those of `lefts`, against `right`, film by film; see `compare`."""
+        lefts = list(dict.fromkeys(lefts or [name for name in self.columns if name != right]))
+        if right in lefts:
+            raise UserError(f"column {right!r} cannot be compared with itself; name another")
+        for name in (right, *lefts):
+            if name not in self.columns:
+                raise UserError(f"{self.experiments[0].path}: has no column {name!r}; there are "
+                                f"{', '.join(self.columns)}")
+        reference = self.per_film(right)
+        return [compare(self.per_film(left), reference, self.scored, (left, right), seed=seed)
+                for left in lefts]
+
+    def table3(self) -> pd.DataFrame:
+        """The paper's Table 3 with this experiment's best column as its last row."""
+        first = self.experiments[0]
+        subset = atomic_files.read_json(first.path / "data" / "subset.json")
+        split = f"training/test split ({len(subset['train'])}/{self.tested})"
+        return table3(our_row(self.pooled, first.films().description.size, split))
+
+
+def _measure(experiment: ExperimentFolder, column: str) -> dict:
+    """What `evaluation.segmenter.evaluate` writes to pooled.json today."""
+    store, organs = experiment.films(), experiment.organs(column)
+    ids = list(dict.fromkeys(experiment.per_film(column)["film"]))
+    pairs = [(experiment.prediction(column, id_), experiment.gold(column, id_)) for id_ in ids]
+    spacing = store.description.spacing_mm
+    counts = np.array([overlap_counts(*pair, len(organs) + 1) for pair in pairs])
+    distances = np.array([organ_distances(*pair, len(organs) + 1, spacing or 1.0) for pair in pairs])
+    scored = tuple(experiment.pooled(column)["scored"])
+    return Result(tuple(ids), organs, scored, counts, distances, "mm" if spacing else "px").to_json()
+
+
+def difference_table(differences: Sequence[Difference]) -> pd.DataFrame:
+    """Text cells: difference, interval, films, p, and p after Holm's adjustment for the number of rows."""
+    adjusted = holm([difference.p_value for difference in differences])
+    rows = [{("", "Column"): " ".join(heading(found.left)).strip(),
+             ("", "Against"): " ".join(heading(found.right)).strip(),
+             ("Pooled mean J", "Difference"): f"{found.difference:+.2f}",
+             ("Pooled mean J", "95 % interval"): f"{found.low:+.2f} to {found.high:+.2f}",
+             ("Films", "Better"): str(found.better), ("Films", "Worse"): str(found.worse),
+             ("Wilcoxon", "p"): format_p(found.p_value),
+             ("Wilcoxon", "p (Holm)"): format_p(after)}
+            for found, after in zip(differences, adjusted, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def write_results(results: Results, out: pathlib.Path, organs: bool = False,
+                  with_table3: bool = False) -> list[str]:
+    """Writes all tables as .md, .csv, .tex and .html and the per-film files as .csv; returns the names.
+
+    Names: table1 or table2; with `organs` NAME-organs; with `with_table3` table3; with a column "real"
+    differences; per_film_summary.csv, hardest.csv.
+    """
+    main = comparison(results.pooled)  # all is computed before the first file is written
+    measured = {name: results.with_distances(name) for name in results.columns} if organs else None
+    published = results.table3() if with_table3 else None
+    compared = "real" in results.columns and len(results.columns) > 1
+    differences = difference_table(results.differences()) if compared else None
+    lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4)}
+    out, names = atomic_files.make_folder(out), [results.name]
+    write_tables(main, out, results.name, results.caption())
+    if measured:
+        note = f"{results.caption()} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
+        names.append(f"{results.name}-organs")
+        write_tables(extended(measured), out, names[-1], note)
+    if published is not None:
+        names.append("table3")
+        write_table3(published, out, "table3",
+                     "Published results on the SCR data set in percent, as in Ciano et al. 2021, and this "
+                     "experiment.")
+    if differences is not None:
+        names.append("differences")
+        write_plain(differences, out, "differences",
+                    "Differences from REAL in points of pooled mean J: bootstrap interval over films; Wilcoxon's "
+                    "signed-rank test of the films' mean J.")
+    for name, table in lists.items():
+        atomic_files.write_text(out / f"{name}.csv", table.to_csv())
+    return [*names, *lists]
+
+
+def write_plain(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:
+    """Writes a table without bold cells as NAME.md, .csv, .tex and .html."""
+    plain = pd.DataFrame(False, table.index, table.columns)
+    atomic_files.write_text(folder / f"{name}.md", f"{caption}\n\n{table_formats.markdown(table, plain)}")
+    atomic_files.write_text(folder / f"{name}.csv", table_formats.csv(table))
+    atomic_files.write_text(folder / f"{name}.tex", table_formats.latex(table, plain, caption, f"tab:{name}"))
+    atomic_files.write_text(folder / f"{name}.html", table_formats.html(table, plain))

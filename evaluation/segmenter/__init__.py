@@ -1,0 +1,1 @@
+"""A trained segmenter at work: loading, sliding window, scoring, predicting."""

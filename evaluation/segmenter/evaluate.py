@@ -1,0 +1,113 @@
+"""Scores a segmenter on the films of a pair folder."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from datasets.common import atomic_files
+from datasets.pair_store import PairStore, write_png
+from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled
+from evaluation.metrics.surface import METRICS, organ_distances
+from evaluation.segmenter.sliding_window import Predict, sliding_window
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Overlap counts of every film, and distances between borders where they were asked for.
+
+    Attributes:
+      films: their ids.
+      organs: names in order of their codes.
+      scored: names in the tables' order.
+      counts: int64 [films, organs, 3]: true positives, false positives, false negatives.
+      distances: float64 [films, organs, 2], see `evaluation.metrics.surface`; NaN where an organ is in one map
+        only.
+      unit: of the distances, "mm" or "px".
+    """
+
+    films: tuple[str, ...]
+    organs: tuple[str, ...]
+    scored: tuple[str, ...]
+    counts: np.ndarray
+    distances: np.ndarray | None = None
+    unit: str = "px"
+
+    @property
+    def mean_j(self) -> float:
+        """Pooled J, averaged over the scored organs that any label map has (0 without one); a fraction of 1."""
+        counts = pooled(self.counts)[[self.organs.index(name) for name in self.scored]]
+        there = counts[:, 0] + counts[:, 2] > 0
+        return float(np.mean(jaccard(counts[there]))) if there.any() else 0.0
+
+    def per_film(self) -> pd.DataFrame:
+        """A row per film and organ: film, organ, tp, fp, fn, j, dsc, and hd95_mm, assd_mm (or _px)."""
+        index = pd.MultiIndex.from_product([self.films, self.organs], names=["film", "organ"])
+        flat = self.counts.reshape(-1, 3)
+        table = pd.DataFrame(flat, index, ["tp", "fp", "fn"])
+        table["j"], table["dsc"] = jaccard(flat), dice(flat)
+        if self.distances is not None:
+            for place, metric in enumerate(METRICS):
+                table[f"{metric}_{self.unit}"] = self.distances.reshape(-1, 2)[:, place]
+        return table.reset_index()
+
+    def to_json(self) -> dict:
+        """Pooled counts by organ, as `evaluation.results.tables` reads them; distances as means over films."""
+        totals = pooled(self.counts)
+        value = {"films": len(self.films), "scored": list(self.scored),
+                 "counts": {organ: [int(n) for n in row] for organ, row in zip(self.organs, totals, strict=True)}}
+        if self.distances is not None:
+            value["surface"] = {"unit": self.unit, "organs": self._mean_distances()}
+        return value
+
+    def _mean_distances(self) -> dict[str, dict[str, float | int | None]]:
+        """Organ -> mean distances over the films where it is in both maps, and in how many it is in one only."""
+        found = {}
+        for place, organ in enumerate(self.organs):
+            values, counts = self.distances[:, place], self.counts[:, place]
+            measured = ~np.isnan(values[:, 0])
+            means = values[measured].mean(0).tolist() if measured.any() else [None, None]
+            found[organ] = {**dict(zip(METRICS, means, strict=True)),
+                            "unmatched": int(np.sum(~measured & (counts.sum(-1) > 0)))}
+        return found
+
+
+def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: bool = True, window: int = 377,
+             overlap: float = 1 / 3, keep: Callable[[str, np.ndarray], None] | None = None,
+             surface: bool = False) -> Result:
+    """Segments films `ids` and counts the overlap with their label maps.
+
+    Args:
+      predict: films [N, h, w, 1] in [-1, 1] -> probabilities [N, h, w, K].
+      scored: against the scored organs' exact maps, else against the painted maps of all organs.
+      window, overlap: see `sliding_window`.
+      keep: called with each id and its predicted codes uint8 [H, W].
+      surface: measure distances between borders, too: in millimetres where the store knows its spacing.
+    """
+    table = store.classes.scored_table() if scored else store.classes
+    spacing = store.description.spacing_mm
+    counts, distances = [], []
+    for id_ in ids:
+        film = store.image(id_).astype(np.float32)[..., None] / 127.5 - 1.0
+        codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
+        gold = store.scored_label(id_) if scored else store.label(id_)
+        counts.append(overlap_counts(codes, gold, table.num_classes))
+        if surface:
+            distances.append(organ_distances(codes, gold, table.num_classes, spacing or 1.0))
+        if keep:
+            keep(id_, codes)
+    return Result(tuple(ids), table.organs, table.scored, np.array(counts),
+                  np.array(distances) if surface else None, "mm" if spacing else "px")
+
+
+def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
+                       scored: bool = True, window: int = 377, overlap: float = 1 / 3) -> Result:
+    """`evaluate`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`."""
+    predictions = atomic_files.make_folder(folder / "predictions")
+    result = evaluate(predict, store, ids, scored, window, overlap,
+                      lambda id_, codes: write_png(predictions / f"{id_}.png", codes), surface=True)
+    atomic_files.write_text(folder / "per_film.csv", result.per_film().to_csv(index=False))
+    atomic_files.write_json(folder / "pooled.json", result.to_json())
+    return result

@@ -1,0 +1,118 @@
+"""Segmenters of every kind of file, as functions of films: a run folder, a .keras file, or an export."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.formats.raster import Film
+from datasets.pair_store import PairStore
+from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
+from evaluation.segmenter.saved_network import load_keras, read_facts
+from models.smanet import SMANet
+
+ASSET = "model.json"  # of an export, in its folder `assets`
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedSegmenter:
+    """A segmenter ready for films.
+
+    Attributes:
+      class_names: by code, background first.
+      functions: as `FilmSegmenter.functions`.
+      module: what holds the weights.
+    """
+
+    class_names: tuple[str, ...]
+    functions: Mapping[str, Callable]
+    module: Any
+
+    def segment(self, film: Film) -> tuple[np.ndarray, np.ndarray]:
+        """Codes uint8 [H, W] and probabilities float32 [H, W, K] in the film's own geometry."""
+        white = float(film.max_value) if film.exact else 0.0
+        made = self.functions[film.pixels.dtype.name](film=tf.constant(film.pixels), white=tf.constant(white))
+        return made["codes"].numpy(), made["probabilities"].numpy()
+
+
+def load_any_segmenter(path: str, data: str | None = None, batch: int = 4) -> LoadedSegmenter:
+    """The segmenter in an export folder, a run folder or a .keras file.
+
+    An export is a program: load only those whose maker you trust. See `load_segmenter` for the arguments.
+
+    Raises UserError where there is none.
+    """
+    if not (pathlib.Path(path) / "saved_model.pb").is_file():
+        segmenter = load_segmenter(path, data, batch)
+        return LoadedSegmenter(segmenter.facts.class_names, segmenter.functions, segmenter)
+    facts = atomic_files.read_json(pathlib.Path(path) / "assets" / ASSET)
+    if not isinstance(facts, dict) or facts.get("kind") != "segmenter":
+        raise UserError(f"{path}: not the export of a segmenter; make one with tools.export_model")
+    try:
+        module = tf.saved_model.load(path)
+        names = [name.decode() for name in module.signatures["class_names"]()["class_names"].numpy()]
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{path}: truncated or damaged export ({reason}); make it again") from None
+    return LoadedSegmenter(tuple(names), module.signatures, module)
+
+
+def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSegmenter:
+    """The segmenter of a run folder or .keras file, in float32.
+
+    Args:
+      data: pair folder it was trained on: names the classes and the size where the run does not.
+      batch: windows predicted at a time.
+
+    Raises UserError where the classes are not known, or are not as many as the network's.
+    """
+    network, facts = read_segmenter(path)
+    names, size = tuple(facts.get("class_names", ())), facts.get("size")
+    if data is not None:
+        store = PairStore(data)
+        tables = [store.classes.names, store.classes.scored_table().names]
+        names = next((table for table in tables if len(table) == network.num_classes), store.classes.names)
+        size = max(store.description.size)
+    if not names or not size:
+        raise UserError(f"{path}: does not say its classes and size; give --data, the pair folder it was trained "
+                        "on")
+    if len(names) != network.num_classes:
+        raise UserError(f"{path}: has {network.num_classes} classes, expected {len(names)} ({', '.join(names)})")
+    return FilmSegmenter(network, SegmenterFacts(
+        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch))
+
+
+def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
+    """The network of a run folder or .keras file, and what the run says of it: crop and overlap among others.
+
+    A .keras file says nothing; crop and overlap are then the paper's. Raises UserError for another network.
+    """
+    network, facts = _read(pathlib.Path(path))
+    if not isinstance(network, SMANet) or facts.get("task", "train_smanet") != "train_smanet":
+        raise UserError(f"{path}: found a {type(network).__name__}, expected a segmenter: a run of train_smanet "
+                        "or its .keras file")
+    return network, {"crop": 377, "overlap": 1 / 3, **facts}
+
+
+def check_size(path: str, facts: Mapping[str, Any], store: PairStore) -> None:
+    """Raises UserError where the run at `path` was trained on pictures of another size than `store`'s."""
+    size, found = facts.get("size"), max(store.description.size)
+    if size is not None and int(size) != found:
+        raise UserError(f"{path}: was trained on pictures of {size} pixels, but {store.path} has {found}; make "
+                        f"that folder at --size={size}, or segment its films with tools.predict, which resizes")
+
+
+def _read(path: pathlib.Path) -> tuple[keras.Model, dict[str, Any]]:
+    """Network and facts; older runs say window and overlap in their config alone."""
+    if not path.is_dir():
+        return load_keras(path), {}
+    file, facts = read_facts(path)
+    config = path / "config.json"
+    found = atomic_files.read_json(config).get("config", {}) if config.is_file() else {}
+    return load_keras(file), {**{name: found[name] for name in ("crop", "overlap") if name in found}, **facts}

@@ -1,0 +1,1 @@
+"""Looking at synthetic sets: realism, diversity, copies of training films."""

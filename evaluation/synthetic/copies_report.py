@@ -1,0 +1,80 @@
+"""The copy question for a synthetic store: numbers, a row per sample and contact sheets."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore, describe_ids
+from evaluation.synthetic.contact_sheet import write_sheet
+from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization, compare
+from evaluation.synthetic.image_sets import check_same_classes, draw_ids, load_set, unaugmented
+
+SIDE = 256  # pixels to which larger pairs are reduced
+
+
+def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.PathLike, *,
+                        training: Sequence[str] | None = None, count: int = 10000, percentile: float = PERCENTILE,
+                        seed: int = 0) -> Memorization:
+    """Compares `synthetic` with the training films of `real`, and writes the files to `out`.
+
+    Files: memorization.json, memorization.csv (one row per sample), closest_film.png and closest_label.png.
+
+    Args:
+      training: ids of the films the networks saw; None is the un-augmented train split.
+      count: samples looked at, at most, drawn by `seed`.
+
+    Raises UserError for stores of other classes, and with too few films to calibrate on.
+    """
+    check_same_classes(real, synthetic)
+    training = unaugmented(real, "train") if training is None else training
+    test = unaugmented(real, "test")
+    least = 2 if test else 3
+    if len(training) < least or not synthetic.entries:
+        raise UserError(f"{real.path}: found {len(training)} training films, and {synthetic.path}: found "
+                        f"{len(synthetic.entries)} samples; expected at least {least} and 1")
+    out = atomic_files.make_folder(out)
+    size = tuple(min(SIDE, side) for side in real.description.size)
+    originals = load_set("training", real, training, size)
+    held_out = load_set("test", real, test, size) if test else None
+    samples = load_set("synthetic", synthetic, draw_ids(synthetic.ids(), count, seed), size)
+    found = compare(samples, originals, held_out, real.classes, percentile)
+    atomic_files.write_json(out / "memorization.json", found.summary)
+    atomic_files.write_text(out / "memorization.csv", found.samples.to_csv(index=False))
+    for kind in ("film", "label"):
+        write_sheet(out / f"closest_{kind}.png", found, samples, originals, kind)
+    return found
+
+
+def training_ids(store: PairStore, path: str | None) -> list[str]:
+    """The un-augmented training films, or those listed in the text file `path`."""
+    ids = unaugmented(store, "train")
+    if path is None:
+        return ids
+    try:
+        listed = pathlib.Path(path).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected a text file of ids, one a line") from None
+    unknown = sorted(set(listed) - set(ids))
+    if unknown:
+        raise UserError(f"{path}: {describe_ids(unknown)} not among the un-augmented training films of "
+                        f"{store.path}; list ids of its manifest")
+    return [id_ for id_ in ids if id_ in set(listed)]
+
+
+def describe(found: Memorization) -> str:
+    """The answer in a few lines."""
+    summary = found.summary
+    lines = [f"{summary['synthetic']} samples against {summary['training']} training films; calibrated on "
+             f"{summary['calibration']}"]
+    lines += [f"  nearer by {kind} than the {summary['percentile']:g} % nearest of real ones: "
+              f"{summary[kind]['share_below']:.2%} (if nothing is copied, about {summary['expected_share']:.2%})"
+              for kind in KINDS]
+    boxes = summary["burnt_in"]
+    lines += [f"  copied films {summary['film_copies']:.2%} (mirrored {summary['film_copies_mirrored']:.2%}), "
+              f"copied label maps {summary['label_copies']:.2%}",
+              f"  burnt-in box in {boxes['share_with_box']:.2%} of the samples (training films "
+              f"{boxes['training_share_with_box']:.2%}), at a training film's place in "
+              f"{boxes['share_at_training_place']:.2%}"]
+    return "\n".join(lines)

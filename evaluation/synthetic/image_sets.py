@@ -1,0 +1,67 @@
+"""Films and label maps of a pair folder as arrays, for measures that compare whole sets."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from datasets.class_table import ClassTable
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore
+from datasets.resize import resize_film, resize_labels
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Pairs of one origin: films and label maps uint8 [N, H, W], and their ids."""
+
+    name: str
+    ids: Sequence[str]
+    films: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def half(self, which: int) -> "ImageSet":
+        """Every second pair, from the first (0) or the second (1) on."""
+        return ImageSet(f"{self.name}, half {which + 1}", self.ids[which::2], self.films[which::2],
+                        self.labels[which::2])
+
+
+def load_set(name: str, store: PairStore, ids: Sequence[str], size: tuple[int, int]) -> ImageSet:
+    """Reads `ids`, each film and label map brought to `size` (height, width)."""
+    films, labels = np.empty((2, len(ids), *size), np.uint8)
+    for row, id_ in enumerate(ids):
+        film, label = store.image(id_), store.label(id_)
+        if film.shape != tuple(size):
+            film, label = resize_film(film, size), resize_labels(label, size, store.classes.num_classes)
+        films[row], labels[row] = film, label
+    return ImageSet(name, list(ids), films, labels)
+
+
+def unaugmented(store: PairStore, split: str) -> list[str]:
+    """Ids of a split without copies, i.e. entries whose source is the id of another entry."""
+    known = set(store.ids())
+    return [entry.id for entry in store.entries
+            if entry.split == split and (entry.source == entry.id or entry.source not in known)]
+
+
+def draw_ids(ids: Sequence[str], count: int, seed: int) -> list[str]:
+    """`count` of `ids` drawn by `seed`, in their order; all of them where there are no more."""
+    if len(ids) <= count:
+        return list(ids)
+    return [ids[place] for place in np.sort(np.random.default_rng([seed]).permutation(len(ids))[:count])]
+
+
+def check_same_classes(real: PairStore, synthetic: PairStore) -> None:
+    """Raises UserError where the two stores name their classes differently."""
+    if real.classes.names != synthetic.classes.names:
+        raise UserError(f"{synthetic.path}: has the classes {', '.join(synthetic.classes.names)}, but {real.path} "
+                        f"has {', '.join(real.classes.names)}; compare stores of the same classes")
+
+
+def organ_view(classes: ClassTable) -> Callable[[np.ndarray], np.ndarray]:
+    """Codes [H, W] -> uint8 [H, W, organs], 255 inside the organ: all organs are equally unlike one another."""
+    codes = np.arange(1, classes.num_classes)
+    return lambda labels: np.uint8(255) * (labels[..., None] == codes)

@@ -1,0 +1,142 @@
+"""Distances from pictures to training pictures that stay small for a copy, however it was disguised.
+
+A copy may be shifted, slightly rotated, mirrored, noisy, or of another brightness and contrast. So pictures are
+compared small, over small shifts, rotations and the mirror image of each training picture:
+
+- films by pixels: 1 - correlation after removing what is broader than 1/16 of the side (overall shading and the
+  anatomy all films share; ribs, vessels and outlines remain);
+- films by features: 1 - cosine of histograms of gradient directions (Dalal and Triggs 2005, block-free);
+- label maps: 1 - cosine of organ masks, 0 for equal maps; organs that differ only in side share one mask, so
+  that a mirrored map is found whether or not its sides were renamed.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from datasets.class_table import ClassTable
+from datasets.resize import resize_film
+
+FILM_SIDE, LABEL_SIDE = 48, 64  # pixels; outlines need finer steps of the shift than ribs and vessels
+MAX_SHIFT = 0.045  # of the side; augmentation shifts up to 3 %
+ANGLES = (-2.0, 0.0, 2.0)  # degrees; augmentation rotates up to 2
+_CELL, _BINS = 6, 8
+_CHUNK = 256  # queries at a time
+
+Distances = tuple[np.ndarray, np.ndarray]  # float32 [N, M], and bool [N, M]: the mirror image was the nearer
+
+
+def film_distances(films: np.ndarray, training: np.ndarray) -> Distances:
+    """By pixels, from each of `films` [N, H, W] to each training film [M, h, w], uint8; in [0, 2]."""
+    return _registered(_band_passed(films), _band_passed(training), centred=True)
+
+
+def label_distances(labels: np.ndarray, training: np.ndarray, classes: ClassTable) -> Distances:
+    """From each of `labels` [N, H, W] to each training label map [M, h, w], uint8 codes; in [0, 1]."""
+    return _registered(_organ_masks(labels, classes), _organ_masks(training, classes), centred=False)
+
+
+def feature_distances(films: np.ndarray, training: np.ndarray) -> Distances:
+    """By gradient directions, from each of `films` [N, H, W] to each training film [M, h, w], uint8; in [0, 1]."""
+    queries, training = _smoothed(films), _smoothed(training)
+    vectors = _in_chunks(_gradient_histograms, queries)
+    best = []
+    for variant in (training, training[:, :, ::-1]):
+        shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        best.append(np.max([vectors @ _in_chunks(_gradient_histograms, _shifted(variant, *shift)).T
+                            for shift in shifts], axis=0))
+    return np.maximum(1 - np.maximum(*best), 0), best[1] > best[0]
+
+
+def _registered(queries: np.ndarray, training: np.ndarray, centred: bool) -> Distances:
+    """1 - the highest cosine over shifts, angles and mirroring; maps are float32 [N, side, side, C]."""
+    shift, side = round(MAX_SHIFT * queries.shape[1]), queries.shape[1]
+    inner = slice(shift, side - shift)
+    variants = [_rotated(maps, angle)[:, inner, inner]
+                for maps in (training, training[:, :, ::-1]) for angle in ANGLES]
+    templates = np.concatenate([_unit(maps, centred) for maps in variants])  # [2 x angles x M, D]
+    best = np.concatenate([_best_shift(queries[start:start + _CHUNK], templates, shift, centred)
+                           for start in range(0, len(queries), _CHUNK)])
+    straight, mirrored = best.reshape(len(queries), 2, len(ANGLES), len(training)).max(2).swapaxes(0, 1)
+    return np.maximum(1 - np.maximum(straight, mirrored), 0), mirrored > straight
+
+
+def _best_shift(queries: np.ndarray, templates: np.ndarray, shift: int, centred: bool) -> np.ndarray:
+    """Highest cosine over shifts of each query with each template, [N, templates]."""
+    size = queries.shape[1] - 2 * shift
+    best = np.full((len(queries), len(templates)), -1, np.float32)
+    for top in range(2 * shift + 1):
+        for left in range(2 * shift + 1):
+            window = _unit(queries[:, top:top + size, left:left + size], centred)
+            np.maximum(best, window @ templates.T, out=best)
+    return best
+
+
+def _unit(maps: np.ndarray, centred: bool) -> np.ndarray:
+    """[N, ...] -> [N, D] of length 1; an empty (or, if centred, constant) map stays 0."""
+    vectors = maps.reshape(len(maps), -1)
+    if centred:
+        vectors = vectors - vectors.mean(1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 1e-6, lengths, 1)
+
+
+def _rotated(maps: np.ndarray, angle: float) -> np.ndarray:
+    if angle == 0:
+        return maps
+    side = maps.shape[1]
+    centre = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D((centre, centre), angle, 1)
+    turned = [cv2.warpAffine(map_, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE) for map_ in maps]
+    return np.reshape(turned, maps.shape)
+
+
+def _shifted(maps: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Shifted by whole pixels; the border rows and columns are repeated."""
+    places = np.arange(FILM_SIDE)
+    rows, columns = (np.clip(places - shift, 0, FILM_SIDE - 1) for shift in (down, right))
+    return maps[:, rows][:, :, columns]
+
+
+def _reduced(films: np.ndarray) -> np.ndarray:
+    return np.stack([resize_film(film, (FILM_SIDE, FILM_SIDE)) for film in films]).astype(np.float32)
+
+
+def _smoothed(films: np.ndarray) -> np.ndarray:
+    return np.stack([cv2.GaussianBlur(film, (0, 0), 1) for film in _reduced(films)])
+
+
+def _band_passed(films: np.ndarray) -> np.ndarray:
+    films = _reduced(films)
+    return np.stack([film - cv2.GaussianBlur(film, (0, 0), FILM_SIDE / 16) for film in films])[..., None]
+
+
+def _organ_masks(labels: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Codes [N, H, W] -> share of each pixel that an organ covers, float32 [N, 64, 64, organs less sides]."""
+    kinds: dict[str, list[int]] = {}
+    for name in classes.organs:
+        kinds.setdefault(name.removeprefix("left ").removeprefix("right "), []).append(classes.code(name))
+    size = (LABEL_SIDE, LABEL_SIDE)
+    return np.stack([[resize_film(np.isin(label, codes).astype(np.float32), size) for label in labels]
+                     for codes in kinds.values()], -1)
+
+
+def _gradient_histograms(films: np.ndarray) -> np.ndarray:
+    """Unit vectors [N, 8 x 8 cells x 8 directions] of [N, 48, 48], each cell scaled to its own contrast."""
+    down, right = np.gradient(films, axis=(1, 2))
+    strength = np.hypot(down, right)
+    direction = np.arctan2(down, right) % np.pi * (_BINS / np.pi)
+    histograms, cells = [], FILM_SIDE // _CELL
+    for bin_ in range(_BINS):
+        away = np.abs(direction - bin_)
+        share = np.maximum(0, 1 - np.minimum(away, _BINS - away)) * strength
+        histograms.append(share.reshape(len(films), cells, _CELL, cells, _CELL).mean((2, 4)))
+    histograms = np.stack(histograms, -1)  # [N, 8, 8, bins]
+    contrast = np.linalg.norm(histograms, axis=-1, keepdims=True)
+    histograms = histograms / (contrast + 0.2 * contrast.mean((1, 2), keepdims=True) + 1e-6)
+    return _unit(histograms, centred=False)
+
+
+def _in_chunks(function: Callable[[np.ndarray], np.ndarray], films: np.ndarray) -> np.ndarray:
+    return np.concatenate([function(films[start:start + _CHUNK]) for start in range(0, len(films), _CHUNK)])

@@ -1,0 +1,147 @@
+"""All realism measures of synthetic stores against a real one, as tables and files."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore
+from datasets.synthetic_journal import JOURNAL, read_journal
+from evaluation.metrics import anatomy
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, load_set, unaugmented
+from evaluation.synthetic.realism import compare_sets, realism_table
+
+FLOOR = "real, half against half"
+
+
+@dataclasses.dataclass(frozen=True)
+class RealismReport:
+    """Tables of one comparison.
+
+    Attributes:
+      real_count: real pairs compared with.
+      results: set name -> values of `compare_sets`; the first is the noise floor.
+      realism: one row per set, columns (films or labels, measure), see `realism_table`.
+      methods: one row per set, the real one first, see `diversity.method_table`.
+      plausibility: set name -> one row per measure of its label maps, see `diversity.plausibility`.
+    """
+
+    real_count: int
+    results: dict[str, dict[str, Any]]
+    realism: pd.DataFrame
+    methods: pd.DataFrame
+    plausibility: dict[str, pd.DataFrame]
+
+    def describe(self) -> str:
+        """Both tables, sets side by side."""
+        style = "{:.4g}".format
+        return "\n".join([
+            f"sliced Wasserstein distance x 1e3 to {self.real_count} real pairs, and MS-SSIM within each set",
+            self.realism.T.to_string(float_format=style), "label maps against the real ones",
+            self.methods.T.to_string(float_format=style)])
+
+
+def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | os.PathLike, *,
+                   split: str = "train", count: int = 1000, size: int | None = None, model=None,
+                   seed: int = 0) -> RealismReport:
+    """Measures every store against the un-augmented pairs of the real `split`, and writes the files to `out`.
+
+    Files: realism.csv, realism.json, methods.csv, and plausibility_NAME.csv for each store.
+
+    Args:
+      stores: synthetic stores by the names they have in the tables.
+      count: pairs taken of each set at most, drawn by `seed`.
+      size: side in pixels to which all pairs are brought; None is the real pairs' own size.
+      model: Keras model whose features of the films are compared too, or None.
+
+    Raises UserError for stores of other classes or with fewer than 4 pairs.
+    """
+    for store in stores.values():
+        check_same_classes(real, store)
+    out = atomic_files.make_folder(out)
+    shape = (size, size) if size else real.description.size
+    originals = load_drawn("real", real, unaugmented(real, split), count, shape, seed)
+    sets = {name: load_drawn(name, store, store.ids(), count, shape, seed) for name, store in stores.items()}
+    shares = {name: generation_shares(store) for name, store in stores.items()}
+    report = _measure(originals, sets, shares, real.classes, model, seed)
+    flat = report.realism.copy()
+    flat.columns = [" ".join(column).strip() for column in flat.columns]
+    _write_table(out / "realism.csv", flat)
+    _write_table(out / "methods.csv", report.methods)
+    for name, table in report.plausibility.items():
+        _write_table(out / f"plausibility_{name.replace('/', '_')}.csv", table)
+    atomic_files.write_json(out / "realism.json", {"seed": seed, "feature_model": getattr(model, "name", None),
+                                            "sets": report.results})
+    return report
+
+
+def name_stores(paths: Sequence[str]) -> dict[str, PairStore]:
+    """Stores by folder name; by the path as given where two folders have one name.
+
+    Raises UserError where one is named twice.
+    """
+    stores = [PairStore(path) for path in paths]
+    if len({store.path.resolve() for store in stores}) != len(stores):
+        raise UserError(f"--synthetic={','.join(paths)}: expected each set once")
+    names = [store.path.resolve().name for store in stores]
+    return {name if names.count(name) == 1 else str(store.path): store
+            for name, store in zip(names, stores, strict=True)}
+
+
+def load_model(path: str):
+    """A whole Keras model without its optimizer."""
+    import keras
+
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"{path}: no such file; --feature_model takes a whole model saved as .keras")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError) as error:
+        raise UserError(f"{path}: Keras cannot load this model ({str(error)[:200]}); save it as .keras, made of "
+                        "Keras' own layers") from None
+
+
+def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size: tuple[int, int],
+               seed: int) -> ImageSet:
+    """At most `count` of the pairs `ids`."""
+    if len(ids) < 4:
+        raise UserError(f"{store.path}: found {len(ids)} pairs for the set {name!r}, expected 4 or more; choose "
+                        "another split or folder")
+    return load_set(name, store, draw_ids(ids, count, seed), size)
+
+
+def generation_shares(store: PairStore) -> dict[str, float]:
+    """`rejected`, the share of candidates left out, and the shares of pairs taken because too few passed:
+    `repeats` of a label map, and `unchecked` ones; as the set's journal tells, NaN
+    where it does not.
+    """
+    path = store.path / JOURNAL
+    if not path.is_file():
+        return dict.fromkeys(("rejected", "repeats", "unchecked"), float("nan"))
+    journal = read_journal(path)
+    accepted = max(1, len(journal["accepted"]))
+    return {"rejected": sum(journal["rejected"].values()) / max(1, journal["candidates"]),
+            "repeats": journal.get("repeats", float("nan")) / accepted,
+            "unchecked": journal["unchecked"] / accepted}
+
+
+def _measure(real: ImageSet, sets: Mapping[str, ImageSet], shares: Mapping[str, Mapping[str, float]], classes,
+             model, seed: int) -> RealismReport:
+    known: dict = {}
+    results = {FLOOR: compare_sets(real.half(0), real.half(1), classes, seed, model, known, within=real)}
+    for name, images in sets.items():
+        results[name] = compare_sets(real, images, classes, seed, model, known)
+    real_measures = anatomy.measure_maps(real.labels, classes)
+    measures = {name: anatomy.measure_maps(images.labels, classes) for name, images in sets.items()}
+    return RealismReport(len(real), results, realism_table(results, getattr(model, "name", None)),
+                         anatomy.method_table(real_measures, measures, shares),
+                         {name: anatomy.plausibility(real_measures, table) for name, table in measures.items()})
+
+
+def _write_table(path: pathlib.Path, table: pd.DataFrame) -> None:
+    atomic_files.write_text(path, table.to_csv(index_label="name"))

@@ -1,0 +1,42 @@
+"""The snapshot that stands for a PGGAN: samples the checks let pass first, then pictures near to the real ones."""
+
+import numpy as np
+import pytest
+
+from datasets.dots import redraw
+from datasets.sample_checks import choose_snapshot, dot_check, valid_share
+
+CENTRES = {1: (5.0, 5.0), 2: (5.0, 20.0), 3: (20.0, 12.0)}
+
+
+def _rows(*scores):
+    return [{"position": 10 * row, "swd": swd, **({} if valid is None else {"valid": valid})}
+            for row, (swd, valid) in enumerate(scores, 1)]
+
+
+@pytest.mark.parametrize(("scores", "position"), [
+    ([(9.0, 0.0), (30.0, 0.5), (20.0, 0.1)], 20),  # near pictures without an organ do not win
+    ([(30.0, 0.50), (20.0, 0.46), (10.0, 0.44)], 20),  # shares within a tenth are equal: the distance decides
+    ([(9.0, 0.0), (8.0, 0.0)], 20),  # nothing valid anywhere
+    ([(9.0, None), (7.0, None), (8.0, None)], 20),  # scored without a check
+    ([(9.0, 1.0), (9.0, 1.0)], 10),
+])
+def test_the_snapshot_chosen(scores, position):
+    unscored = [{"position": 5, "d_loss": 0.1}, {"position": 99, "d_loss": 0.2}]
+    assert choose_snapshot([*unscored, *_rows(*scores)]) == position
+
+
+def test_no_score_no_choice():
+    assert choose_snapshot([{"position": 5, "d_loss": 0.1}]) is None
+
+
+def test_dots_are_valid_where_every_organ_has_one():
+    whole, missing = redraw(CENTRES, 32), redraw({1: (5.0, 5.0), 3: (20.0, 12.0)}, 32)
+    assert valid_share(dot_check(4), np.stack([whole, missing, whole, np.zeros_like(whole)])) == 0.5
+
+
+def test_without_the_check_dots_are_drawn_anew_and_none_is_refused():
+    rough = redraw(CENTRES, 32)
+    rough[30, 30] = 2  # a speck
+    made, reasons = dot_check(4, checked=False)(np.stack([rough, np.zeros_like(rough)]))
+    assert reasons == [None, None] and made[0, 30, 30] == 0 and not made[1].any()

@@ -1,0 +1,324 @@
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from datasets.class_table import CHEST
+from datasets.common.errors import UserError
+from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.sources.phantom import phantom
+from datasets.subsets import write_subset
+from evaluation.synthetic.copies import compare
+from evaluation.synthetic.copies_report import report_memorization, training_ids
+from evaluation.synthetic.image_sets import ImageSet
+from evaluation.synthetic.name_boxes import Box, find_boxes, same_place
+from evaluation.synthetic.nearest_films import feature_distances, film_distances, label_distances
+
+SIZE = 96
+SWAPPED = np.array([0, 2, 1, 3, 5, 4], np.uint8)  # codes after left and right change sides
+
+
+def chest(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Film and label map of a phantom, uint8 [96, 96]."""
+    patient = phantom(seed, index, SIZE)
+    return patient.image, CHEST.paint(patient.masks)
+
+
+def chests(seed: int, count: int, name: str = "film") -> ImageSet:
+    films, labels = zip(*(chest(seed, index) for index in range(count)), strict=True)
+    return ImageSet(name, [f"{name}-{index:02d}" for index in range(count)], np.stack(films), np.stack(labels))
+
+
+def warp(picture: np.ndarray, degrees: float = 0, right: float = 0, down: float = 0, labels: bool = False):
+    """Rotated and shifted by shares of the side."""
+    matrix = cv2.getRotationMatrix2D((SIZE / 2 - 0.5, SIZE / 2 - 0.5), degrees, 1)
+    matrix[:, 2] += right * SIZE, down * SIZE
+    return cv2.warpAffine(picture, matrix, (SIZE, SIZE), flags=cv2.INTER_NEAREST if labels else cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)
+
+
+def noisy(film: np.ndarray, deviation: float = 7.65) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, deviation, film.shape)
+    return np.clip(film + noise, 0, 255).round().astype(np.uint8)
+
+
+COPIES = {
+    "exact": lambda film, label: (film, label),
+    "noisy": lambda film, label: (noisy(film), label),
+    "dim": lambda film, label: (np.uint8(film * 0.6 + 70), label),
+    "gamma": lambda film, label: (np.uint8(255 * (film / 255) ** 1.5), label),
+    "shaded": lambda film, label: (np.uint8(film * np.linspace(0.6, 1, SIZE)), label),
+    "mirrored": lambda film, label: (film[:, ::-1], SWAPPED[label[:, ::-1]]),
+    "mirrored, sides kept": lambda film, label: (film[:, ::-1], label[:, ::-1]),
+    "shifted": lambda film, label: (warp(film, 0, 0.03, -0.02), warp(label, 0, 0.03, -0.02, labels=True)),
+    "rotated": lambda film, label: (warp(film, 2), warp(label, 2, labels=True)),
+    "all at once": lambda film, label: (noisy(warp(np.uint8(film[:, ::-1] * 0.8), -1.5, -0.02, 0.025), 5),
+                                        warp(SWAPPED[label[:, ::-1]], -1.5, -0.02, 0.025, labels=True)),
+}
+
+
+@pytest.fixture(scope="module")
+def training() -> ImageSet:
+    return chests(1, 24, "train")
+
+
+@pytest.fixture(scope="module")
+def held_out() -> ImageSet:
+    return chests(4, 30, "test")
+
+
+@pytest.fixture(scope="module")
+def planted(training) -> tuple[ImageSet, np.ndarray]:
+    """Two copies of each kind among 40 independent pairs; and of which training film each is (-1: none)."""
+    independent = chests(3, 40, "new")
+    films, labels, source = list(independent.films), list(independent.labels), [-1] * 40
+    ids = list(independent.ids)
+    for number, (kind, disguise) in enumerate(COPIES.items()):
+        for origin in (2 * number, 2 * number + 1):
+            film, label = disguise(training.films[origin], training.labels[origin])
+            films.append(film)
+            labels.append(label)
+            source.append(origin)
+            ids.append(f"{kind}-{origin}")
+    order = np.random.default_rng(0).permutation(len(films))
+    return ImageSet("planted", [ids[i] for i in order], np.stack(films)[order],
+                    np.stack(labels)[order]), np.array(source)[order]
+
+
+class TestCompare:
+    @pytest.fixture(scope="class", params=["test films", "leave-one-out"])
+    def found(self, request, planted, training, held_out):
+        return compare(planted[0], training, held_out if request.param == "test films" else None, CHEST)
+
+    def test_finds_every_planted_pair_and_no_other(self, found, planted):
+        for kind in ("film", "label"):
+            copies = found.samples[f"{kind}_copy"].to_numpy()
+            assert list(found.samples["id"][copies & (planted[1] < 0)]) == []
+            assert list(found.samples["id"][~copies & (planted[1] >= 0)]) == []
+            assert found.summary[f"{kind}_copies"] == pytest.approx(20 / 60)
+
+    @pytest.mark.parametrize("kind", ["film", "feature", "label"])
+    def test_names_the_film_that_was_copied(self, found, planted, training, kind):
+        copied = planted[1] >= 0
+        named = found.samples[f"{kind}_nearest"][copied].tolist()
+        assert named == [training.ids[origin] for origin in planted[1][copied]]
+        assert found.samples[f"{kind}_close"][copied].all()
+
+    def test_tells_mirrored_copies(self, found):
+        mirrored = found.samples["id"].str.contains("mirrored|all at once")
+        copies = found.samples["film_copy"]
+        np.testing.assert_array_equal(found.samples["film_mirrored"][copies], mirrored[copies])
+        assert found.summary["film_copies_mirrored"] == pytest.approx(6 / 60)
+
+    def test_says_what_it_was_calibrated_on(self, found):
+        said = found.summary["calibration"]
+        assert ("30 test films" in said) != ("no test films" in said)
+        json.dumps(found.summary, allow_nan=False)
+
+
+def test_eleven_films_and_no_test_set(training, held_out):
+    few = ImageSet("few", training.ids[:11], training.films[:11], training.labels[:11])
+    mixed = ImageSet("mixed", [*held_out.ids, *few.ids], np.concatenate([held_out.films, few.films[:, :, ::-1]]),
+                     np.concatenate([held_out.labels, few.labels]))
+    found = compare(mixed, few, None, CHEST)
+    assert found.samples["film_copy"].tolist() == [False] * 30 + [True] * 11
+
+
+def test_independent_pairs_fall_below_a_percentile_as_often_as_real_ones(training, held_out):
+    new = chests(5, 40)
+    summary = compare(new, training, held_out, CHEST, percentile=30).summary
+    assert summary["expected_share"] == pytest.approx((1 + 0.3 * 29) / 31)  # of 30 and one more, exchangeable
+    shares = [summary[kind]["share_below"] for kind in ("film", "feature", "label")]
+    assert abs(np.mean(shares) - summary["expected_share"]) < 0.15
+
+
+def test_the_real_films_themselves_are_the_percentile(training, held_out):
+    few = ImageSet("few", held_out.ids[:10], held_out.films[:10], held_out.labels[:10])
+    summary = compare(few, training, few, CHEST, percentile=15).summary
+    assert [summary[kind]["share_below"] for kind in ("film", "feature", "label")] == pytest.approx([0.2] * 3)
+
+
+def test_too_few_films(training):
+    with pytest.raises(ValueError, match="3 training pairs"):
+        compare(training, chests(1, 2), None, CHEST)
+
+
+class TestDistances:
+    @pytest.mark.parametrize("distances", [film_distances, feature_distances])
+    def test_zero_for_a_film_and_for_its_mirror_image(self, training, distances):
+        for flipped in (False, True):
+            films = training.films[:5, :, ::-1] if flipped else training.films[:5]
+            found, mirrored = distances(films, training.films)
+            np.testing.assert_allclose(np.diag(found), 0, atol=1e-5)
+            assert (np.diag(mirrored) == flipped).all()
+            assert found[~np.eye(*found.shape, dtype=bool)].min() > 0.05
+
+    def test_films_do_not_depend_on_brightness_contrast_or_size(self, training):
+        film = training.films[:1]
+        other = np.uint8(cv2.resize(film[0], (192, 192), interpolation=cv2.INTER_NEAREST)[None] * 0.5 + 40)
+        assert film_distances(other, film)[0].item() == pytest.approx(0, abs=2e-3)
+
+    def test_label_distance_is_one_less_the_cosine_of_masks(self):
+        one, other = np.zeros((2, 1, 64, 64), np.uint8)
+        one[0, 20:40, 10:30] = 3  # 400 pixels
+        other[0, 20:30, 10:20] = 3  # 100 of them
+        assert label_distances(one, other, CHEST)[0].item() == pytest.approx(1 - 100 / 20 / 10, abs=0.03)
+        other[other == 3] = 1
+        assert label_distances(one, other, CHEST)[0].item() == 1
+        assert label_distances(one, np.zeros_like(one), CHEST)[0].item() == 1
+
+    def test_blank_films_are_far_from_everything(self, training):
+        blank = np.zeros((1, SIZE, SIZE), np.uint8)
+        assert film_distances(blank, training.films)[0].min() == 1
+        assert feature_distances(blank, training.films)[0].min() == 1
+
+
+def plain_film() -> np.ndarray:
+    """A phantom without a name box, its greys off both ends."""
+    return np.clip(chest(1, 0)[0], 40, 215)
+
+
+def with_box(film: np.ndarray, grey: int, top=2, left=4, tall=10, wide=24, written: bool = False) -> np.ndarray:
+    film = film.copy()
+    film[top:top + tall, left:left + wide] = grey
+    if written:
+        film[top + 3:top + 7, left + 3:left + wide - 3:3] = 255 - grey
+    return film
+
+
+class TestBurntIn:
+    @pytest.mark.parametrize("grey", [0, 255])
+    @pytest.mark.parametrize("written", [False, True])
+    @pytest.mark.parametrize("scale", [1, 4])
+    def test_finds_a_box(self, grey, written, scale):
+        film = with_box(plain_film(), grey, written=written).repeat(scale, 0).repeat(scale, 1)
+        (box,) = find_boxes(film)
+        assert box.bright == (grey == 255)
+        edges = np.array([box.top, box.left, box.bottom, box.right]) * 96
+        assert edges == pytest.approx([2, 4, 12, 28], abs=1.1)
+
+    def test_finds_a_noisy_blurred_box(self):
+        film = cv2.GaussianBlur(with_box(plain_film(), 255, left=0, top=0), (0, 0), 0.7)
+        assert [box.bright for box in find_boxes(noisy(film, 2))] == [True]
+
+    def test_finds_the_name_boxes_of_phantoms_and_nothing_else(self):
+        """A phantom's box has grey 250 and covers row 11 of 256 from 2 % or 72 % of the width on, for 25 %."""
+        found, expected = [], []
+        for index in range(20):
+            film = phantom(6, index, 256).image
+            expected += [(index, start) for start in (5, 184) if (film[11, start:start + 64] == 250).all()]
+            found += [(index, round(box.left * 256)) for box in find_boxes(film)]
+        assert found == expected and len(expected) > 1
+
+    def test_a_films_border_and_a_round_shadow_are_none(self):
+        film = plain_film()
+        film[:, :6] = film[-5:] = 0
+        cv2.circle(film, (60, 40), 8, 255, -1)
+        assert find_boxes(film) == []
+        assert find_boxes(np.full((64, 64), 255, np.uint8)) == []
+
+    def test_same_place(self):
+        box = Box(True, 0, 0, 0.2, 0.2)
+        assert same_place(box, [Box(True, 0, 0.05, 0.2, 0.25)])
+        assert not same_place(box, [Box(False, 0, 0, 0.2, 0.2), Box(True, 0, 0.1, 0.2, 0.3)])
+
+    def test_shares(self):
+        """Two of four samples bear a box, one of them where a training film has its own."""
+        labels = chests(1, 4).labels
+        training, samples = (ImageSet(name, [f"{name}-{index}" for index in range(4)],
+                                      np.stack([plain_film()] * 4), labels) for name in ("real", "new"))
+        training.films[3] = with_box(plain_film(), 255)
+        samples.films[0] = with_box(plain_film(), 255, left=6)
+        samples.films[1] = with_box(plain_film(), 255, top=80, left=60)
+        found = compare(samples, training, training, CHEST)
+        assert found.samples["boxes"].tolist() == [1, 1, 0, 0]
+        assert found.samples["box_source"].tolist() == ["real-3", "", "", ""]
+        assert found.summary["burnt_in"] == pytest.approx({
+            "share_with_box": 0.5, "share_at_training_place": 0.25, "training_share_with_box": 0.25,
+            "test_share_with_box": 0.25, "test_share_at_training_place": 0.25})
+
+
+def write_store(path, images: ImageSet, splits: list[str]) -> PairStore:
+    with PairWriter(path, Description(path.name, (SIZE, SIZE), CHEST)) as writer:
+        for id_, split, film, label in zip(images.ids, splits, images.films, images.labels, strict=True):
+            writer.add(Entry(id_, split), film, label)
+    return PairStore(path)
+
+
+class TestBinary:
+    @pytest.fixture
+    def stores(self, tmp_path, training):
+        real = write_store(tmp_path / "real", chests(1, 12, "real"), ["train"] * 7 + ["test"] * 5)
+        with PairWriter(real.path, real.description) as writer:  # an augmented copy must not be compared with
+            writer.add(Entry("real-00-a", "train", "real-00"), *chest(1, 0))
+        samples = chests(3, 6, "synthetic")
+        samples.films[4], samples.labels[4] = noisy(training.films[2]), training.labels[2]
+        write_store(tmp_path / "synthetic", samples, ["train"] * 6)
+        return tmp_path
+
+    def evaluate(self, folder, training=None):
+        real = PairStore(folder / "real")
+        ids = training_ids(real, training)
+        return report_memorization(real, PairStore(folder / "synthetic"), folder, training=ids)
+
+    def test_files(self, stores):
+        command = [sys.executable, "-m", "evaluation.evaluate_memorization", f"--real={stores}/real",
+                   f"--synthetic={stores}/synthetic", f"--out={stores}/out"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert "copied films 16.67%" in run.stdout
+        summary = json.loads((stores / "out" / "memorization.json").read_text())
+        assert summary["training"] == 7 and summary["calibration"].startswith("5 test films")
+        assert summary["film_copies"] == summary["label_copies"] == pytest.approx(1 / 6)
+        samples = pd.read_csv(stores / "out" / "memorization.csv")
+        assert samples["film_copy"].tolist() == [False] * 4 + [True, False]
+        assert samples["film_nearest"][4] == samples["label_nearest"][4] == "real-02"
+        for kind in ("film", "label"):
+            sheet = cv2.imread(str(stores / "out" / f"closest_{kind}.png"))
+            assert sheet.shape[1] > 1000 and sheet.std() > 20
+
+    def test_a_set_without_copies(self, stores):
+        command = [sys.executable, "-m", "evaluation.evaluate_memorization", f"--real={stores}/real",
+                   f"--synthetic={stores}/synthetic", f"--out={stores}/out", f"--without_copies={stores}/kept"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0 and "5 of 6 samples, without copies" in run.stdout, run.stderr
+        whole, kept = PairStore(stores / "synthetic"), PairStore(stores / "kept")
+        assert kept.ids() == [id_ for id_ in whole.ids() if id_ != "synthetic-04"]
+        assert kept.description == whole.description
+        for id_ in kept.ids():
+            np.testing.assert_array_equal(kept.image(id_), whole.image(id_))
+            np.testing.assert_array_equal(kept.label(id_), whole.label(id_))
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 1 and "is there already, expected a new folder" in again.stderr
+
+    def test_a_set_without_copies_keeps_the_files_as_they_are(self, tmp_path):
+        description = Description("deep", (8, 8), CHEST, max_value=65535)
+        with PairWriter(tmp_path / "deep", description) as writer:
+            for number in range(3):
+                writer.add(Entry(f"s{number}", "train"), np.full((8, 8), 1000 * number, np.uint16),
+                           np.full((8, 8), number, np.uint8))
+        store = PairStore(tmp_path / "deep")
+        kept = write_subset(store, ["s0", "s2"], tmp_path / "kept")
+        assert kept.ids() == ["s0", "s2"] and kept.description == description
+        for kind in ("images", "labels"):
+            assert sorted(path.name for path in (kept.path / kind).iterdir()) == ["s0.png", "s2.png"]
+            assert (kept.path / kind / "s2.png").read_bytes() == (store.path / kind / "s2.png").read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "kept"]
+        with pytest.raises(UserError, match="is there already"):
+            write_subset(store, ["s0"], tmp_path / "deep")
+
+    def test_a_part_of_the_training_films(self, stores):
+        (stores / "ids.txt").write_text("real-01\nreal-04\nreal-05\n")
+        assert self.evaluate(stores, str(stores / "ids.txt")).summary["training"] == 3
+
+    @pytest.mark.parametrize(("text", "said"), [
+        ("real-01 real-09", "real-09 not among"), ("real-01", "expected at least 2"), (None, "cannot be read")])
+    def test_mistakes(self, stores, text, said):
+        if text is not None:
+            (stores / "ids.txt").write_text(text)
+        with pytest.raises(UserError, match=said):
+            self.evaluate(stores, str(stores / "ids.txt"))

@@ -1,0 +1,111 @@
+"""The binary that scores a segmenter: its files, and what it says of models that do not fit."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore, read_png
+from datasets.sources.phantom import write_phantoms
+from evaluation.metrics.overlap import overlap_counts
+from evaluation.segmenter.networks import probabilities_of
+from evaluation.segmenter.saved_network import load_network, read_facts
+from evaluation.segmenter.sliding_window import sliding_window
+from models.smanet import SMANet
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small segmenter of the scored classes as .keras file and as run, and phantoms."""
+    folder = tmp_path_factory.mktemp("segmenter")
+    write_phantoms(folder / "films", 4, 3, 48, 0)
+    keras.utils.set_random_seed(0)
+    network = SMANet(4, depth=14, width=8)
+    network(np.zeros((1, 32, 32, 1), np.float32))
+    network.save(folder / "s.keras")
+    (folder / "run").mkdir()
+    network.save(folder / "run" / "last.keras")
+    (folder / "run" / "product.json").write_text(json.dumps(
+        {"task": "train_smanet", "network": "last.keras", "crop": 32, "overlap": 0.5}))
+    return folder
+
+
+def _run(folder, *options):
+    return subprocess.run([sys.executable, "-m", "evaluation.evaluate_segmentation", f"--data={folder}/films",
+                           *options], capture_output=True, text=True, timeout=300)
+
+
+def test_a_network_trained_in_bfloat16_computes_in_float32_in_every_process(tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        network = SMANet(4, depth=14, width=8)
+        network.build((None, None, None, 1))
+        network.save(tmp_path / "s.keras")
+        here = load_network(tmp_path / "s.keras")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    film = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 1)).astype(np.float32)
+    np.testing.assert_array_equal(here(film), load_network(tmp_path / "s.keras")(film))
+    assert {layer.compute_dtype for layer in here._flatten_layers()} == {"float32"}
+
+
+def test_its_files_agree_with_the_network(folder):
+    done = _run(folder, f"--model={folder}/run", f"--out={folder}/out")  # with the run's own window and overlap
+    assert done.returncode == 0, done.stderr
+    store = write_phantoms(folder / "films", 4, 3, 48, 0)
+    predict = probabilities_of(load_network(folder / "s.keras"))
+    total = np.zeros((3, 3), np.int64)
+    for id_ in store.ids("test"):
+        film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
+        codes = sliding_window(predict, film, 32, 0.5).argmax(-1)
+        np.testing.assert_array_equal(read_png(folder / "out" / "predictions" / f"{id_}.png", (48, 48)), codes)
+        total += overlap_counts(codes, store.scored_label(id_), 4)
+    pooled = json.loads((folder / "out" / "pooled.json").read_text())
+    assert list(pooled["counts"].values()) == total.tolist() and pooled["films"] == 3
+    assert pd.read_csv(folder / "out" / "summary.csv")["films"].max() <= 3
+    assert len(pd.read_csv(folder / "out" / "hardest.csv")) == 3
+    heart = total[store.classes.scored_table().organs.index("heart")]
+    assert f"| J | Heart | {100 * heart[0] / heart.sum():.2f} |" in done.stdout
+
+
+def test_window_and_overlap_can_be_given(folder):
+    done = _run(folder, f"--model={folder}/run", f"--out={folder}/whole", "--window=48", "--overlap=0")
+    assert done.returncode == 0, done.stderr
+    id_ = (store := PairStore(folder / "films")).ids("test")[0]
+    film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
+    codes = sliding_window(probabilities_of(load_network(folder / "s.keras")), film, 48, 0.0).argmax(-1)
+    np.testing.assert_array_equal(read_png(folder / "whole" / "predictions" / f"{id_}.png", (48, 48)), codes)
+
+
+def test_films_of_another_size_are_refused(folder):
+    write_phantoms(folder / "large", 2, 2, 64, 0)
+    facts = json.loads((folder / "run" / "product.json").read_text())
+    sized = shutil.copytree(folder / "run", folder / "sized")
+    (sized / "product.json").write_text(json.dumps({**facts, "size": 48}))
+    assert _run(folder, f"--model={sized}", f"--out={folder}/same").returncode == 0
+    done = _run(folder, f"--model={sized}", f"--data={folder}/large", f"--out={folder}/never")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and not (folder / "never").exists()
+    assert "trained on pictures of 48 pixels" in done.stderr and "has 64" in done.stderr
+
+
+def test_a_model_of_other_classes_is_refused_before_anything_is_written(folder):
+    done = _run(folder, f"--model={folder}/s.keras", f"--out={folder}/none", "--classes=all")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and "knows 4 classes" in done.stderr and "needs 6" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (folder / "none").exists()
+
+
+@pytest.mark.parametrize(("text", "words"), [("{}", "not a run's product"), ("[]", "not a run's product"),
+                                             ('{"network": "../s.keras"}', "lies outside"), ("", "not valid JSON"),
+                                             (None, "no finished run")])
+def test_foreign_run_folders_are_refused(text, words, tmp_path):
+    if text is not None:
+        (tmp_path / "product.json").write_text(text)
+    with pytest.raises(UserError, match=words):
+        read_facts(tmp_path)

@@ -1,0 +1,127 @@
+"""The sliding window: where windows lie, and that it equals inference on the whole picture where it must."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from evaluation.segmenter.sliding_window import sliding_window, window_offsets
+
+RNG = np.random.default_rng(0)
+_MIX = RNG.normal(size=(2, 3)).astype(np.float32)
+_KERNEL = RNG.normal(size=(5, 5)).astype(np.float32)
+
+
+def _per_pixel(images):
+    """A network of 1x1 convolutions: softmax over three classes."""
+    scores = np.exp(images @ _MIX)
+    return scores / scores.sum(-1, keepdims=True)
+
+
+def _local(images):
+    """A 5x5 convolution with zero padding: a pixel nearer than 2 to the border of its window is another."""
+    filtered = np.stack([ndimage.correlate(image[..., 0], _KERNEL, mode="constant") for image in images])
+    return np.stack([filtered, -filtered], -1)
+
+
+def test_the_papers_windows():
+    assert window_offsets(512, 377) == [0, 135]
+
+
+@pytest.mark.parametrize(("side", "window", "overlap", "expected"), [
+    (377, 377, 1 / 3, [0]), (378, 377, 1 / 3, [0, 1]), (64, 377, 1 / 3, [0]), (1, 1, 0, [0]),
+    (1024, 377, 1 / 3, [0, 251, 502, 647]), (12, 4, 0, [0, 4, 8]), (13, 4, 0, [0, 4, 8, 9]),
+    (10, 4, 0.75, [0, 1, 2, 3, 4, 5, 6]), (3, 1, 0.9, [0, 1, 2]),
+])
+def test_offsets(side, window, overlap, expected):
+    assert window_offsets(side, window, overlap) == expected
+
+
+def test_windows_cover_everything_and_overlap_as_asked():
+    for side in range(1, 130):
+        for window in (1, 7, 32, 64):
+            for overlap in (0.0, 1 / 3, 0.5, 0.9):
+                offsets = window_offsets(side, window, overlap)
+                covered = np.zeros(side, int)
+                for start in offsets:
+                    covered[start:start + window] += 1
+                assert covered.min() >= 1 and offsets == sorted(set(offsets))
+                assert max(offsets) + min(window, side) == side
+                steps = np.diff(offsets)
+                assert (steps <= max(1, round(window * (1 - overlap)))).all()
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(0, 0.3), (-1, 0.3), (8, 1.0), (8, -0.1), (8, float("nan"))])
+def test_what_cannot_be_is_a_mistake(window, overlap):
+    with pytest.raises(ValueError, match="window must be positive"):
+        window_offsets(64, window, overlap)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (37, 53), (101, 16), (24, 90), (1, 1), (25, 23)])
+@pytest.mark.parametrize("overlap", [0.0, 1 / 3, 0.8])
+def test_a_per_pixel_network_gives_the_whole_pictures_answer(shape, overlap):
+    image = RNG.normal(size=(*shape, 2)).astype(np.float32)
+    parts = sliding_window(_per_pixel, image, 24, overlap)
+    assert parts.shape == (*shape, 3) and parts.dtype == np.float32
+    np.testing.assert_allclose(parts, _per_pixel(image[None])[0], atol=1e-6)
+    np.testing.assert_allclose(parts.sum(-1), 1.0, atol=1e-5)
+
+
+def test_a_local_network_gives_it_away_from_window_borders():
+    """Radius 2: pixels whose every window shows 2 more pixels around them, or the picture's own border."""
+    shape, window, radius = (41, 58), 24, 2
+    image = RNG.normal(size=(*shape, 1)).astype(np.float32)
+    whole, parts = _local(image[None])[0], sliding_window(_local, image, window)
+    inside = _undisturbed(shape[0], window, radius)[:, None] & _undisturbed(shape[1], window, radius)
+    assert 0.4 < inside.mean() < 0.9
+    np.testing.assert_allclose(parts[inside], whole[inside], atol=1e-4)
+    assert (np.abs(parts - whole)[~inside].max(-1) > 1e-4).mean() > 0.9
+
+
+def _undisturbed(side, window, radius):
+    good = np.ones(side, bool)
+    for start in window_offsets(side, window):
+        if start > 0:
+            good[start:start + radius] = False
+        if start + window < side:
+            good[start + window - radius:start + window] = False
+    return good
+
+
+def test_a_pixel_is_the_mean_of_the_windows_that_cover_it():
+    """Each window answers with its own number; the picture holds their means."""
+    calls = []
+
+    def number(images):
+        first = len(calls)
+        calls.extend(images)
+        return np.stack([np.full((*image.shape[:2], 1), float(first + n)) for n, image in enumerate(images)])
+
+    parts = sliding_window(number, np.zeros((10, 6, 1), np.float32), 6, overlap=0.5, batch=2)
+    assert window_offsets(10, 6, 0.5) == [0, 3, 4] and len(calls) == 3
+    assert parts[:, 0, 0].tolist() == [0, 0, 0, 0.5, 1, 1, 1.5, 1.5, 1.5, 2]
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (24, 24), (20, 60), (60, 20)])
+def test_the_window_shrinks_to_a_small_picture(shape):
+    seen = set()
+
+    def predict(images):
+        seen.update(image.shape for image in images)
+        return _per_pixel(images)
+
+    sliding_window(predict, RNG.normal(size=(*shape, 2)).astype(np.float32), 24)
+    assert seen == {(min(24, shape[0]), min(24, shape[1]), 2)}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_the_batch_changes_nothing(batch):
+    sizes = []
+
+    def predict(images):
+        sizes.append(len(images))
+        return _per_pixel(images)
+
+    image = RNG.normal(size=(50, 70, 2)).astype(np.float32)
+    parts = sliding_window(predict, image, 24, batch=batch)
+    np.testing.assert_allclose(parts, sliding_window(_per_pixel, image, 24), atol=1e-6)
+    assert max(sizes) <= batch and sum(sizes) == len(window_offsets(50, 24)) * len(window_offsets(70, 24))

@@ -1,0 +1,42 @@
+"""The experiment shrunk to seconds: 32 pixels, a few steps of every network. As a program it runs it.
+
+    python -m tests.helpers.tiny_experiment STORE WORKDIR [METHODS [EXTRAS]]
+"""
+
+import sys
+
+from tools.experiment.plan import Experiment, load_extras, load_methods
+from tools.experiment.tasks import run_steps
+from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
+from training.presets import Preset
+
+_GAN = {"fmap_base": 64, "fmap_max": 8, "start_resolution": 8, "train_kimg": 0.016, "fade_kimg": 0.016,
+        "max_batch": 8, "log_lines": 4, "grids": 2, "score_images": 8, "deterministic": True}
+_TRANSLATOR = {"ngf": 4, "ndf": 4, "n_downsampling": 1, "n_blocks": 1, "n_layers": 1, "num_D": 1, "batch": 6,
+               "dot_size": 16, "epochs": 1, "epochs_decay": 1, "log_lines": 4, "grids": 1, "deterministic": True}
+_SEGMENTER = {"depth": 14, "width": 8, "batch": 4, "steps": 4, "validate_every": 2, "log_lines": 2, "grids": 1,
+              "bn_momentum": 0.5, "deterministic": True}
+
+PRESET = Preset(
+    size=32,
+    segmentation_size=32,
+    dots=PGGANConfig(target="dots", resolution=16, total_kimg=0.064, **_GAN),
+    labels=PGGANConfig(target="labels", resolution=32, total_kimg=0.096, **_GAN),
+    pairs=PGGANConfig(target="pairs", resolution=32, total_kimg=0.096, **_GAN),
+    dots_to_labels=Pix2PixHDConfig(source="dots", **_TRANSLATOR),
+    labels_to_film=Pix2PixHDConfig(source="labels", **_TRANSLATOR),
+    segmenter=SMANetConfig(**_SEGMENTER),
+    finetune=SMANetConfig(**_SEGMENTER),
+    synthetic_train=8,
+    synthetic_validation=4,
+)
+
+
+def experiment(data: str, workdir: str, methods: str = "single,two,three", extras: str = "") -> Experiment:
+    command = f"python -m tests.helpers.tiny_experiment {data} --workdir={workdir}"
+    return Experiment(data, "tiny", PRESET, load_methods(methods.split(",")), 0, workdir, command,
+                      load_extras(extras.split(",")))
+
+
+if __name__ == "__main__":
+    run_steps(experiment(*sys.argv[1:]).steps(), sys.argv[2])

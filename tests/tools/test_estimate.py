@@ -1,0 +1,45 @@
+"""Estimates: a schedule's stretches are what the loop does; a measured stage has sensible figures."""
+
+import pytest
+
+from tests.helpers.tiny_experiment import PRESET
+from tools.experiment.estimate import Estimate, Stage, estimate, stretches, table
+from training.config import PGGANConfig
+from training.presets import load
+from training.schedules import GrowthSchedule
+
+
+@pytest.mark.parametrize("config", [load("cpu").labels, load("demo").dots, PRESET.labels,
+                                    PGGANConfig(resolution=64, train_kimg=7.0, fade_kimg=5.0, total_kimg=61.0)])
+def test_stretches_are_the_steps_of_a_run(config):
+    schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg, config.fade_kimg,
+                              config.max_batch)
+    position = steps = 0
+    while position < 1000 * config.total_kimg:
+        position += schedule.at(position).batch
+        steps += 1
+    parts = list(stretches(config))
+    assert sum(count for _, count, _ in parts) == 1000 * config.total_kimg
+    assert sum(count / batch for _, count, batch in parts) == pytest.approx(steps, abs=len(parts))
+    assert parts[-1][2] == schedule.at(position).batch
+
+
+def test_a_stage_is_measured():
+    found = estimate(Stage("dots", PRESET.dots, 32, 66, 6))
+    assert found.steps == 8 and found.batch == 8 and found.seconds > 0 and 0.1 < found.peak_gib < 20
+    assert found.first_seconds > found.seconds / found.steps
+
+
+def test_devices_share_a_batch_at_best():
+    found = Estimate(steps=10, first_seconds=0.0, seconds=7200.0, peak_gib=1.0, batch=4)
+    assert [found.hours(devices) for devices in (1, 2, 8)] == [2.0, 1.0, 0.5]
+
+
+def test_the_table_counts_every_run_and_sums():
+    once, often = (Stage(name, PRESET.dots, 32, 66, 6) for name in ("dots", "segmenter"))
+    figures = Estimate(steps=100, first_seconds=0.0, seconds=3600.0, peak_gib=1.26, batch=4)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in table({once: figures, often: figures}, {once: 1, often: 3}, 8).splitlines()]
+    assert rows[2] == ["dots", "1", "100", "36", "1", "0.25", "1.3"]
+    assert rows[3] == ["segmenter", "3", "100", "36", "3", "0.75", "1.3"]
+    assert rows[4] == ["all", "4", "", "", "4", "1", ""]

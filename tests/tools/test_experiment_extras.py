@@ -1,0 +1,102 @@
+"""Baselines beyond the paper: what they add to an experiment, and that they change nothing else in it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from datasets.pair_store import PairStore
+from datasets.sources.phantom import write_phantoms
+from tests.helpers.tiny_experiment import PRESET, experiment
+from tests.helpers.tiny_networks import method_runs, phantom_store
+from tools.experiment.plan import Experiment, load_extras
+from tools.experiment.tasks import StepRecords
+from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
+from training import presets
+
+EXTRA = {"mix-1", "mix-2", "mix-3", "synthetic-shape", "synth-shape", "finetune-shape"}
+EXTRA |= {f"evaluate-{name}" for name in EXTRA if name != "synthetic-shape"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("extras") / "data"
+    write_phantoms(str(path), 16, 4, 32, 0)
+    return str(path)
+
+
+def _keys(made):
+    records = StepRecords(made.steps(), made.workdir, print)
+    return {step.name: (records.key(step), step.settings, step.reads) for step in made.steps()}
+
+
+@pytest.mark.parametrize("name", [*presets.NAMES, "tiny"])
+def test_extras_change_no_other_step_but_the_report(data, name):
+    preset = PRESET if name == "tiny" else presets.load(name)
+    plain = Experiment(data, "tiny", preset, ("single", "two", "three"), 1, "nowhere")
+    both = _keys(dataclasses.replace(plain, extras=("mix", "shape")))
+    before = _keys(plain)
+    assert set(both) - set(before) == EXTRA
+    assert {step for step in before if both[step] != before[step]} == {"report"}
+    assert both["report"][2][:7] == before["report"][2]
+    assert both["report"][2][7:] == tuple(f"evaluate-{name}" for name in (
+        "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape"))
+
+
+def test_each_extra_stands_alone(data):
+    mixed = experiment(data, "nowhere", "two", "mix")
+    assert mixed.columns() == ["real", "synth-2", "finetune-2", "mix-2"]
+    shape = experiment(data, "nowhere", "single", "shape")
+    assert shape.columns() == ["real", "synth-1", "finetune-1", "synth-shape", "finetune-shape"]
+    assert {"pairs", "labels_to_film"} < {step.name for step in shape.steps()}
+    assert not {"labels", "dots"} & {step.name for step in shape.steps()}
+    assert load_extras(["shape", "mix"]) == ("mix", "shape") and load_extras([]) == ()
+
+
+def test_what_decides_the_baselines(data):
+    made = experiment(data, "nowhere", extras="mix,shape")
+    steps = {step.name: step for step in made.steps()}
+    preset = made.preset
+    assert steps["mix-3"].reads == ("synthetic-3", "data")
+    assert steps["mix-3"].settings["steps"] == preset.segmenter.steps + preset.finetune.steps
+    assert {**steps["mix-3"].settings, "steps": preset.segmenter.steps} == steps["synth-3"].settings
+    assert steps["synthetic-shape"].reads == ("data", "labels_to_film")
+    assert steps["synthetic-shape"].settings == {**steps["synthetic-3"].settings, **SHAPE_SETTINGS}
+    for kind in ("synth", "finetune"):
+        assert steps[f"{kind}-shape"].settings == steps[f"{kind}-3"].settings
+
+
+def test_the_estimate_counts_every_segmenter(data):
+    def counted(extras):
+        return {stage.name: (runs, stage.config.steps) for stage, runs in
+                experiment(data, "nowhere", "single,three", extras).stages().items() if "mixed" in stage.name
+                or stage.name in ("segmenter", "fine-tuning")}
+
+    assert counted("") == {"segmenter": (3, 4), "fine-tuning": (2, 4)}
+    assert counted("mix,shape") == {"segmenter": (4, 4), "fine-tuning": (3, 4), "mixed": (2, 8)}
+    assert [stage.name for stage in experiment(data, "nowhere", "single", "shape").stages()][:2] == [
+        "pairs", "labels_to_film"]
+
+
+def test_the_shape_model_makes_pairs_with_the_films_of_the_translator(tmp_path):
+    store = phantom_store(tmp_path / "real", count=4)
+    run = {"labels_to_film": method_runs(tmp_path / "runs")["labels_to_film"]}
+    assembly = Assembly("shape", run, store)
+    pairs = assembly.method(checked=True)(np.arange(12), 3)
+    assert len(pairs.labels) >= 9 and pairs.films.shape == (*pairs.labels.shape, 1) and pairs.dots is None
+    assert {code for labels in pairs.labels for code in np.unique(labels)} == set(range(6))
+    one = assembly.method(checked=True)(pairs.indices[4:5], 3)
+    np.testing.assert_array_equal(one.labels[0], pairs.labels[4])
+    np.testing.assert_allclose(one.films[0], pairs.films[4], atol=1e-5)
+    assembly.write(str(tmp_path / "made"), 6, 2, 3, say=lambda line: None)
+    made = PairStore(tmp_path / "made")
+    assert {entry.source for entry in made.entries} == {"shape-model"}
+    assert made.description.name == "phantoms, shape-model synthetic"
+    assert made.label(made.ids()[4]).tobytes() == pairs.labels[4].tobytes()
+
+
+def test_other_training_maps_make_another_set(tmp_path):
+    runs = method_runs(tmp_path / "runs")
+    makers = [Assembly("shape", runs, phantom_store(tmp_path / str(count), count=count))._maker()
+              for count in (3, 4)]
+    assert makers[0] != makers[1]

@@ -1,0 +1,305 @@
+"""A user's own folders: every format, any classes, names and codes as told, and nothing written on a mistake."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from datasets.class_table import ClassTable
+from datasets.common.errors import UserError
+from datasets.pair_store import Description, PairStore, PairWriter
+from datasets.sources import own_folders
+from datasets.verify import verify_store
+from tests.helpers import pictures
+from tests.helpers.killed_writer import contents
+
+SIDE = 24
+TABLE = ClassTable(("background", "liver", "spleen"))
+
+
+def _pair(seed, shape=(SIDE, SIDE), classes=3, white=255):
+    rng = np.random.default_rng(seed)
+    film = rng.integers(0, white + 1, shape).astype(np.uint8 if white == 255 else np.uint16)
+    return film, rng.integers(0, classes, shape).astype(np.uint8)
+
+
+def _write(folder, name, data):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Ten pairs of PNG, TIFF and DICOM."""
+    for number in range(10):
+        film, label = _pair(number)
+        kind = ("png", "tif", "dcm")[number % 3]
+        _write(tmp_path / "films", f"p{number}.{kind}", getattr(pictures, {"tif": "tiff", "dcm": "dicom"}.get(
+            kind, kind))(film))
+        _write(tmp_path / "maps", f"p{number}.png", pictures.png(label))
+    return tmp_path
+
+
+def _import(folder, *options, classes="--classes=background,liver,spleen", test="--test_fraction=0.3", size=SIDE):
+    return subprocess.run(
+        [sys.executable, "-m", "tools.import_dataset", f"--images={folder}/films", f"--labels={folder}/maps",
+         f"--out={folder}/out", f"--size={size}", *filter(None, (classes, test)), *options],
+        capture_output=True, text=True, check=False)
+
+
+def _refused(done, folder, said):
+    """One line, exit code 1, and no folder."""
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: "), done.stderr
+    assert said in done.stderr and not (folder / "out").exists(), done.stderr
+
+
+def test_films_and_codes_come_in_as_they_were(own):
+    done = _import(own)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "10 pairs at 24 x 24 pixels" in done.stdout and "7 train, 3 test" in done.stdout
+    store = PairStore(own / "out")
+    assert store.classes == TABLE and store.description.name == "out" and len(store.ids("test")) == 3
+    for number in range(10):
+        film, label = _pair(number)
+        np.testing.assert_array_equal(store.image(f"p{number}"), film)
+        np.testing.assert_array_equal(store.label(f"p{number}"), label)
+    assert list(verify_store(own / "out")) == []
+    before = contents(own / "out")
+    assert _import(own).returncode == 0 and contents(own / "out") == before
+
+
+def test_names_scores_folds_and_test_ids_from_files(own):
+    classes = {"names": ["nothing", "a", "b"], "scored": ["b"], "fold_back": {"a": "b"}}
+    (own / "classes.json").write_text(json.dumps(classes))
+    (own / "test.txt").write_text("p3\n\n p7 \n")
+    done = _import(own, f"--test_ids={own}/test.txt", f"--classes_json={own}/classes.json", "--name=Mine",
+                   classes=None, test=None)
+    assert done.returncode == 0, done.stderr
+    store = PairStore(own / "out")
+    assert store.classes == ClassTable(("nothing", "a", "b"), ("b",), {"a": "b"})
+    assert store.ids("test") == ["p3", "p7"] and store.description.name == "Mine"
+    assert store.scored_label("p0").max() == 1
+
+
+def test_codes_are_translated(tmp_path):
+    film, label = _pair(0, classes=2)
+    _write(tmp_path / "films", "a.png", pictures.png(film))
+    _write(tmp_path / "maps", "a.gif", pictures.pillow(label * np.uint8(255), "GIF"))
+    refused = _import(tmp_path, classes="--classes=none,lung", test="--test_fraction=0")
+    _refused(refused, tmp_path, "maps/a.gif: found codes 0, 255, expected 0 to 1 (none, lung)")
+    assert "--remap=0:0,255:1" in refused.stderr
+    done = _import(tmp_path, "--remap=255:1", classes="--classes=none,lung", test="--test_fraction=0")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(PairStore(tmp_path / "out").label("a"), label)
+
+
+def _bring_in(folder, size, **options):
+    """As the command, without a process."""
+    sources, alone = own_folders.match_files(folder / "films", folder / "maps")
+    classes = options.get("classes", TABLE)
+    found = own_folders.survey(sources, classes, {}, size, lambda *_: None)
+    white = options.get("max_value", 65535 if found.deep else 255)
+    description = Description("own", (size, size), classes, white, found.spacing_mm)
+    own_folders.import_pairs(sources, folder / "out", description, set(), {}, options.get("white") or found.white,
+                           lambda *_: None)
+    return PairStore(folder / "out"), found, alone
+
+
+@pytest.mark.parametrize("classes", [2, 40, 255])
+def test_any_number_of_classes(tmp_path, classes):
+    film, label = _pair(0, classes=classes)
+    label[0, 0] = classes - 1
+    _write(tmp_path / "films", "a.png", pictures.png(film))
+    _write(tmp_path / "maps", "a.png", pictures.png(label))
+    table = ClassTable(tuple(f"class {code}" for code in range(classes)))
+    store, _, _ = _bring_in(tmp_path, SIDE, classes=table)
+    np.testing.assert_array_equal(store.label("a"), label)
+
+
+@pytest.mark.parametrize("shape", [(24, 48), (48, 24), (33, 71), (5, 90), (1, 9)])
+def test_pictures_keep_their_aspect_ratio(tmp_path, shape):
+    film = np.full(shape, 200, np.uint8)
+    _write(tmp_path / "films", "a.png", pictures.png(film))
+    _write(tmp_path / "maps", "a.png", pictures.png(np.full(shape, 2, np.uint8)))
+    store, _, _ = _bring_in(tmp_path, 24)
+    image, label = store.image("a"), store.label("a")
+    assert image.shape == (24, 24) and np.array_equal(image > 0, label > 0)
+    rows, columns = np.nonzero(label.any(1))[0], np.nonzero(label.any(0))[0]
+    assert max(len(rows), len(columns)) == 24
+    assert abs(min(len(rows), len(columns)) - 24 * min(shape) / max(shape)) <= 1
+    for lines in (rows, columns):  # as much ground on either side
+        assert abs(lines[0] - (23 - lines[-1])) <= 1
+
+
+def test_what_is_deep_stays_deep(tmp_path):
+    """12-bit DICOM says its white; a 16-bit PNG does not: the least 2^n - 1 that no film exceeds."""
+    deep, (shallow, label) = [_pair(seed, white=4095)[0] for seed in (0, 1)], _pair(2)
+    for name, data in (("a", pictures.png(deep[0])), ("b", pictures.dicom(deep[1], BitsStored=12)),
+                       ("c", pictures.png(shallow))):
+        _write(tmp_path / "films", name, data)
+        _write(tmp_path / "maps", f"{name}.png", pictures.png(label))
+    store, found, _ = _bring_in(tmp_path, SIDE)
+    assert found.deep and found.white == 4095 and store.description.max_value == 65535
+    for name, film in zip("ab", deep, strict=True):
+        assert np.abs(store.image(name) - film * (255 / 4095)).max() <= 0.51
+    np.testing.assert_array_equal(store.image("c"), shallow)
+
+
+@pytest.mark.parametrize(("spacings", "expected"), [((0.5, 0.5), 0.25), ((0.5, 0.6), None), ((0.5, None), None)])
+def test_the_spacing_is_kept_where_all_films_agree(tmp_path, spacings, expected):
+    for name, spacing in zip("ab", spacings, strict=True):
+        film, label = _pair(0)
+        known = {} if spacing is None else {"PixelSpacing": [spacing, spacing]}
+        _write(tmp_path / "films", f"{name}.dcm", pictures.dicom(film, **known))
+        _write(tmp_path / "maps", f"{name}.png", pictures.png(label))
+    store, _, _ = _bring_in(tmp_path, 2 * SIDE)
+    assert store.description.spacing_mm == (expected and pytest.approx(expected))
+
+
+def test_files_without_a_partner_are_named(own):
+    _write(own / "films", "lonely.png", pictures.png(_pair(0)[0]))
+    _write(own / "maps", "single.png", pictures.png(_pair(0)[1]))
+    done = _import(own)
+    assert done.returncode == 0 and len(PairStore(own / "out").ids()) == 10
+    assert f"left out: {own}/films/lonely.png has no partner" in done.stdout
+    assert f"left out: {own}/maps/single.png has no partner" in done.stdout
+
+
+def test_odd_names_become_ids(tmp_path):
+    for name in ("film 1", "-b", "ä", "c.d"):
+        _write(tmp_path / "films", f"{name}.png", pictures.png(_pair(0)[0]))
+        _write(tmp_path / "maps", f"{name}.png", pictures.png(_pair(0)[1]))
+    assert sorted(_bring_in(tmp_path, SIDE)[0].ids()) == ["c.d", "film_1", "x-b", "x_"]
+    _write(tmp_path / "films", "film_1.png", pictures.png(_pair(0)[0]))
+    _write(tmp_path / "maps", "film_1.png", pictures.png(_pair(0)[1]))
+    with pytest.raises(UserError, match=r"its id film_1 is that of .* too; rename one"):
+        own_folders.match_files(tmp_path / "films", tmp_path / "maps")
+
+
+def test_two_films_of_one_name_are_a_mistake(own):
+    _write(own / "films", "p0.tif", pictures.tiff(_pair(0)[0]))
+    with pytest.raises(UserError, match=r"p0\.tif: there is p0\.png too; keep one"):
+        own_folders.match_files(own / "films", own / "maps")
+
+
+@pytest.mark.parametrize(("kind", "name", "data", "said"), [
+    ("maps", "p9.png", pictures.png(_pair(9, (24, 25))[1]), "found 25 x 24 pixels, expected 24 x 24 as in"),
+    ("maps", "p9.png", pictures.png(np.full((24, 24), 255, np.uint8)), "found codes 255, expected 0 to 2"),
+    ("maps", "p9.png", pictures.png(_pair(9)[1])[:-20], "truncated PNG"),
+    ("films", "p9.png", pictures.png(_pair(9)[0])[:70], "truncated PNG"),
+    ("films", "p9.png", b"GIF89a", "found 0 x 0 pixels"),
+    ("films", "p9.png", b"", "is empty; expected a PNG"),
+])
+def test_damage_in_the_last_pair_leaves_nothing_behind(own, kind, name, data, said):
+    (own / kind / name).write_bytes(data)
+    with pytest.raises(UserError, match=rf"^{own}/{kind}/{name}: {said}[^\n]*$"):
+        _bring_in(own, SIDE)
+    assert not (own / "out").exists()
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"classes": "--classes=background"}, "--classes: names must be 2 to 255"),
+    ({"classes": "--classes="}, "--classes: names must be 2 to 255"),
+    ({"classes": "--classes=background,gtv,GTV"}, "--classes: names must differ in more than capitals"),
+    ({"classes": "--classes=background,a,average"}, "none may be average"),
+    ({"test": None}, "give either --test_fraction"),
+])
+def test_options_that_do_not_fit(own, options, said):
+    _refused(_import(own, **options), own, said)
+
+
+def test_other_options_that_do_not_fit(own):
+    for pair in ("0", "0:256", "a:b", "0:1:2", "-1:0"):
+        with pytest.raises(UserError, match=r"^--remap: found [^\n]* expected FOUND:CODE"):
+            own_folders.parse_remap([pair])
+    with pytest.raises(UserError, match="each found one once"):
+        own_folders.parse_remap(["0:1", "0:2"])
+    (own / "test.txt").write_bytes(b"p3\nnobody\n\xff\n")
+    with pytest.raises(UserError, match=r"test\.txt: found 'nobody', '\\ufffd', which no pair is called"):
+        own_folders.read_test_ids(own / "test.txt", ["p3"])
+
+
+def test_empty_and_missing_folders(tmp_path):
+    (tmp_path / "films").mkdir()
+    (tmp_path / "maps").mkdir()
+    _refused(_import(tmp_path), tmp_path, f"{tmp_path}/films: found no files")
+    with pytest.raises(UserError, match=r"absent: cannot be listed \(No such file"):
+        own_folders.match_files(tmp_path / "absent", tmp_path / "maps")
+    _write(tmp_path / "films", "a.png", b"")
+    _write(tmp_path / "maps", "b.png", b"")
+    with pytest.raises(UserError, match="no two with the same name"):
+        own_folders.match_files(tmp_path / "films", tmp_path / "maps")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_the_users_own_files_are_never_written_over(tmp_path, before):
+    """--out is the folder that holds images/ and labels/, once as it is and once as a pair folder of before."""
+    film, label = _pair(0)
+    for kind, data in (("images", film), ("labels", label)):
+        _write(tmp_path / kind, "p0.png", pictures.png(data))
+    description = Description("own", (SIDE, SIDE), ClassTable(("a", "b", "c")))
+    if before:
+        (tmp_path / "description.json").write_text(json.dumps(description.to_json()))
+    sources, _ = own_folders.match_files(tmp_path / "images", tmp_path / "labels")
+    with pytest.raises(UserError, match=r"p0\.png: would be written over"):
+        own_folders.import_pairs(sources, str(tmp_path), description, [], {}, None, lambda *_: None)
+    with pytest.raises(UserError, match="would be written over") if not before else contextlib.nullcontext():
+        PairWriter(tmp_path, description)
+    assert (tmp_path / "images" / "p0.png").read_bytes() == pictures.png(film)
+    assert (tmp_path / "labels" / "p0.png").read_bytes() == pictures.png(label)
+
+
+def test_black_16_bit_films_come_in_black(tmp_path):
+    black = np.zeros((SIDE, SIDE), np.uint16)
+    _write(tmp_path / "films", "a.png", pictures.png(black))
+    _write(tmp_path / "maps", "a.png", pictures.png(black.astype(np.uint8)))
+    done = _import(tmp_path, test="--test_fraction=0")
+    assert done.returncode == 0, done.stderr
+    assert not PairStore(tmp_path / "out").image("a").any()
+
+
+def test_the_draw_of_test_pairs():
+    ids = [f"p{number}" for number in range(50)]
+    drawn = own_folders.choose_test(ids, 0.3, 1)
+    assert len(drawn) == 15 and drawn == own_folders.choose_test(ids[::-1], 0.3, 1)
+    assert drawn != own_folders.choose_test(ids, 0.3, 2)
+    assert own_folders.choose_test(ids, 0.0, 1) == set() and len(own_folders.choose_test(ids, 0.001, 1)) == 1
+    assert own_folders.choose_test(ids, 1.0, 1) == set(ids)
+
+
+def test_another_data_set_is_not_mixed_in(own):
+    store, _, _ = _bring_in(own, SIDE)
+    before = contents(own / "out")
+    (own / "films" / "p0.png").unlink()
+    with pytest.raises(UserError, match=r"holds other pairs \(p0\)"):
+        _bring_in(own, SIDE)
+    with pytest.raises(UserError, match="describes another data set"):
+        _bring_in(own, 2 * SIDE)
+    assert contents(own / "out") == before and len(store.ids()) == 10
+
+
+def test_killed_and_continued_it_is_the_same_folder(own):
+    _bring_in(own, SIDE)
+    whole = contents(own / "out")
+    program = """if True:
+        import os, pathlib, signal, sys
+        from tests.test_import_dataset import _bring_in
+        left = [int(sys.argv[2])]
+        def watch(event, arguments):
+            left[0] -= event == "os.rename"
+            if left[0] == 0 and event == "os.rename":
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(watch)
+        _bring_in(pathlib.Path(sys.argv[1]), 24)"""
+    for renames in (2, 14, 22):  # of 22
+        for path in sorted((own / "out").rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        done = subprocess.run([sys.executable, "-c", program, own, str(renames)], capture_output=True, check=False)
+        assert done.returncode == -9, done.stderr
+        with pytest.raises(UserError, match=r"manifest\.csv"):
+            PairStore(own / "out")
+        _bring_in(own, SIDE)
+        assert contents(own / "out") == whole

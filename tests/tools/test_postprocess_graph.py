@@ -1,0 +1,76 @@
+"""Mending inside an exported method gives the bits of mending in Python."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from datasets import dots as dot_maps
+from datasets.class_table import CHEST
+from datasets.dots import draw_dots
+from datasets.label_cleaning import SPECK_SHARE, clean_labels, fill_from_neighbours
+from datasets.sources.phantom import phantom
+from tools.export.postprocess_graph import mend_dots, mend_labels, organ_parts
+
+PARTS = organ_parts(CHEST.names, CHEST.fold_back)
+
+
+def _noisy(seed, size, share):
+    """A phantom's label map with blobs of other codes on it."""
+    rng = np.random.default_rng(seed)
+    labels = CHEST.paint(phantom(0, seed, size).masks)
+    blobs = ndimage.gaussian_filter(rng.standard_normal((size, size)), 1.5)
+    spoiled = blobs > np.quantile(blobs, 1 - share)
+    others = np.kron(rng.integers(0, 6, (size // 8, size // 8)), np.ones((8, 8), int))
+    return np.where(spoiled, others, labels).astype(np.uint8)
+
+
+@pytest.mark.parametrize("rims", [False, True])
+def test_label_maps_are_mended_alike(rims):
+    maps = np.stack([_noisy(seed, 64, share) for seed, share in enumerate((0.0, 0.02, 0.1, 0.4))])
+    mended = tf.function(lambda labels: mend_labels(labels, PARTS, rims, SPECK_SHARE))(maps).numpy()
+    expected = np.stack([clean_labels(one, CHEST, rims) for one in maps])
+    assert (expected != maps).any(axis=(1, 2)).sum() >= 3
+    np.testing.assert_array_equal(mended, expected)
+
+
+def test_a_window_that_grows_with_the_side():
+    labels = _noisy(3, 320, 0.2)
+    mended = mend_labels(labels[None], PARTS, True, SPECK_SHARE).numpy()[0]
+    np.testing.assert_array_equal(mended, clean_labels(labels, CHEST, True))
+
+
+def test_random_maps_with_winding_components():
+    maps = np.random.default_rng(0).integers(0, 6, (4, 40, 56)).astype(np.uint8)
+    maps[2] = np.where(maps[2] > 1, 1, maps[2])
+    maps[3] = 2
+    maps[1] = 1 + np.arange(56) % 5  # specks alone
+    mended = mend_labels(maps, PARTS, False, SPECK_SHARE).numpy()
+    np.testing.assert_array_equal(mended, [clean_labels(one, CHEST, False) for one in maps])
+
+
+def test_dots_are_drawn_anew_alike():
+    maps = [draw_dots(CHEST.paint(phantom(0, index, 64).masks), 6, 32, 1.0) for index in range(4)]
+    noise = np.random.default_rng(1)
+    maps += [np.where(noise.random(one.shape) < 0.01, 3, one).astype(np.uint8) for one in maps]
+    maps += [np.where(one == 2, 0, one).astype(np.uint8) for one in maps[:2]]
+    maps += [ndimage.grey_dilation(one, (3, 2)) for one in maps[:3]]
+    made = tf.function(lambda dots: mend_dots(dots, 6, 1.0, dot_maps.SPECK))(np.stack(maps)).numpy()
+    changed = 0
+    for one, mended in zip(maps, made, strict=True):
+        read = dot_maps.read_dots(one, 6, 1.0)
+        expected = one if read.reason else dot_maps.redraw(read.centroids, 32, 1.0)
+        np.testing.assert_array_equal(mended, expected)
+        changed += (expected != one).any()
+    assert changed >= 3
+
+
+def test_holes_are_filled_from_what_is_nearest():
+    labels = np.zeros((9, 9), np.uint8)
+    labels[:, 5:] = 7
+    keep = np.ones((9, 9), bool)
+    keep[3:6, 3:6] = False
+    filled = fill_from_neighbours(labels, keep)
+    assert set(np.unique(filled)) == {0, 7} and filled[4, 3] == 0 and filled[4, 5] == 7
+    assert (filled[keep] == labels[keep]).all()
+    np.testing.assert_array_equal(fill_from_neighbours(labels, np.zeros((9, 9), bool)), labels)  # nothing to grow

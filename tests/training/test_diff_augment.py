@@ -1,0 +1,88 @@
+"""What a discriminator sees under differentiable augmentation."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.label_coding import LabelCoding
+from training.config import DIFF_AUGMENT, PGGANConfig, Pix2PixHDConfig
+from training.devices import prepare
+from training.diff_augment import HIDDEN, SHIFT, diff_augment
+from training.pggan import PGGANTask
+from training.pix2pixhd import Pix2PixHDTask
+
+_CODES = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
+SEED = tf.constant([3, 5], tf.int64)
+
+
+def pictures(count: int = 8, side: int = 16) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(0).uniform(0.1, 1, (count, side, side, 2)), tf.float32)
+
+
+def test_none_changes_nothing_and_unknown_is_refused():
+    images = pictures()
+    np.testing.assert_array_equal(diff_augment(images, "none", SEED), images)
+    with pytest.raises(ValueError, match="mirror"):
+        diff_augment(images, "mirror", SEED)
+
+
+@pytest.mark.parametrize("policy", [policy for policy in DIFF_AUGMENT if policy != "none"])
+def test_a_seed_decides_and_pictures_differ(policy):
+    same = tf.repeat(pictures(1), 8, 0)
+    made = diff_augment(same, policy, SEED).numpy()
+    np.testing.assert_array_equal(made, diff_augment(same, policy, SEED))
+    assert not np.array_equal(made, diff_augment(same, policy, SEED + 1))
+    assert len({picture.tobytes() for picture in made}) > 4
+
+
+def test_translation_moves_whole_pixels_up_to_an_eighth():
+    side = 32
+    ramp = np.broadcast_to(np.arange(side, dtype=np.float32)[:, None, None], (64, side, side, 1))
+    made = diff_augment(tf.constant(ramp), "translation", SEED).numpy()
+    shifts = {int(picture[side // 2, 0, 0] - side // 2) for picture in made}
+    assert shifts == set(range(-int(side * SHIFT), int(side * SHIFT) + 1))
+    assert made.min() == 0 and made.max() == side - 1  # borders are repeated, nothing is made up
+
+
+def test_cutout_hides_at_most_its_square():
+    made = diff_augment(pictures(64), "cutout", SEED).numpy()
+    hidden = (made == 0).all(-1).mean((1, 2))
+    assert hidden.max() <= HIDDEN**2 + 1e-6 and hidden.min() >= HIDDEN**2 / 4 - 0.05
+    assert hidden.max() > 0.9 * HIDDEN**2
+
+
+def test_gradients_pass_through_what_is_seen():
+    images = pictures()
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(diff_augment(images, "cutout", SEED))
+    made = diff_augment(images, "cutout", SEED).numpy()
+    np.testing.assert_array_equal(tape.gradient(total, images).numpy(), (made != 0).astype(np.float32))
+
+
+def _losses(task) -> list[float]:
+    position, losses = 0, []
+    for _ in range(2):
+        position, metrics = task.step(position)
+        losses.append(float(metrics["d_loss"] if "d_loss" in metrics else metrics["d_real"]))
+    return losses
+
+
+def _pggan(policy: str) -> PGGANTask:
+    config = PGGANConfig(precision="float32", resolution=8, start_resolution=8, fmap_base=32, fmap_max=8,
+                         max_batch=4, score_images=0, diff_augment=policy)
+    return PGGANTask(config, _CODES[:, :8, :8], None, LabelCoding("grey", (0, 1, 2)), prepare(config))
+
+
+def _pix2pixhd(policy: str) -> Pix2PixHDTask:
+    config = Pix2PixHDConfig(precision="float32", ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, batch=2,
+                             diff_augment=policy)
+    return Pix2PixHDTask(config, _CODES, 80 * _CODES, 3, None, prepare(config))
+
+
+@pytest.mark.parametrize("make", [_pggan, _pix2pixhd])
+def test_trainers_use_it_and_repeat_its_draws(make):
+    augmented = _losses(make("both"))
+    assert np.isfinite(augmented).all()
+    np.testing.assert_array_equal(augmented, _losses(make("both")))
+    assert augmented != _losses(make("none"))

@@ -1,0 +1,178 @@
+"""Run folders: whole checkpoints or older ones, one process each, and nothing else under their settings."""
+
+import dataclasses
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from datasets.common.errors import UserError
+from training.checkpoints import Checkpoints, Progress
+from training.config import PGGANConfig
+from training.run_folder import RunFolder, read_metrics
+
+CONFIG = PGGANConfig(resolution=16, fmap_max=8)
+
+
+class Nested(keras.Model):
+    """Layers in lists of lists, which TensorFlow's own tracking passes over."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = [[keras.layers.Dense(3), keras.layers.Dropout(0.5)], [keras.layers.Dense(2)]]
+
+    def build(self, shape):
+        self.blocks[0][0].build((None, 4))
+        self.blocks[1][0].build((None, 3))
+        self.built = True
+
+
+class State:
+    """A network, its optimizer and where it stands."""
+
+    def __init__(self, folder, say=print):
+        self.model, self.progress = Nested(), Progress()
+        self.model.build((None, 4))
+        self.optimizer = keras.optimizers.Adam(0.1)
+        self.optimizer.build(self.model.trainable_variables)
+        self.checkpoints = Checkpoints(folder, {"model": self.model, "optimizer": self.optimizer}, self.progress,
+                                       say=say)
+
+    def variables(self):
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def save(self, position):
+        """Gives every variable a value of its own that tells the position, and saves."""
+        for number, variable in enumerate(self.variables()):
+            variable.assign(tf.cast(tf.fill(variable.shape, 100 * position + number), variable.dtype))
+        self.progress.position, self.progress.sums, self.progress.count = position, {"loss": 0.1 * position}, 3
+        self.checkpoints.save()
+
+    def stands_at(self, position):
+        values = [100 * position + number for number in range(len(self.variables()))]
+        assert [np.unique(variable.numpy()).item() for variable in self.variables()] == values
+        assert (self.progress.position, self.progress.sums) == (position, {"loss": 0.1 * position})
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A folder with checkpoints of positions 7 and 9 (5 was dropped)."""
+    state = State(tmp_path)
+    for position in (5, 7, 9):
+        state.save(position)
+    assert state.checkpoints.positions() == [7, 9]
+    return tmp_path
+
+
+def test_every_variable_comes_back(saved):
+    state = State(saved)
+    assert state.checkpoints.restore()
+    state.stands_at(9)
+
+
+def test_nothing_to_restore(tmp_path):
+    assert not State(tmp_path).checkpoints.restore()
+
+
+@pytest.mark.parametrize("name", ["state.index", "state.data-00000-of-00001"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.97])
+def test_a_truncated_newest_checkpoint_gives_way_to_the_one_before(saved, name, share):
+    file = saved / "000000009" / name
+    file.write_bytes(file.read_bytes()[:int(share * file.stat().st_size)])
+    said = []
+    state = State(saved, said.append)
+    assert state.checkpoints.restore()
+    state.stands_at(7)
+    assert "000000009: damaged checkpoint" in said[0] and "the one before" in said[0]
+    state.save(8)
+    again = State(saved)
+    again.checkpoints.restore()
+    again.stands_at(8)
+
+
+def test_altered_bytes_are_noticed(saved):
+    file = saved / "000000009" / "state.data-00000-of-00001"
+    content = bytearray(file.read_bytes())
+    content[40] ^= 1
+    file.write_bytes(content)
+    state = State(saved)
+    state.checkpoints.restore()
+    state.stands_at(7)
+
+
+def test_a_missing_newest_checkpoint_is_said(saved):
+    shutil.rmtree(saved / "000000009")
+    said = []
+    state = State(saved, said.append)
+    state.checkpoints.restore()
+    state.stands_at(7)
+    assert "000000009, is missing" in said[0]
+
+
+def test_a_run_never_starts_again_over_lost_checkpoints(saved):
+    for position in (7, 9):
+        shutil.rmtree(saved / f"{position:09d}")
+    with pytest.raises(UserError, match="no checkpoint can be read"):
+        State(saved).checkpoints.restore()
+
+
+def test_a_half_written_checkpoint_is_swept_away(saved):
+    shutil.copytree(saved / "000000009", saved / ".000000011.partial")
+    (saved / ".newest.4711.partial").write_text("0000")
+    state = State(saved)
+    assert not list(saved.glob(".*"))
+    state.checkpoints.restore()
+    state.stands_at(9)
+
+
+def test_other_variables_are_refused(saved):
+    optimizer = keras.optimizers.Adam(0.1)
+    optimizer.build([keras.Variable(np.zeros(3))])
+    with pytest.raises(UserError, match=r"other variables|no checkpoint can be read"):
+        Checkpoints(saved, {"optimizer": optimizer}, Progress()).restore()
+
+
+def _open(path, config=CONFIG, **inputs):
+    return RunFolder(path, "train_pggan", config, {"data": "a" * 64, **inputs})
+
+
+def test_two_processes_on_one_folder(tmp_path):
+    first = _open(tmp_path)
+    with pytest.raises(UserError, match="another process"):
+        _open(tmp_path)
+    first.close()
+    _open(tmp_path).close()
+
+
+def test_other_settings_are_refused_with_the_difference(tmp_path):
+    folder = _open(tmp_path)
+    folder.restore({}, Progress())
+    folder.close()
+    with pytest.raises(UserError, match="fmap_max: was 8, now 16"):
+        _open(tmp_path, dataclasses.replace(CONFIG, fmap_max=16))
+    with pytest.raises(UserError, match="data: was files with digest aaaaaaaaaaaa, now files with digest bbbb"):
+        _open(tmp_path, data="b" * 64)
+    _open(tmp_path, dataclasses.replace(CONFIG, total_kimg=9.0, checkpoint_minutes=1.0)).close()
+
+
+def test_what_follows_the_checkpoint_is_forgotten(tmp_path):
+    state = State(tmp_path / "other")
+    folder = _open(tmp_path)
+    folder.restore({"model": state.model}, state.progress)
+    for position in (1, 2, 3):
+        state.progress.position = position
+        folder.log(position, {"val_j": [0.5, float("nan"), 0.6][position - 1]})
+        folder.draw(position, np.zeros((4, 4), np.uint8))
+        if position < 3:
+            folder.save()
+    assert folder.records("val_j") == [1, 3] and folder.best("val_j") == (0.6, 3)
+    folder.close()
+    with open(tmp_path / "metrics.jsonl", "a") as lines:
+        lines.write('{"position": 3, "los')  # cut short by a kill
+    folder = _open(tmp_path)
+    folder.restore({"model": state.model}, state.progress)
+    assert [line["position"] for line in read_metrics(tmp_path)] == [1, 2]
+    assert sorted(file.stem for file in (tmp_path / "grids").iterdir()) == ["000000001", "000000002"]
+    folder.close()

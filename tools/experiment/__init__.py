@@ -1,0 +1,1 @@
+"""The whole comparison as one plan of tasks."""

@@ -1,0 +1,143 @@
+"""Mending of generated dots and label maps as TensorFlow operations, for a method that is exported.
+
+The same functions of the same bits as `datasets.dots` and `datasets.label_cleaning`, which work in Python and say
+why.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+
+def mend_dots(dots: tf.Tensor, num_classes: int, radius: float, speck: float) -> tf.Tensor:
+    """Dots uint8 [N, S, S] drawn anew as discs; maps without one dot per organ stay.
+
+    Args:
+      radius: of the discs in pixels.
+      speck: share of a disc below which a part is noise.
+    """
+    smallest = max(1.0, speck * math.pi * radius**2)
+    return tf.map_fn(lambda one: _redrawn(one, num_classes, radius, smallest), dots)
+
+
+def mend_labels(labels: tf.Tensor, parts: Sequence[Sequence[int]], rims: bool, speck: float) -> tf.Tensor:
+    """Label maps uint8 [N, H, W] without false rims (if `rims`) and without specks.
+
+    Args:
+      parts: for each organ, its code and those of the organs painted over it (see `organ_parts`).
+      speck: share of its organ below which a component goes.
+    """
+    def mend(one):
+        if rims:
+            one = _majority(one, len(parts) + 1)
+        keep = tf.ones_like(one, tf.bool)
+        for codes in parts:
+            keep &= ~_specks(one, codes, speck)
+        return _filled(one, keep)
+
+    return tf.map_fn(mend, labels)
+
+
+def organ_parts(names: Sequence[str], fold_back: Mapping[str, str]) -> list[list[int]]:
+    """For each class but the first, its code and those of the classes that fold back to it."""
+    return [[code, *(names.index(top) for top, below in fold_back.items() if below == names[code])]
+            for code in range(1, len(names))]
+
+
+def _redrawn(dots: tf.Tensor, num_classes: int, radius: float, smallest: float) -> tf.Tensor:
+    rows, columns = (tf.cast(grid, tf.float64) for grid in
+                     tf.meshgrid(tf.range(tf.shape(dots)[0]), tf.range(tf.shape(dots)[1]), indexing="ij"))
+    redrawn, whole = tf.zeros_like(dots), tf.constant(True)
+    for code in range(1, num_classes):
+        parts = _components(dots == code)
+        areas = _sums(tf.ones_like(rows), parts)
+        largest = tf.argmax(areas)
+        whole &= tf.reduce_sum(tf.cast(areas >= smallest, tf.int32)) == 1
+        y, x = (_sums(places, parts)[largest] / areas[largest] for places in (rows, columns))
+        distance = tf.square(rows - y) + tf.square(columns - x)
+        disc = (distance <= radius**2) | (distance == tf.reduce_min(distance))
+        redrawn = tf.where(disc, tf.constant(code, tf.uint8), redrawn)
+    return tf.where(whole, redrawn, dots)
+
+
+def _specks(labels: tf.Tensor, codes: Sequence[int], share: float) -> tf.Tensor:
+    """Where bool [H, W] a pixel of the first code lies in a component of all codes that is too small."""
+    organ = labels == codes[0]
+    parts = _components(tf.reduce_any([labels == code for code in codes], 0))
+    own = tf.cast(organ, tf.float64)
+    small = _sums(own, parts) < share * tf.reduce_sum(own)
+    return organ & tf.gather(small, tf.maximum(parts, 0))
+
+
+def _components(mask: tf.Tensor) -> tf.Tensor:
+    """The largest flat index in each pixel's 4-connected component of bool [H, W], int32; -1 outside.
+
+    Components take the largest label next to them, all at once, until none changes (Shiloach and Vishkin 1982).
+    """
+    count = tf.size(mask)
+    places = tf.range(count)
+
+    def join(parts, _):
+        around = tf.pad(parts, [[1, 1], [1, 1]], constant_values=-1)
+        sides = around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]
+        largest = tf.reduce_max([parts, *sides], 0)
+        best = tf.math.unsorted_segment_max(tf.reshape(largest, [-1]), tf.reshape(parts, [-1]), count)
+        parents = _roots(tf.maximum(places, best))
+        joined = tf.where(mask, tf.gather(parents, tf.maximum(parts, 0)), -1)
+        return joined, tf.reduce_any(joined != parts)
+
+    start = tf.where(mask, tf.reshape(places, tf.shape(mask)), -1)
+    return tf.while_loop(lambda _, changed: changed, join, (start, tf.constant(True)))[0]
+
+
+def _roots(parents: tf.Tensor) -> tf.Tensor:
+    """Follows the parents int32 [n] to their ends."""
+    def jump(parents, _):
+        further = tf.gather(parents, parents)
+        return further, tf.reduce_any(further != parents)
+
+    return tf.while_loop(lambda _, changed: changed, jump, (parents, tf.constant(True)))[0]
+
+
+def _sums(values: tf.Tensor, parts: tf.Tensor) -> tf.Tensor:
+    """Sums of float64 [H, W] over each component: [H * W], at the component's label."""
+    return tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), tf.reshape(parts, [-1]), tf.size(parts))
+
+
+def _majority(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Each pixel's commonest code in the window around it; its own loses ties."""
+    sides = tf.cast(tf.shape(labels), tf.float64)
+    reach = tf.maximum(1, tf.cast(tf.round(tf.reduce_max(sides) / 128.0), tf.int32))
+    votes = []
+    for code in range(num_classes):
+        own = tf.cast(labels == code, tf.int32)
+        votes.append(2 * _box_sums(_box_sums(own, reach, 0), reach, 1) - own)
+    return tf.cast(tf.argmax(votes), tf.uint8)
+
+
+def _box_sums(values: tf.Tensor, reach: tf.Tensor, axis: int) -> tf.Tensor:
+    """Sums of int32 [H, W] over 2 reach + 1 places along an axis; the edges repeat."""
+    side = tf.shape(values)[axis]
+    places = tf.clip_by_value(tf.range(-reach, side + reach), 0, side - 1)
+    sums = tf.cumsum(tf.gather(values, places, axis=axis), axis)
+    front = [[0, 0], [0, 0]]
+    front[axis] = [1, 0]
+    sums = tf.pad(sums, front)
+    ends = tf.range(2 * reach + 1, side + 2 * reach + 1)
+    return tf.gather(sums, ends, axis=axis) - tf.gather(sums, tf.range(side), axis=axis)
+
+
+def _filled(labels: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
+    """Codes where `keep`; elsewhere they grow in, ring by ring, from above, the left, the right or below."""
+    def grow(codes, _):
+        around = tf.pad(codes, [[1, 1], [1, 1]], constant_values=-1)
+        grown = codes
+        for side in (around[:-2, 1:-1], around[1:-1, :-2], around[1:-1, 2:], around[2:, 1:-1]):
+            grown = tf.where(grown < 0, side, grown)
+        return grown, tf.reduce_any(grown != codes)
+
+    start = tf.where(keep | ~tf.reduce_any(keep), tf.cast(labels, tf.int32), -1)
+    codes = tf.while_loop(lambda codes, changed: changed & tf.reduce_any(codes < 0), grow,
+                          (start, tf.constant(True)))[0]
+    return tf.cast(codes, tf.uint8)

@@ -1,0 +1,163 @@
+"""Trained networks as TensorFlow SavedModels that need nothing of this project.
+
+    OUT/saved_model.pb, variables/   the signatures
+    OUT/assets/model.json            the same facts for people and programs: kind, class names, sizes, signatures
+
+A program loads it with `tf.saved_model.load(OUT)` and calls `loaded.signatures[NAME](...)` with named tensors.
+Networks are exported in float32, whatever they were trained in, so that results are the same on every device
+that computes alike.
+"""
+
+import contextlib
+import importlib
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from datasets import dots, label_cleaning
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.dots import dot_radius
+from evaluation.segmenter.film_segmenter import FilmSegmenter
+from evaluation.segmenter.load import ASSET
+from models import stages
+from tools.export import postprocess_graph
+from tools.export.method_graph import MethodGraph
+from tools.generation.method_from_runs import Assembly
+
+_SEGMENT = {"film": "[height, width], bright bone on dark ground",
+            "white": "float32 scalar, grey value shown as white; 0: 255 for uint8, 1.0 for float32, for uint16 "
+                     "the least 2^n - 1 that no pixel exceeds",
+            "codes": "uint8 [height, width], the most probable class",
+            "probabilities": "float32 [height, width, K]"}
+_GENERATE = {"count": "int32 scalar", "seed": "int64 scalar", "first": "int64 scalar, the first pair's index",
+             "films": "uint8 [count, height, width]", "values": "float32 [count, height, width, 1] in [-1, 1]",
+             "labels": "uint8 [count, height, width], class codes",
+             "dots": "uint8 [count, height, width], where the method has them"}
+
+
+def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> None:
+    """Writes it to folder `out`, and its network alone to OUT/network.onnx if asked.
+
+    Raises UserError where something else than an export is, or where ONNX's exporter is not installed.
+    """
+    facts = {"kind": "segmenter", **segmenter.facts.to_json(), "precision": "float32", "arguments": _SEGMENT}
+    if onnx:
+        _find_tf2onnx()
+    _save(segmenter, facts, out)
+    if onnx:
+        side = min(segmenter.facts.window, segmenter.facts.size)
+        _write_onnx(segmenter.of_windows, side, pathlib.Path(out) / "network.onnx")
+
+
+def export_method(assembly: Assembly, out: str, batch: int | None = None) -> None:
+    """Writes a whole method to folder `out`: mended as `assembly.method(checked=False)` does, none rejected.
+
+    It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
+    """
+    batch = min(4, assembly.at_once) if batch is None else batch
+    facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
+             "size": assembly.size, "batch": batch, "precision": "float32", "arguments": _GENERATE}
+    _save(method_graph(assembly, batch), facts, out)
+
+
+def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
+    """`assembly.method(checked=False)` as one graph, in float32."""
+    networks = {stage: product.network for stage, product in assembly.products.items()}
+    make = {"single": _single, "two": _two, "three": _three}[assembly.method_name](assembly, networks)
+    variables = [variable.value for network in networks.values() for variable in network.variables]
+    return MethodGraph(make, variables, assembly.classes.names, batch)
+
+
+def _single(assembly: Assembly, networks: Mapping[str, keras.Model]):
+    coding = assembly.products["pairs"].coding
+    pairs, mend = stages.pair_graph(networks["pairs"], coding), _mender(assembly, coding)
+
+    def draw(indices, seed):
+        labels, films = pairs(stages.draw_latents(indices, seed, networks["pairs"].latent_size))
+        return {"labels": mend(labels), "values": films}
+
+    return draw
+
+
+def _two(assembly: Assembly, networks: Mapping[str, keras.Model]):
+    coding = assembly.products["labels"].coding
+    maps, mend = stages.code_graph(networks["labels"], coding), _mender(assembly, coding)
+    film = stages.film_graph(networks["labels_to_film"], assembly.num_classes)
+
+    def draw(indices, seed):
+        labels = mend(maps(stages.draw_latents(indices, seed, networks["labels"].latent_size)))
+        return {"labels": labels, "values": film(labels)}
+
+    return draw
+
+
+def _three(assembly: Assembly, networks: Mapping[str, keras.Model]):
+    coding = assembly.products["dots_to_labels"].coding
+    place = stages.code_graph(networks["dots"], assembly.products["dots"].coding)
+    translate = stages.label_graph(networks["dots_to_labels"], assembly.size, coding)
+    mend = _mender(assembly, coding)
+    film = stages.film_graph(networks["labels_to_film"], assembly.num_classes)
+    radius = dot_radius(2.0, networks["dots"].resolution)
+
+    def draw(indices, seed):
+        placed = place(stages.draw_latents(indices, seed, networks["dots"].latent_size))
+        placed = postprocess_graph.mend_dots(placed, assembly.num_classes, radius, dots.SPECK)
+        labels = mend(translate(placed))
+        return {"dots": placed, "labels": labels, "values": film(labels)}
+
+    return draw
+
+
+def _mender(assembly: Assembly, coding):
+    """Mends label maps made in `coding`; only grey ones have false rims."""
+    classes = assembly.classes
+    parts = postprocess_graph.organ_parts(classes.names, classes.fold_back)
+    return lambda labels: postprocess_graph.mend_labels(labels, parts, coding.kind == "grey",
+                                                        label_cleaning.SPECK_SHARE)
+
+
+def _find_tf2onnx():
+    try:
+        return importlib.import_module("tf2onnx")
+    except ImportError:
+        raise UserError("--onnx needs tf2onnx; install it with python -m pip install -r requirements-dev.txt "
+                        "-c constraints.txt") from None
+
+
+def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, path: pathlib.Path) -> None:
+    """Input "films" float32 [N, side, side, 1] in [-1, 1], output "probabilities" [N, side, side, K]."""
+    spec = [tf.TensorSpec((None, side, side, 1), tf.float32, "films")]
+    function = tf.function(lambda films: {"probabilities": of_windows(films)}, input_signature=spec)
+    with atomic_files.replacing(path) as temporary, _quiet():
+        _find_tf2onnx().convert.from_function(function, spec, opset=17, output_path=str(temporary))
+
+
+def _save(module: tf.Module, facts: dict[str, Any], out: str) -> None:
+    """Writes beside `out` and renames, so that a stopped export leaves no half."""
+    target = pathlib.Path(out)
+    if target.exists() and not (target / "assets" / ASSET).is_file() and (
+            not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{out}: is there and is no export; choose another --out")
+    facts = {**facts, "signatures": sorted(module.functions), "tensorflow": tf.__version__}
+    with atomic_files.replacing_folder(target) as made:
+        asset = made.with_name(ASSET)
+        atomic_files.write_json(asset, facts)
+        module.about = tf.saved_model.Asset(str(asset))
+        with _quiet():
+            tf.saved_model.save(module, str(made), signatures=dict(module.functions))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what TensorFlow and tf2onnx tell about their inner names."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

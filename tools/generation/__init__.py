@@ -1,0 +1,1 @@
+"""The networks of finished runs put together as a method."""

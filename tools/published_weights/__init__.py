@@ -1,0 +1,1 @@
+"""Weights of the released PGGAN and Pix2PixHD, read and checked."""

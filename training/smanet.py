@@ -1,0 +1,212 @@
+"""Trains SMANet on pairs, or fine-tunes it: random crops, cross-entropy, Adam at a constant rate.
+
+Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from datasets import pair_cache
+from datasets.common.errors import UserError
+from datasets.pair_store import PairStore
+from evaluation.pictures import colour_labels, grey_to_rgb, grid
+from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.products import load_network
+from models.smanet import SMANet
+from training.batches import distributed_batches
+from training.config import SMANetConfig
+from training.devices import gradient_norm, is_chief, make_optimizer, prepare
+from training.inputs import network_digest, train_ids
+from training.keras_weights import load_encoder_weights
+from training.loop import run
+from training.losses import cross_entropy
+from training.run_folder import RunFolder
+
+_GRID_ROWS = 6
+
+
+class SMANetTask:
+    """A segmenter and its training step, for `training.loop`.
+
+    Args:
+      config: the options.
+      films, labels: uint8 [N, H, W]; labels hold the codes the segmenter learns.
+      num_classes: background included.
+      validation: store and ids that choose the weights; None keeps the last.
+      strategy: from `training.devices`.
+      class_names: by code, for whoever uses the finished run.
+      rows: which pairs an epoch holds, some perhaps several times; None is each once.
+    """
+
+    unit = "steps"
+
+    def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
+                 validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
+                 class_names: Sequence[str] = (), rows: np.ndarray | None = None):
+        self.class_names = tuple(class_names)
+        self.config, self.num_classes, self.strategy = config, num_classes, strategy
+        self._arrays, self._rows, self._validation = (films, labels), rows, validation
+        self.total = config.steps
+        self.images_per_position = float(config.batch)
+        self.score_every = config.validate_every if validation else 0
+        self._batches = None
+        with strategy.scope():
+            self.network = SMANet(
+                num_classes, depth=config.depth, width=config.width, attention=config.attention,
+                pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
+                bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1,
+                standardize=config.standardize)
+            self.network.build((None, None, None, 1))
+            if config.encoder_weights:
+                load_encoder_weights(self.network, config.encoder_weights)
+            self.optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
+            self.optimizer.build(self.network.trainable_variables)
+        self._predict = tf.function(lambda films: tf.nn.softmax(self.network(films)), reduce_retracing=True)
+
+    def trackables(self) -> dict:
+        return {"network": self.network, "optimizer": self.optimizer}
+
+    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
+        if self._batches is None:
+            self._batches = distributed_batches(
+                self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
+                crop=self.config.crop, rows=self._rows)
+        return position + 1, self._step(next(self._batches))
+
+    @tf.function
+    def _step(self, batch):
+        metrics = self.strategy.run(self._train, (batch,))
+        return {name: self.strategy.reduce("SUM", value, None) for name, value in metrics.items()}
+
+    def _train(self, batch) -> dict[str, tf.Tensor]:
+        films, labels = batch
+        replicas = self.strategy.num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            logits = self.network(_to_input(films), training=True)
+            loss = cross_entropy(labels, logits) / replicas
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.network.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        hits = tf.cast(tf.argmax(logits, -1, tf.int32) == tf.cast(labels, tf.int32), tf.float32)
+        return {"loss": loss, "accuracy": tf.reduce_mean(hits) / replicas,
+                "gradient": gradient_norm(self.optimizer, gradients)}
+
+    def predict(self, films: np.ndarray) -> np.ndarray:
+        """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""
+        return self._predict(films).numpy()
+
+    def grid(self, position: int) -> np.ndarray:
+        """Rows of film, prediction and true labels for the first pairs of the data."""
+        films, labels = (array[:_GRID_ROWS] for array in self._arrays)
+        inputs = _to_input(films).numpy()
+        predicted = np.argmax(self.predict(inputs), -1)
+        cells = np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
+                          colour_labels(labels, self.num_classes)], 1)
+        return grid(cells.reshape(-1, *cells.shape[2:]), 6, films.shape[1])
+
+    def score(self, position: int, folder: RunFolder) -> dict[str, float]:
+        """Pooled mean J on the validation pairs; the best weights so far are kept."""
+        store, ids = self._validation
+        best = folder.best("val_j")
+        result = evaluate(self.predict, store, ids, scored=self.config.classes == "scored",
+                          window=self.config.crop, overlap=self.config.overlap)
+        mean_j = result.mean_j
+        if folder.chief:
+            folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
+            if best is None or mean_j > best[0]:
+                folder.keep(self.network, f"snapshots/{position:09d}")
+        return {"val_j": mean_j}
+
+    def finish(self, folder: RunFolder) -> dict:
+        best = folder.best("val_j")
+        name = f"snapshots/{best[1]:09d}" if best else "last"
+        if best is None:
+            folder.keep(self.network, "last")
+        return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
+                "classes": self.config.classes, "num_classes": self.num_classes,
+                "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:]),
+                "crop": self.config.crop, "overlap": self.config.overlap}
+
+
+def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
+          finetune_from: str | None = None, mixed_with: str | None = None) -> None:
+    """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
+
+    Args:
+      validation: store whose validation pairs choose the weights.
+      finetune_from: run folder or .keras file whose weights the training starts from.
+      mixed_with: store whose train pairs give half of all crops, those of `data` the other half: drawn from one
+        shuffled stream, so half of every batch on average.
+
+    Raises UserError where `mixed_with` has other classes or pictures of another size.
+    """
+    store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
+    strategy = prepare(config)
+    digests = _digests(store, validation, finetune_from, mixed)
+    folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy))
+    try:
+        scored = config.classes == "scored"
+        classes = store.classes.scored_table() if scored else store.classes
+        cache, rows = _load_pairs(store, mixed, scored)
+        task = SMANetTask(config, cache.images, cache.labels, classes.num_classes,
+                          _validation_pairs(validation), strategy, classes.names, rows)
+        if finetune_from:
+            _start_from(task.network, finetune_from)
+        run(task, folder, config)
+    finally:
+        folder.close()
+
+
+def _load_pairs(store: PairStore, mixed: PairStore | None,
+                scored: bool) -> tuple[pair_cache.PairCache, np.ndarray | None]:
+    """The train pairs of `store` and those of `mixed` behind them, and the rows that make them equal halves."""
+    ids = train_ids(store)
+    if mixed is None:
+        return pair_cache.PairCache(store, ids, scored), None
+    for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
+                               ("size", tuple(store.description.size), tuple(mixed.description.size))):
+        if ours != theirs:
+            raise UserError(f"{mixed.path}: found {name} {theirs}, expected {ours} as in {store.path}; mix pairs "
+                            "of the same classes and size")
+    others = train_ids(mixed)
+    return (pair_cache.PairCache(store, ids, scored, behind=(mixed, others)),
+            pair_cache.half_and_half(len(ids), len(others)))
+
+
+def _digests(store: PairStore, validation: str | None, finetune_from: str | None,
+             mixed: PairStore | None) -> dict[str, str]:
+    """What the run reads, by content: a moved folder continues, an altered one is noticed."""
+    digests = {"data": store.fingerprint()}
+    if validation:
+        digests["validation"] = PairStore(validation).fingerprint()
+    if finetune_from:
+        digests["finetune_from"] = network_digest(finetune_from)
+    if mixed:
+        digests["mixed_with"] = mixed.fingerprint()
+    return digests
+
+
+def _validation_pairs(path: str | None) -> tuple[PairStore, list[str]] | None:
+    if path is None:
+        return None
+    store = PairStore(path)
+    if not store.ids("validation"):
+        raise UserError(f"{store.path}/manifest.csv: found no pair with split validation; leave --validation out "
+                        "to keep the last weights")
+    return store, store.ids("validation")
+
+
+def _start_from(network: keras.Model, path: str) -> None:
+    try:
+        network.set_weights(load_network(path).get_weights())
+    except ValueError as error:
+        raise UserError(f"{path}: does not fit the segmenter asked for ({error})") from None
+
+
+def _to_input(films) -> tf.Tensor:
+    """uint8 [N, H, W] -> float32 [N, H, W, 1] in [-1, 1]."""
+    return tf.cast(films, tf.float32)[..., None] / 127.5 - 1.0

@@ -1,6 +1,7 @@
 """Streams a method's pairs into a pair folder: any number in constant memory, continued after a kill."""
 
 import hashlib
+import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from datasets.common import atomic_files
+from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
-from datasets.synthetic_journal import JOURNAL, open_journal
 
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled with repeats, or without checks
 REPEAT = "label map of an earlier pair"
@@ -48,7 +49,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
         if phase != before:
             say(_shortage(journal) if phase == "unchecked" else _monotony(journal))
         indices = np.arange(journal["candidates"], journal["candidates"] + batch)
-        kept.take((unchecked if phase == "unchecked" else checked)(indices, seed), phase, batch)
+        kept.accept((unchecked if phase == "unchecked" else checked)(indices, seed), phase, batch)
         say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
             f"{journal['candidates']:,} candidates rejected")
     kept.close()
@@ -65,7 +66,7 @@ class _KeptPairs:
         self.digests = [_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
                         for index in self.journal["accepted"]]
 
-    def take(self, pairs: Any, phase: str, tried: int) -> None:
+    def accept(self, pairs: Any, phase: str, tried: int) -> None:
         """Writes those of `pairs` that are let in now, then the journal: these are the valid of `tried`."""
         journal = self.journal
         found = [_digest(label) for label in pairs.labels]
@@ -149,3 +150,38 @@ def _monotony(journal: dict[str, Any]) -> str:
 
 def _id(index: int) -> str:
     return f"synthetic-{int(index):06d}"
+
+
+JOURNAL = "generation.json"
+
+
+def open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """The journal at `path`, or a new one for what is `asked`. Raises UserError if it is of other settings."""
+    if not path.is_file():
+        return {**asked, "candidates": 0, "accepted": [], "repeats": 0, "unchecked": 0, "rejected": {}}
+    journal = read_journal(path)
+    journal.setdefault("repeats", 0)
+    changed = [f"{name} {journal.get(name)!r}, now {value!r}" for name, value in asked.items()
+               if journal.get(name) != value]
+    if changed:
+        raise UserError(f"{path}: belongs to a synthetic set of other settings ({'; '.join(changed)[:300]}); use "
+                        "those, or choose another --out")
+    return journal
+
+
+def read_journal(path: pathlib.Path) -> dict[str, Any]:
+    """A set's journal, as `write_synthetic` returns it. Raises UserError for anything else."""
+    journal = atomic_files.read_json(path)
+    try:
+        accepted, candidates = journal["accepted"], journal["candidates"]
+        counts = [candidates, journal["count"], journal["unchecked"], journal.get("repeats", 0),
+                  *journal["rejected"].values(), *accepted]
+        whole = all(type(number) is int and 0 <= number < 2**53 for number in counts)
+        rising = all(one < other for one, other in itertools.pairwise([*accepted, candidates]))
+        if not whole or not rising or len(accepted) > journal["count"]:
+            raise ValueError("numbers that cannot be")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
+        raise UserError(f"{path}: not the journal of a synthetic set ({reason[:100]}); choose another "
+                        "--out") from None
+    return journal

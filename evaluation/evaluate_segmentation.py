@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     from evaluation.results.tables import comparison, to_markdown
     from evaluation.segmenter.evaluate import evaluate_to_folder
     from evaluation.segmenter.load import check_size, read_segmenter
-    from evaluation.segmenter.networks import probabilities_of
+    from evaluation.segmenter.sliding_window import probabilities_of
 
     store = PairStore(_DATA.value)
     ids = store.ids(None if _SPLIT.value == "all" else _SPLIT.value)

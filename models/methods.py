@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import stages
+from models import label_coding
 from models.label_coding import LabelCoding
 
 Method = Callable[[np.ndarray, int], "Pairs"]
@@ -103,31 +103,28 @@ def latents(indices: np.ndarray, seed: int, size: int) -> np.ndarray:
     return _draw_latents(tf.constant(indices, tf.int64), tf.constant(seed, tf.int64), size).numpy()
 
 
-_draw_latents = tf.function(stages.draw_latents, reduce_retracing=True)
-
-
 def code_sampler(generator: keras.Model, coding: LabelCoding) -> Sampler:
     """A PGGAN that makes dots or label maps, as a sampler of codes."""
-    draw = stages.code_graph(generator, coding)
+    draw = code_graph(generator, coding)
     return lambda indices, seed: draw(latents(indices, seed, generator.latent_size)).numpy()
 
 
 def pair_sampler(generator: keras.Model, coding: LabelCoding) -> PairSampler:
     """A PGGAN whose first channels are the coded label map and whose last is the film."""
-    draw = stages.pair_graph(generator, coding)
+    draw = pair_graph(generator, coding)
     return lambda indices, seed: tuple(
         array.numpy() for array in draw(latents(indices, seed, generator.latent_size)))
 
 
 def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> Translator:
     """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps."""
-    translate = stages.label_graph(generator, size, coding)
+    translate = label_graph(generator, size, coding)
     return lambda dots: _translate(translate, dots)
 
 
 def film_translator(generator: keras.Model, num_classes: int) -> Translator:
     """A Pix2PixHD from label maps to films."""
-    translate = stages.film_graph(generator, num_classes)
+    translate = film_graph(generator, num_classes)
     return lambda labels: _translate(translate, labels)
 
 
@@ -135,3 +132,59 @@ def _translate(translate: Callable, maps: np.ndarray) -> np.ndarray:
     """No maps give no pictures, of the right shape; mirror padding refuses an empty batch."""
     made = translate(maps if len(maps) else np.zeros((1, *maps.shape[1:]), maps.dtype)).numpy()
     return made[:len(maps)]
+
+
+Graph = tf.types.experimental.PolymorphicFunction
+_CODES = tf.TensorSpec((None, None, None), tf.uint8, "codes")
+
+
+def _graph(function: Callable, spec: tf.TensorSpec) -> Graph:
+    return tf.function(function, input_signature=[spec], experimental_attributes={"_noinline": True})
+
+
+def draw_latents(indices: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
+    """Standard normal latents float32 [N, size] of int64 indices [N] and seed []; a row depends on both alone.
+
+    Philox counters and the Box-Muller transform, on the CPU everywhere, so that a sample can be made again.
+    """
+    def row(index):
+        return tf.random.stateless_normal([size], tf.stack([seed, index]), alg="philox")
+
+    with tf.device("/CPU:0"):
+        return tf.map_fn(row, indices, fn_output_signature=tf.TensorSpec(size, tf.float32))
+
+
+_draw_latents = tf.function(draw_latents, reduce_retracing=True)
+
+
+def code_graph(generator: keras.Model, coding: LabelCoding) -> Graph:
+    """Latents [N, L] -> codes uint8 [N, h, w], by a PGGAN of dots or label maps."""
+    return _graph(lambda z: coding.decode(generator(z)), _latents_of(generator))
+
+
+def pair_graph(generator: keras.Model, coding: LabelCoding) -> Graph:
+    """Latents [N, L] -> codes uint8 [N, h, w] and films float32 [N, h, w, 1] in [-1, 1], by one PGGAN."""
+
+    def draw(z):
+        channels = generator(z)
+        return coding.decode(channels[..., :-1]), tf.clip_by_value(channels[..., -1:], -1.0, 1.0)
+
+    return _graph(draw, _latents_of(generator))
+
+
+def label_graph(generator: keras.Model, size: int, coding: LabelCoding) -> Graph:
+    """Dots uint8 [N, h, w], enlarged to `size` -> label maps uint8 [N, size, size], by a Pix2PixHD."""
+
+    def translate(dots):
+        return coding.decode(generator(label_coding.one_hot(label_coding.enlarge(dots, size), coding.num_classes)))
+
+    return _graph(translate, _CODES)
+
+
+def film_graph(generator: keras.Model, num_classes: int) -> Graph:
+    """Label maps uint8 [N, h, w] -> films float32 [N, h, w, 1] in [-1, 1], by a Pix2PixHD."""
+    return _graph(lambda labels: generator(label_coding.one_hot(labels, num_classes)), _CODES)
+
+
+def _latents_of(generator: keras.Model) -> tf.TensorSpec:
+    return tf.TensorSpec((None, generator.latent_size), tf.float32, "latents")

@@ -16,8 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation.segmenter.networks import probabilities_of
-from evaluation.segmenter.sliding_window import sliding_window
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models import methods
 from models.label_coding import LabelCoding
 from models.pggan import Generator
@@ -26,9 +25,9 @@ from models.smanet import SMANet
 from training.batches import distributed_batches
 from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.devices import prepare, resolve_precision
-from training.pggan import PGGANTask
-from training.pix2pixhd import Pix2PixHDTask
-from training.smanet import SMANetTask
+from training.pggan import PGGANTrainer
+from training.pix2pixhd import Pix2PixHDTrainer
+from training.smanet import SMANetTrainer
 
 _CLASSES = 6
 _GREY = LabelCoding("grey", tuple(range(_CLASSES)))
@@ -101,11 +100,11 @@ def _forward(make: Callable[[], keras.Model], channels: int, size: int) -> Calla
 def _steps(make: Callable[[str], Any]) -> Callable[[str], Turn]:
     """Turns are training steps, one after another, as the loop takes them."""
     def build(precision: str) -> Turn:
-        task, position = make(precision), 0
+        trainer, position = make(precision), 0
 
         def turn():
             nonlocal position
-            position, metrics = task.step(position)
+            position, metrics = trainer.step(position)
             return {name: float(value) for name, value in metrics.items()}
 
         return turn
@@ -114,26 +113,26 @@ def _steps(make: Callable[[str], Any]) -> Callable[[str], Turn]:
 
 
 def _pix2pixhd(size: int, batch: int, **options) -> Callable[[str], Any]:
-    def make(precision: str) -> Pix2PixHDTask:
+    def make(precision: str) -> Pix2PixHDTrainer:
         config = Pix2PixHDConfig(precision=precision, batch=batch, **options)
-        return Pix2PixHDTask(config, _codes(8, size), _films(8, size), _CLASSES, None, prepare(config))
+        return Pix2PixHDTrainer(config, _codes(8, size), _films(8, size), _CLASSES, None, prepare(config))
 
     return make
 
 
 def _pggan(size: int, batch: int) -> Callable[[str], Any]:
-    def make(precision: str) -> PGGANTask:
+    def make(precision: str) -> PGGANTrainer:
         config = PGGANConfig(precision=precision, resolution=size, start_resolution=size, max_batch=batch,
                              score_images=0)
-        return PGGANTask(config, _codes(16, size), None, _GREY, prepare(config))
+        return PGGANTrainer(config, _codes(16, size), None, _GREY, prepare(config))
 
     return make
 
 
 def _segmenter(size: int, batch: int, attention: str) -> Callable[[str], Any]:
-    def make(precision: str) -> SMANetTask:
+    def make(precision: str) -> SMANetTrainer:
         config = SMANetConfig(precision=precision, batch=batch, attention=attention)
-        return SMANetTask(config, _films(8, size), _codes(8, size) % 4, 4, None, prepare(config))
+        return SMANetTrainer(config, _films(8, size), _codes(8, size) % 4, 4, None, prepare(config))
 
     return make
 

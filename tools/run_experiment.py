@@ -3,7 +3,7 @@
     python -m tools.run_experiment --data=STORE --config=tiny --preset=cpu --workdir=RUN
 
 --phantoms=N instead of --data makes and uses N procedural chest films. The same command continues a run that
-was stopped: finished steps are skipped, steps whose settings or data changed are done again.
+was stopped: finished tasks are skipped, tasks whose settings or data changed are done again.
 
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
@@ -25,12 +25,12 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made,
 _METHODS = flags.DEFINE_list("methods", ["single", "two", "three"], "methods compared with the real films alone")
 _EXTRAS = flags.DEFINE_list("extras", [], "baselines beyond the paper, columns of their own: mix, shape")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
-_JOBS = flags.DEFINE_integer("jobs", 1, "steps run at once, each with its share of the cores, or a GPU",
+_JOBS = flags.DEFINE_integer("jobs", 1, "tasks run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
 _ESTIMATE = flags.DEFINE_bool("estimate", False, "measure a few steps of each network and tell time and memory")
 _ESTIMATE_DEVICES = flags.DEFINE_integer("estimate_devices", 8, "also for this many devices like this one",
                                          lower_bound=1)
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the steps with their settings and state, do nothing")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the tasks with their settings and state, do nothing")
 
 
 def main(argv) -> None:
@@ -77,8 +77,8 @@ def _data_folder(scratch: str) -> str:
 
 def _run(data: str) -> None:
     from tools.experiment.plan import Experiment, load_extras, load_methods
-    from tools.experiment.tasks import run_steps
-    from tools.experiment.workers import run_steps_at_once
+    from tools.experiment.tasks import run_tasks
+    from tools.experiment.workers import run_tasks_at_once
     from training import presets
 
     experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
@@ -86,21 +86,21 @@ def _run(data: str) -> None:
     if _ESTIMATE.value:
         _estimate(experiment)
     elif _JOBS.value > 1 and not _DRY_RUN.value:
-        run_steps_at_once(experiment.steps, _WORKDIR.value, _JOBS.value)
+        run_tasks_at_once(experiment.tasks, _WORKDIR.value, _JOBS.value)
     else:
-        run_steps(experiment.steps(), _WORKDIR.value, _DRY_RUN.value)
+        run_tasks(experiment.tasks(), _WORKDIR.value, _DRY_RUN.value)
 
 
 def _estimate(experiment) -> None:
     from tools.experiment.estimate import estimate, table
 
-    runs, found, measured = experiment.stages(), {}, {}
-    for stage in runs:
-        nameless = dataclasses.replace(stage, name="")
+    runs, found, measured = experiment.training_jobs(), {}, {}
+    for job in runs:
+        nameless = dataclasses.replace(job, name="")
         if nameless not in measured:
-            print(f"measuring {stage.name} ...", flush=True)
-            measured[nameless] = estimate(stage)
-        found[stage] = measured[nameless]
+            print(f"measuring {job.name} ...", flush=True)
+            measured[nameless] = estimate(job)
+        found[job] = measured[nameless]
     print(table(found, runs, _ESTIMATE_DEVICES.value))
     print("Training alone, with the same batches; several devices at best, without what their exchange costs. "
           "Generating and evaluating are not included.")

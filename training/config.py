@@ -66,12 +66,12 @@ class PGGANConfig(EngineConfig):
 class Pix2PixHDConfig(EngineConfig):
     """Pix2PixHD. Defaults: Wang et al. 2018 as released for square images, without instance maps."""
 
-    source: str = option("labels", "what is translated: label maps to films, or dots to label maps",
+    translate_from: str = option("labels", "what is translated: label maps to films, or dots to label maps",
                          ("labels", "dots"))
     network: str = option("global", "global generator, or the local enhancer around it", ("global", "local"))
-    stage: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
+    phase: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
                         ("both", "global_half", "enhancer"))
-    init_from: str = option("", "run folder or .keras file whose weights this stage starts from; empty for none")
+    init_from: str = option("", "run folder or .keras file whose weights this phase starts from; empty for none")
     ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)", least=1)
     n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
     n_blocks: int = option(9, "residual blocks of the global generator")

@@ -2,17 +2,15 @@
 
 import functools
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import absl.logging
 import keras
-import numpy as np
 import tensorflow as tf
 
 from datasets.common.errors import UserError
 from training.config import EngineConfig
 from training.cpu_memory import keep_freed_memory
-from training.optimizers import FusedAdam
 
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
@@ -120,32 +118,3 @@ def cpu_has_bfloat16(cpuinfo: str) -> bool:
     fields = {name.strip(): value.strip() for name, _, value in reversed(lines)}
     flags = set(fields.get("flags", "").split())
     return "amx_bf16" in flags or ("avx512_bf16" in flags and fields.get("vendor_id") == "AuthenticAMD")
-
-
-def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) -> keras.optimizers.Optimizer:
-    """Adam, with loss scaling under mixed_float16. Call inside the strategy's scope."""
-    adam = FusedAdam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-    if keras.mixed_precision.global_policy().name == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(adam)
-    return adam
-
-
-def gradient_norm(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    """Norm over all gradients, float32; infinite or not a number as soon as one of them is.
-
-    Of several replicas each has the norm of its own share. With loss scaling, gradients that are not finite are
-    expected now and then (the optimizer leaves the step out and halves the scale) and count as 0.
-    """
-    norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients if gradient is not None])
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        norm = norm / optimizer.dynamic_scale
-        return tf.where(tf.math.is_finite(norm), norm, 0.0)
-    return norm
-
-
-def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
-    """Forgets moments and step count, as a fresh optimizer; the learning rate stays."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    for variable in inner.variables:
-        if variable is not inner._learning_rate:
-            variable.assign(np.zeros(variable.shape, variable.dtype))

@@ -4,10 +4,15 @@ Positions count images (PGGAN) or steps (the others). What happens at a position
 a run that was killed and continued writes the same lines and pictures as one that was not.
 """
 
+import contextlib
+import dataclasses
 import math
+import re
+import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,11 +23,10 @@ from datasets.common.errors import UserError
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import any_worker
-from training.failures import failures_explained
 from training.run_folder import RunFolder
 
 
-class Task(Protocol):
+class Trainer(Protocol):
     """What a trainer gives to the loop.
 
     Attributes:
@@ -58,66 +62,66 @@ class Task(Protocol):
         """Keeps the run's network in `folder`; returns its facts, for product.json."""
 
 
-def run(task: Task, folder: RunFolder, config: EngineConfig) -> None:
-    """Trains `task` from where `folder` stands to its end.
+def run(trainer: Trainer, folder: RunFolder, config: EngineConfig) -> None:
+    """Trains `trainer` from where `folder` stands to its end.
 
     Raises UserError on a non-finite loss or gradient, a full disk or too little memory (the last checkpoint is
     kept) and KeyboardInterrupt after Ctrl-C or SIGTERM (a checkpoint is written first).
     """
     finished = folder.finished_at()
-    if finished is not None and finished >= task.total:
-        folder.say(f"{folder.path}: already finished at {finished:,} {task.unit}")
+    if finished is not None and finished >= trainer.total:
+        folder.say(f"{folder.path}: already finished at {finished:,} {trainer.unit}")
         return
     progress = Progress()
-    folder.restore(task.trackables(), progress)
+    folder.restore(trainer.trackables(), progress)
     if progress.position:
         extended = f" (extended; was finished at {finished:,})" if finished == progress.position else ""
-        folder.say(f"continuing at {progress.position:,} of {task.total:,} {task.unit}{extended}")
+        folder.say(f"continuing at {progress.position:,} of {trainer.total:,} {trainer.unit}{extended}")
     with _Interruption() as interruption, failures_explained(folder, config):
-        _train(task, folder, config, progress, interruption)
-        folder.finish({**task.finish(folder), "position": progress.position})
-        folder.show(task.total, task.unit)
+        _train(trainer, folder, config, progress, interruption)
+        folder.finish({**trainer.finish(folder), "position": progress.position})
+        folder.write_page(trainer.total, trainer.unit)
 
 
-def _train(task: Task, folder: RunFolder, config: EngineConfig, progress: Progress, interruption) -> None:
-    status = _Status(task, progress.position)
-    log_every = max(1, task.total // config.log_lines) if config.log_lines else 0
-    grid_every = max(1, task.total // config.grids) if config.grids else 0
+def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: Progress, interruption) -> None:
+    status = _Status(trainer, progress.position)
+    log_every = max(1, trainer.total // config.log_lines) if config.log_lines else 0
+    grid_every = max(1, trainer.total // config.grids) if config.grids else 0
     saving = _SaveClock(config.checkpoint_minutes)
     if progress.position == 0 and grid_every:
-        _draw(task, folder, progress)
-    while progress.position < task.total:
+        _draw(trainer, folder, progress)
+    while progress.position < trainer.total:
         before, scored = progress.position, False
-        progress.position, metrics = task.step(before)
-        _accumulate(progress, metrics, folder, task.unit)
-        if _passed(before, progress.position, log_every, task.total):
+        progress.position, metrics = trainer.step(before)
+        _accumulate(progress, metrics, folder, trainer.unit)
+        if _passed(before, progress.position, log_every, trainer.total):
             means = {name: value / progress.count for name, value in progress.sums.items()}
             progress.sums, progress.count = {}, 0
             folder.log(progress.position, means)
             folder.say(status.line(progress.position, means))
-        if _passed(before, progress.position, task.score_every, task.total):
-            scored = _score(task, folder, progress)
-        if _passed(before, progress.position, grid_every, task.total):
-            _draw(task, folder, progress)
-        stop, due = any_worker(task.strategy, interruption.asked, saving.due())
-        if scored or stop or due or progress.position >= task.total:
+        if _passed(before, progress.position, trainer.score_every, trainer.total):
+            scored = _score(trainer, folder, progress)
+        if _passed(before, progress.position, grid_every, trainer.total):
+            _draw(trainer, folder, progress)
+        stop, due = any_worker(trainer.strategy, interruption.asked, saving.due())
+        if scored or stop or due or progress.position >= trainer.total:
             folder.save()
             saving.restart()
-        if stop and progress.position < task.total:
-            folder.say(f"stopped at {progress.position:,} of {task.total:,} {task.unit}, saved")
+        if stop and progress.position < trainer.total:
+            folder.say(f"stopped at {progress.position:,} of {trainer.total:,} {trainer.unit}, saved")
             raise KeyboardInterrupt
 
 
-def _draw(task: Task, folder: RunFolder, progress: Progress) -> None:
-    folder.draw(progress.position, task.grid(progress.position))
-    folder.show(task.total, task.unit)
+def _draw(trainer: Trainer, folder: RunFolder, progress: Progress) -> None:
+    folder.draw(progress.position, trainer.grid(progress.position))
+    folder.write_page(trainer.total, trainer.unit)
 
 
-def _score(task: Task, folder: RunFolder, progress: Progress) -> bool:
-    scores = task.score(progress.position, folder)
+def _score(trainer: Trainer, folder: RunFolder, progress: Progress) -> bool:
+    scores = trainer.score(progress.position, folder)
     if scores:
         folder.log(progress.position, scores)
-        folder.say(f"{progress.position:,} {task.unit}: " + _values(scores))
+        folder.say(f"{progress.position:,} {trainer.unit}: " + _values(scores))
     return bool(scores)
 
 
@@ -154,8 +158,8 @@ class _SaveClock:
 class _Status:
     """The status line: percent, speed, time left, memory."""
 
-    def __init__(self, task: Task, position: int):
-        self._task = task
+    def __init__(self, trainer: Trainer, position: int):
+        self._trainer = trainer
         self._last = (position, time.monotonic())
         self._process = psutil.Process()
 
@@ -163,10 +167,10 @@ class _Status:
         now, (before, then) = time.monotonic(), self._last
         self._last = (position, now)
         rate = (position - before) / max(now - then, 1e-6)
-        left = (self._task.total - position) / max(rate, 1e-9)
+        left = (self._trainer.total - position) / max(rate, 1e-9)
         memory = self._process.memory_info().rss / 2**30
-        return (f"{100 * position / self._task.total:5.1f} %  {position:,} {self._task.unit}  "
-                f"{rate * self._task.images_per_position:.1f} images/s  {clock(left)} left  {memory:.1f} GiB  "
+        return (f"{100 * position / self._trainer.total:5.1f} %  {position:,} {self._trainer.unit}  "
+                f"{rate * self._trainer.images_per_position:.1f} images/s  {clock(left)} left  {memory:.1f} GiB  "
                 + _values(means))
 
 
@@ -200,3 +204,56 @@ class _Interruption:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+# Options that decide how much memory a step takes, those that change the result least first.
+_LOWERING = ("batch", "max_batch", "crop", "fmap_max", "ngf", "ndf", "width", "resolution")
+
+
+# What the other workers of a cluster see when one is gone.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
+         tf.errors.DeadlineExceededError)
+
+
+@contextlib.contextmanager
+def failures_explained(folder: RunFolder, config: EngineConfig) -> Iterator[None]:
+    """Turns into a UserError: a failed allocation (what was measured, which flags lower it), and a lost worker."""
+    try:
+        yield
+    except _LOST as error:
+        if config.strategy != "multi_worker":
+            raise
+        reason = next((line for line in error.message.splitlines() if "aborted" in line), type(error).__name__)
+        raise UserError(f"{folder.path}: a worker of the cluster was lost ({reason}); the last checkpoint is "
+                        "kept; start the same command on every worker again") from None
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        asked = re.search(r"allocating tensor with shape\[[\d,]*\] and type \w+", str(error))
+        what = f" when {asked.group()}" if asked else ""
+        raise UserError(f"{folder.path}: out of memory{what}; {measured()}; the last checkpoint is kept; lower "
+                        f"{', '.join(lowering(config))} in a new --workdir, or run where more is free") from None
+
+
+def measured() -> str:
+    """Peak memory of this process and of its accelerators, and what the machine has."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    machine = psutil.virtual_memory()
+    parts = [f"this process took {_size(peak)} at its peak, {_size(machine.available)} of {_size(machine.total)} "
+             "are free"]
+    for device in tf.config.list_logical_devices("GPU"):
+        info = tf.config.experimental.get_memory_info(device.name.replace("/device:", ""))
+        parts.append(f"{device.name}: {_size(info['peak'])} at its peak")
+    return "; ".join(parts)
+
+
+def lowering(config: EngineConfig) -> list[str]:
+    """Flags with their present values that lower the memory of a step."""
+    values = dataclasses.asdict(config)
+    flags = [f"--{name} (now {values[name]})" for name in _LOWERING if name in values]
+    if values["precision"] == "float32":
+        flags.append("--precision (now float32; mixed_bfloat16 halves the feature maps)")
+    return flags
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"

@@ -13,16 +13,16 @@ from datasets.pair_store import PairStore, load_pairs
 from datasets.sample_checks import choose_snapshot, dot_check, label_check, valid_share
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, sliced_wasserstein
 from evaluation.pictures import colour_labels, grey_levels, grey_to_rgb, grid
-from models import methods
+from models import losses, methods
 from models.label_coding import LabelCoding, neighbour_order
 from models.pggan import STDDEV_GROUP, Discriminator, Generator
-from training import wgan_gp
 from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
-from training.devices import gradient_norm, is_chief, make_optimizer, prepare, reset_optimizer
-from training.diff_augment import diff_augment
+from training.devices import is_chief, prepare
+from training.discriminator_inputs import diff_augment
 from training.inputs import check_square, train_ids
 from training.loop import run
+from training.optimizers import gradient_norm, make_optimizer, reset_optimizer
 from training.run_folder import RunFolder, read_metrics
 from training.schedules import GrowthSchedule
 
@@ -30,7 +30,7 @@ _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
 _LATENT_D, _LATENT_G, _MIX, _AUGMENT = range(4)  # purposes of the random draws of a step
 
 
-class PGGANTask:
+class PGGANTrainer:
     """A PGGAN and its training step, for `training.loop`.
 
     Args:
@@ -100,7 +100,7 @@ class PGGANTask:
         @tf.function
         def step(batch, fade, seed):
             d_metrics = self.strategy.run(self._train_discriminator, (batch, fade, seed, level))
-            wgan_gp.update_average(self.average, self.generator, self.config.average_decay)
+            update_average(self.average, self.generator, self.config.average_decay)
             g_metrics = self.strategy.run(self._train_generator, (batch, fade, seed, level))
             return {name: self.strategy.reduce("SUM", value, None)
                     for name, value in {**d_metrics, **g_metrics}.items()}
@@ -120,10 +120,10 @@ class PGGANTask:
 
         with tf.GradientTape() as tape:
             real_scores, fake_scores = score(real), score(fake)
-            penalty = wgan_gp.gradient_penalty(score, real, fake, mix, config.penalty_weight)
-            losses = (wgan_gp.critic_loss(real_scores, fake_scores) + penalty
-                      + wgan_gp.drift(real_scores, config.drift_weight))
-            loss = self._mean(losses)
+            penalty = losses.gradient_penalty(score, real, fake, mix, config.penalty_weight)
+            each = (losses.critic_loss(real_scores, fake_scores) + penalty
+                      + losses.drift(real_scores, config.drift_weight))
+            loss = self._mean(each)
             scaled = self.d_optimizer.scale_loss(loss)
         norm = _apply(self.d_optimizer, tape.gradient(scaled, critic.trainable_variables), critic)
         return {"d_loss": loss, "score_real": self._mean(real_scores), "score_fake": self._mean(fake_scores),
@@ -134,7 +134,7 @@ class PGGANTask:
         with tf.GradientTape() as tape:
             fake = self.generator(draw, level=level, fade=fade)
             seen = self._augmented(fake, seed, 2)
-            loss = self._mean(wgan_gp.generator_loss(self.discriminator(seen, level=level, fade=fade)))
+            loss = self._mean(losses.generator_loss(self.discriminator(seen, level=level, fade=fade)))
             scaled = self.g_optimizer.scale_loss(loss)
         norm = _apply(self.g_optimizer, tape.gradient(scaled, self.generator.trainable_variables), self.generator)
         return {"g_loss": loss, "g_gradient": norm}
@@ -198,7 +198,7 @@ class PGGANTask:
         growth = self.schedule.at(position)
         if growth.fade < 1 or 2**growth.level < self.config.resolution:
             return {}
-        folder.keep(self.average, f"snapshots/{position:09d}")
+        folder.save_network(self.average, f"snapshots/{position:09d}")
         count = self.config.score_images
         rows = pair_cache.stream_rows(len(self._arrays[0]), 0, count, self.config.seed)
         real = [self._reals(tuple(array[rows[i:i + 32]] for array in self._arrays), growth.level, 1.0).numpy()
@@ -214,7 +214,7 @@ class PGGANTask:
         """The snapshot of `choose_snapshot` stands for the run; without scores, the last average."""
         position = choose_snapshot(read_metrics(folder.path))
         name = "last" if position is None else f"snapshots/{position:09d}"
-        folder.keep(self.average, "last")
+        folder.save_network(self.average, "last")
         return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
                 "coding": self.coding.to_json(), "size": self.config.resolution}
 
@@ -245,7 +245,7 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         films = films if config.target == "pairs" else None
         check = dot_check(classes.num_classes) if config.target == "dots" else label_check(
             classes, AreaBounds.from_maps(labels, classes.num_classes), coding.kind == "grey")
-        run(PGGANTask(config, codes, films, coding, strategy, check), folder, config)
+        run(PGGANTrainer(config, codes, films, coding, strategy, check), folder, config)
     finally:
         folder.close()
 
@@ -258,6 +258,12 @@ def coded_targets(config: PGGANConfig, labels: np.ndarray, classes: int) -> tupl
     if config.label_coding == "one_hot":
         return labels, LabelCoding("one_hot", tuple(range(classes)))
     return labels, LabelCoding("grey", neighbour_order(labels, classes))
+
+
+def update_average(average: Generator, model: Generator, decay: float) -> None:
+    """average <- decay x average + (1 - decay) x model, variable by variable."""
+    for ours, theirs in zip(average.variables, model.variables, strict=True):
+        ours.assign(theirs + (ours - theirs) * decay)
 
 
 def _built(generator: Generator) -> Generator:

@@ -8,26 +8,27 @@ from datasets.common.errors import UserError
 from datasets.dots import dot_radius, draw_dots
 from datasets.pair_store import PairStore, load_pairs
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
-from evaluation.segmenter.products import load_network
+from evaluation.segmenter.saved_network import load_network
 from models import label_coding
 from models.label_coding import LabelCoding, neighbour_order
+from models.losses import PerceptualLoss, feature_matching_loss, lsgan_loss
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 from models.pix2pixhd_layers import mean_pool
 from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
-from training.devices import gradient_norm, is_chief, make_optimizer, prepare
-from training.diff_augment import diff_augment
-from training.image_pool import ImagePool
+from training.devices import is_chief, prepare
+from training.discriminator_inputs import ImagePool, diff_augment
 from training.inputs import train_ids
+from training.keras_weights import load_vgg19
 from training.loop import run
-from training.losses import PerceptualLoss, feature_matching_loss, lsgan_loss
+from training.optimizers import gradient_norm, make_optimizer
 from training.run_folder import RunFolder
 from training.schedules import linear_decay
 
 _GRID_ROWS = 6
 
 
-class Pix2PixHDTask:
+class Pix2PixHDTrainer:
     """A Pix2PixHD and its training step, for `training.loop`.
 
     Args:
@@ -59,7 +60,7 @@ class Pix2PixHDTask:
                 _start_from(self.generator, config.init_from)
             self.discriminator = MultiscaleDiscriminator(config.ndf, config.n_layers, config.num_D)
             self.discriminator.build((None, None, None, num_classes + channels))
-            self.trained = (self.generator.enhancer_variables if config.stage == "enhancer"
+            self.trained = (self.generator.enhancer_variables if config.phase == "enhancer"
                             else self.generator.trainable_variables)
             self.g_optimizer = make_optimizer(config.learning_rate, 0.5, 0.999, 1e-8)
             self.d_optimizer = make_optimizer(config.learning_rate, 0.5, 0.999, 1e-8)
@@ -67,11 +68,11 @@ class Pix2PixHDTask:
             self.d_optimizer.build(self.discriminator.trainable_variables)
             self._pool = None
             if config.pool_size:
-                side = -(-targets.shape[1] // 2) if config.stage == "global_half" else targets.shape[1]
+                side = -(-targets.shape[1] // 2) if config.phase == "global_half" else targets.shape[1]
                 self._pool = ImagePool(config.pool_size, (side, side, num_classes + channels), config.seed)
             self._perceptual = None
             if config.vgg_weights and not coding:
-                self._perceptual = PerceptualLoss(config.vgg_weights, weight=config.perceptual_weight)
+                self._perceptual = PerceptualLoss(load_vgg19(config.vgg_weights), config.perceptual_weight)
 
     def trackables(self) -> dict:
         networks = {"generator": self.generator, "discriminator": self.discriminator,
@@ -143,13 +144,14 @@ class Pix2PixHDTask:
 
     def _encode(self, sources: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes -> one-hot condition and target in [-1, 1]; halved while the coarse network trains alone."""
-        sources = label_coding.enlarge(sources, targets.shape[1]) if self.config.source == "dots" else sources
+        if self.config.translate_from == "dots":
+            sources = label_coding.enlarge(sources, targets.shape[1])
         condition = label_coding.one_hot(sources, self.num_classes)
         if self.coding:
             target = self.coding.encode(targets)
         else:
             target = tf.cast(targets, tf.float32)[..., None] / 127.5 - 1.0
-        if self.config.stage == "global_half":
+        if self.config.phase == "global_half":
             return mean_pool(condition), mean_pool(target)
         return condition, target
 
@@ -166,8 +168,8 @@ class Pix2PixHDTask:
         return {}
 
     def finish(self, folder: RunFolder) -> dict:
-        folder.keep(self.generator, "last")
-        return {"task": "train_pix2pixhd", "source": self.config.source, "network": "last.keras",
+        folder.save_network(self.generator, "last")
+        return {"task": "train_pix2pixhd", "translate_from": self.config.translate_from, "network": "last.keras",
                 "coding": self.coding.to_json() if self.coding else None,
                 "num_classes": self.num_classes, "size": int(self._arrays[1].shape[1])}
 
@@ -187,26 +189,26 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
         films, labels = load_pairs(store, train_ids(store))
         classes = store.classes.num_classes
         sources, targets, coding = labels, films, None
-        if config.source == "dots":
+        if config.translate_from == "dots":
             radius = dot_radius(config.dot_radius, config.dot_size)
             sources = np.stack([draw_dots(label, classes, config.dot_size, radius) for label in labels])
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
-        run(Pix2PixHDTask(config, sources, targets, classes, coding, strategy), folder, config)
+        run(Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy), folder, config)
     finally:
         folder.close()
 
 
 def make_generator(config: Pix2PixHDConfig, channels: int) -> keras.Model:
-    """The generator that `config` describes; the coarse stage trains the enhancer's inner network."""
-    if config.network == "local" and config.stage != "global_half":
+    """The generator that `config` describes; the coarse phase trains the enhancer's inner network."""
+    if config.network == "local" and config.phase != "global_half":
         return LocalEnhancer(channels, config.ngf, config.n_downsampling, config.n_blocks, config.n_local_blocks)
     ngf = 2 * config.ngf if config.network == "local" else config.ngf
     return GlobalGenerator(channels, ngf, config.n_downsampling, config.n_blocks)
 
 
 def _start_from(generator: keras.Model, path: str) -> None:
-    """Copies the weights of an earlier stage: the same network, or the inner one of an enhancer."""
+    """Copies the weights of an earlier phase: the same network, or the inner one of an enhancer."""
     earlier = load_network(path)
     try:
         if isinstance(generator, LocalEnhancer) and isinstance(earlier, GlobalGenerator):
@@ -218,7 +220,7 @@ def _start_from(generator: keras.Model, path: str) -> None:
 
 
 def _check(config: Pix2PixHDConfig) -> None:
-    if config.stage != "both" and config.network != "local":
-        raise UserError(f"--stage={config.stage} trains parts of the local enhancer; add --network=local")
-    if config.stage == "enhancer" and not config.init_from:
-        raise UserError("--stage=enhancer needs --init_from, the run folder of --stage=global_half")
+    if config.phase != "both" and config.network != "local":
+        raise UserError(f"--phase={config.phase} trains parts of the local enhancer; add --network=local")
+    if config.phase == "enhancer" and not config.init_from:
+        raise UserError("--phase=enhancer needs --init_from, the run folder of --phase=global_half")

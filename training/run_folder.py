@@ -127,13 +127,13 @@ class RunFolder:
             with self._room_needed(), open(self.path / "log.txt", "a", encoding="utf-8") as log:
                 log.write(line + "\n")
 
-    def show(self, total: int, unit: str) -> None:
+    def write_page(self, total: int, unit: str) -> None:
         """Renews index.html."""
         if self.chief:
             with self._room_needed():
                 write_run_page(self.path, read_metrics(self.path), f"{self._task}: {self.path.name}", total, unit)
 
-    def keep(self, model, name: str) -> None:
+    def save_network(self, model, name: str) -> None:
         """Saves a Keras model as NAME.keras in the folder, whole or not at all."""
         if self.chief:
             path = self.path / f"{name}.keras"

@@ -14,21 +14,22 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmenter.evaluate import evaluate
-from evaluation.segmenter.products import load_network
+from evaluation.segmenter.saved_network import load_network, network_digest
+from models.losses import cross_entropy
 from models.smanet import SMANet
 from training.batches import distributed_batches
 from training.config import SMANetConfig
-from training.devices import gradient_norm, is_chief, make_optimizer, prepare
-from training.inputs import network_digest, train_ids
+from training.devices import is_chief, prepare
+from training.inputs import train_ids
 from training.keras_weights import load_encoder_weights
 from training.loop import run
-from training.losses import cross_entropy
+from training.optimizers import gradient_norm, make_optimizer
 from training.run_folder import RunFolder
 
 _GRID_ROWS = 6
 
 
-class SMANetTask:
+class SMANetTrainer:
     """A segmenter and its training step, for `training.loop`.
 
     Args:
@@ -118,14 +119,14 @@ class SMANetTask:
         if folder.chief:
             folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
             if best is None or mean_j > best[0]:
-                folder.keep(self.network, f"snapshots/{position:09d}")
+                folder.save_network(self.network, f"snapshots/{position:09d}")
         return {"val_j": mean_j}
 
     def finish(self, folder: RunFolder) -> dict:
         best = folder.best("val_j")
         name = f"snapshots/{best[1]:09d}" if best else "last"
         if best is None:
-            folder.keep(self.network, "last")
+            folder.save_network(self.network, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
                 "classes": self.config.classes, "num_classes": self.num_classes,
                 "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:]),
@@ -152,7 +153,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
         cache, rows = _load_pairs(store, mixed, scored)
-        task = SMANetTask(config, cache.images, cache.labels, classes.num_classes,
+        task = SMANetTrainer(config, cache.images, cache.labels, classes.num_classes,
                           _validation_pairs(validation), strategy, classes.names, rows)
         if finetune_from:
             _start_from(task.network, finetune_from)

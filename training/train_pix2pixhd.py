@@ -1,14 +1,14 @@
 """Trains a Pix2PixHD that turns label maps into films, or dots into label maps.
 
-    python -m training.train_pix2pixhd --source=labels --data=STORE --workdir=RUN --preset=cpu
+    python -m training.train_pix2pixhd --translate_from=labels --data=STORE --workdir=RUN --preset=cpu
 
 Trains on the store's train pairs. The same command continues a run that was stopped; larger --epochs and
 --epochs_decay continue a finished one, at the rate that their schedule has at its position (after a decay, the
 rate goes up again). Coarse to fine:
 
-    ... --network=local --ngf=32 --stage=global_half                  --workdir=RUN1
-    ... --network=local --ngf=32 --stage=enhancer    --init_from=RUN1 --workdir=RUN2
-    ... --network=local --ngf=32 --stage=both        --init_from=RUN2 --workdir=RUN3
+    ... --network=local --ngf=32 --phase=global_half                  --workdir=RUN1
+    ... --network=local --ngf=32 --phase=enhancer    --init_from=RUN1 --workdir=RUN2
+    ... --network=local --ngf=32 --phase=both        --init_from=RUN2 --workdir=RUN3
 """
 
 from absl import app, flags
@@ -28,7 +28,7 @@ def main(argv) -> None:
     from training.pix2pixhd import train
 
     preset = presets.load(_PRESET.value)
-    base = preset.dots_to_labels if flags.FLAGS.source == "dots" else preset.labels_to_film
+    base = preset.dots_to_labels if flags.FLAGS.translate_from == "dots" else preset.labels_to_film
     train(config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value)
 
 

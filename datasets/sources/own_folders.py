@@ -25,7 +25,7 @@ _MAX_LIST = 2**26  # bytes of a list of ids
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class OwnFolder:
     """One pair of the user's files."""
 
     id: str
@@ -49,17 +49,17 @@ class Survey:
     spacing_mm: float | None
 
 
-def match_files(images: pathlib.Path, labels: pathlib.Path) -> tuple[list[Source], list[pathlib.Path]]:
+def match_files(images: pathlib.Path, labels: pathlib.Path) -> tuple[list[OwnFolder], list[pathlib.Path]]:
     """Pairs by file stem, in order of ids, and the files that have no partner.
 
     An id is the stem with every character other than letters, digits, '.', '_' and '-' replaced by '_'.
     """
     films, maps = _by_stem(images), _by_stem(labels)
-    sources = [Source(_to_id(stem), films[stem], maps[stem]) for stem in sorted(films.keys() & maps.keys())]
+    sources = [OwnFolder(_to_id(stem), films[stem], maps[stem]) for stem in sorted(films.keys() & maps.keys())]
     if not sources:
         raise UserError(f"{images}: found {len(films)} images, {len(maps)} label maps in {labels} and no two with "
                         "the same name; name each label map like its image, e.g. a.png and a.tif")
-    by_id: dict[str, Source] = {}
+    by_id: dict[str, OwnFolder] = {}
     for source in sources:
         other = by_id.setdefault(source.id, source)
         if other is not source:
@@ -113,7 +113,7 @@ def read_label(path: pathlib.Path, classes: ClassTable, remap: Mapping[int, int]
     return label
 
 
-def survey(sources: Sequence[Source], classes: ClassTable, remap: Mapping[int, int], size: int,
+def survey(sources: Sequence[OwnFolder], classes: ClassTable, remap: Mapping[int, int], size: int,
            progress: Progress) -> Survey:
     """Reads and checks every pair; nothing is written."""
     brightest, deep, spacings = 0, False, []
@@ -131,7 +131,7 @@ def survey(sources: Sequence[Source], classes: ClassTable, remap: Mapping[int, i
     return Survey(deep, 2 ** max(8, brightest.bit_length()) - 1 if brightest else None, _common(spacings))
 
 
-def import_pairs(sources: Sequence[Source], out: str, description: Description, test: Collection[str],
+def import_pairs(sources: Sequence[OwnFolder], out: str, description: Description, test: Collection[str],
                  remap: Mapping[int, int], white: int | None, progress: Progress, stretch: bool = False) -> None:
     """Writes the pairs, films scaled to `description.max_value`; ids in `test` test, the others train.
 

@@ -57,18 +57,18 @@ def _films(experiment: ExperimentFolder) -> list[ExperimentFigure]:
 
 
 def _charts(experiment: ExperimentFolder) -> list[ExperimentFigure]:
-    journals, columns = experiment.journals(), experiment.columns()
+    logs, columns = experiment.logs(), experiment.columns()
     kept = [name for name in columns if not name.startswith("synth")]
     boxes = "quartiles, whiskers to 1.5 times their range, outliers as points"
     found = [ExperimentFigure("boxes", f"J of single test films: {boxes}.", partial(box_plots, experiment))]
     if 1 < len(kept) < len(columns):
         found.append(ExperimentFigure("boxes-finetuned", f"The same without the SYNTH columns: {boxes}.",
                                       partial(box_plots, experiment, kept)))
-    if gan_curves(journals):
+    if gan_curves(logs):
         found.append(ExperimentFigure("gan-curves", "Losses of the GAN stages and, where measured, the sliced "
                                       "Wasserstein distance; the dot is its least value.",
-                                      partial(gan_curves, journals)))
-    if segmenter_curves(journals):
+                                      partial(gan_curves, logs)))
+    if segmenter_curves(logs):
         found.append(ExperimentFigure("segmenter-curves", "Training loss of the segmenters, and J on the "
-                                      "synthetic validation pairs.", partial(segmenter_curves, journals)))
+                                      "synthetic validation pairs.", partial(segmenter_curves, logs)))
     return found

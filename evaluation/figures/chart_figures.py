@@ -25,25 +25,25 @@ _LOSSES = {"d_loss": "critic", "g_loss": "generator", "d_real": "discriminator, 
            "g_vgg": "perceptual"}
 
 
-def gan_curves(journals: Mapping[str, pd.DataFrame]) -> Figure | None:
+def gan_curves(logs: Mapping[str, pd.DataFrame]) -> Figure | None:
     """Losses of every GAN stage, and below them the sliced Wasserstein score where there is one; None without any.
 
     Args:
-      journals: run -> its metrics, as `ExperimentFolder.journals` gives them.
+      logs: run -> its metrics, as `ExperimentFolder.logs` gives them.
     """
-    runs = [name for name in _STAGES if name in journals and len(journals[name])]
+    runs = [name for name in _STAGES if name in logs and len(logs[name])]
     if not runs:
         return None
-    scored = [name for name in runs if "swd" in journals[name]]
+    scored = [name for name in runs if "swd" in logs[name]]
     rows = 2 if scored else 1
     with style():
         figure = Figure(figsize=(PAGE, 1.6 * rows + 0.6), layout="constrained")
         axes = figure.subplots(rows, len(runs), squeeze=False, sharex="col")
         for place, name in enumerate(runs):
-            _draw_losses(axes[0, place], journals[name])
+            _draw_losses(axes[0, place], logs[name])
             axes[0, place].set_title(_STAGES[name].replace(": ", ":\n"))
             if scored:
-                _draw_score(axes[1, place], journals[name], "swd")
+                _draw_score(axes[1, place], logs[name], "swd")
             axes[-1 if name in scored else 0, place].set_xlabel("images" if name in scored else "steps")
             axes[0, place].xaxis.set_tick_params(labelbottom=name not in scored)
         axes[0, 0].set_ylabel("loss")
@@ -56,9 +56,9 @@ def gan_curves(journals: Mapping[str, pd.DataFrame]) -> Figure | None:
     return figure
 
 
-def segmenter_curves(journals: Mapping[str, pd.DataFrame]) -> Figure | None:
+def segmenter_curves(logs: Mapping[str, pd.DataFrame]) -> Figure | None:
     """Training loss and validation J of every column; None without any."""
-    runs = [name for name in COLUMNS if name in journals and "loss" in journals[name]]
+    runs = [name for name in COLUMNS if name in logs and "loss" in logs[name]]
     if not runs:
         return None
     with style():
@@ -69,8 +69,8 @@ def segmenter_curves(journals: Mapping[str, pd.DataFrame]) -> Figure | None:
             look = {"color": _METHODS.get(number, "#777777"), "linestyle": _STYLES.get(group, "-"),
                     "label": " ".join(heading(name)).strip(), "marker": ".", "markersize": 4}
             for axis, key, factor in ((axes[0], "loss", 1), (axes[1], "val_j", 100)):
-                if key in journals[name]:
-                    values = journals[name].dropna(subset=[key])
+                if key in logs[name]:
+                    values = logs[name].dropna(subset=[key])
                     axis.plot(values["position"], factor * values[key], **look)
         axes[0].set(xlabel="steps", ylabel="training loss")
         _set_log(axes[0])
@@ -112,31 +112,31 @@ def _draw_boxes(axis: Axes, values: Sequence[pd.Series], columns: Sequence[str])
     axis.set_axisbelow(True)
 
 
-def _draw_losses(axis: Axes, journal: pd.DataFrame) -> None:
+def _draw_losses(axis: Axes, log: pd.DataFrame) -> None:
     for colour, (key, label) in zip(_LINES, _LOSSES.items(), strict=True):
-        if key in journal:
-            values = journal.dropna(subset=[key])
+        if key in log:
+            values = log.dropna(subset=[key])
             axis.plot(values["position"], values[key], color=colour, label=label)
-    if "level" in journal:
-        _mark_levels(axis, journal)
+    if "level" in log:
+        _mark_levels(axis, log)
     else:
         _set_log(axis)
 
 
-def _draw_score(axis: Axes, journal: pd.DataFrame, key: str) -> None:
-    if key not in journal:
+def _draw_score(axis: Axes, log: pd.DataFrame, key: str) -> None:
+    if key not in log:
         axis.set_axis_off()
         return
-    values = journal.dropna(subset=[key])
+    values = log.dropna(subset=[key])
     axis.plot(values["position"], values[key], color="#000000", marker=".")
     best = values.loc[values[key].idxmin()]
     axis.plot(best["position"], best[key], marker="o", color="#D55E00", markersize=5, linestyle="none")
     axis.set_ylim(0, 1.1 * values[key].max())
 
 
-def _mark_levels(axis: Axes, journal: pd.DataFrame) -> None:
+def _mark_levels(axis: Axes, log: pd.DataFrame) -> None:
     """A line where a resolution is full-grown, with its side in pixels."""
-    levels = journal.dropna(subset=["level"])
+    levels = log.dropna(subset=["level"])
     for level in np.unique(np.floor(levels["level"])):
         reached = levels.loc[levels["level"] >= level, "position"].iloc[0]
         axis.axvline(reached, color="#BBBBBB", linewidth=0.6, zorder=0)

@@ -42,7 +42,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
     _add_figures(page, experiment, atomic_files.make_folder(folder / "figures"))
     _add_films(page, results)
     _add_synthetic(page, experiment, folder, seed)
-    _add_steps(page, root, command)
+    _add_tasks(page, root, command)
     page.write(folder / "report.html")
     return to_markdown(comparison(results.pooled))
 
@@ -130,13 +130,13 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
         page.figure(path.read_bytes(), caption)
 
 
-def _add_steps(page: Page, root: pathlib.Path, command: str) -> None:
-    records = [(path.stem, atomic_files.read_json(path)) for path in (root / "steps").glob("*.json")]
-    records.sort(key=lambda record: (root / "steps" / f"{record[0]}.json").stat().st_mtime_ns)
+def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
+    records = [(path.stem, atomic_files.read_json(path)) for path in (root / "tasks").glob("*.json")]
+    records.sort(key=lambda record: (root / "tasks" / f"{record[0]}.json").stat().st_mtime_ns)
     page.section("Steps and settings")
     page.text("To make it again:")
     page.code(command)
-    page.table(("step", "seconds"), [(name, f"{record['seconds']:.0f}") for name, record in records
+    page.table(("task", "seconds"), [(name, f"{record['seconds']:.0f}") for name, record in records
                                      if record["done"]])
     for name, record in records:
         if record["settings"]:

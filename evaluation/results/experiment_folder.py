@@ -96,15 +96,15 @@ class ExperimentFolder:
         value = atomic_files.read_json(path) if path.is_file() else {}
         return str(value.get("config", "")).upper() if isinstance(value, dict) else ""
 
-    def journals(self) -> dict[str, pd.DataFrame]:
+    def logs(self) -> dict[str, pd.DataFrame]:
         """Training run -> its metrics.jsonl, a row per line; in the order in which the experiment trains them."""
         order = ["pairs", "labels", "dots", "dots_to_labels", "labels_to_film", *COLUMNS]
         found = {path.parent.name: path for path in self.path.glob("*/metrics.jsonl")}
         names = [*(name for name in order if name in found), *sorted(set(found) - set(order))]
-        return {name: _read_journal(found[name]) for name in names}
+        return {name: _read_log(found[name]) for name in names}
 
 
-def _read_journal(path: pathlib.Path) -> pd.DataFrame:
+def _read_log(path: pathlib.Path) -> pd.DataFrame:
     """Lines of a metrics file; a last line cut short by a stop is left out."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = []

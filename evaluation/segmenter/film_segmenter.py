@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from evaluation.segmenter.networks import probability_graph
-from evaluation.segmenter.window_graph import window_probabilities
+from evaluation.segmenter.sliding_window import probability_graph, window_probabilities
 
 DARK = 0.02  # share of white up to which a pixel at the edge counts as black border
 FILM_TYPES = ("uint8", "uint16", "float32")

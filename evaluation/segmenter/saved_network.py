@@ -1,5 +1,7 @@
 """Reading the networks that finished runs leave behind."""
 
+import dataclasses
+import hashlib
 import os
 import pathlib
 from typing import Any
@@ -9,6 +11,7 @@ import keras
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from models import pggan, pix2pixhd, smanet  # noqa: F401 (loading a .keras file needs the classes registered)
+from models.label_coding import LabelCoding
 from models.precision import float32_policy, to_float32
 
 
@@ -57,3 +60,42 @@ def load_keras(path: str | os.PathLike) -> keras.Model:
     except Exception as error:  # Keras raises many kinds for foreign or damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable .keras file of this project ({reason[:200]})") from None
+
+
+__all__ = ["Product", "load_keras", "load_network", "load_product"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """A finished run's network.
+
+    Attributes:
+      network: the Keras model.
+      coding: of the label maps it makes; None where it makes none.
+      facts: the rest of product.json: task, target or source, size, ...
+    """
+
+    network: keras.Model
+    coding: LabelCoding | None
+    facts: dict[str, Any]
+
+
+def load_product(path: str | os.PathLike, snapshot: int | None = None) -> Product:
+    """The product of run folder `path`, or its snapshot at position `snapshot`.
+
+    Raises UserError for a folder without a finished run, or without that snapshot.
+    """
+    network, facts = read_facts(path, snapshot)
+    try:
+        coding = LabelCoding.from_json(facts["coding"]) if facts.get("coding") else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}/product.json: not a run's product ({error!r})") from None
+    return Product(load_keras(network), coding, facts)
+
+
+def network_digest(path: str | os.PathLike) -> str:
+    """Digest of the .keras file of a run folder, or of such a file itself. Raises UserError if there is none."""
+    file = read_facts(path)[0] if pathlib.Path(path).is_dir() else pathlib.Path(path)
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
+    return hashlib.sha256(file.read_bytes()).hexdigest()

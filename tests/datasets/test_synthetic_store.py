@@ -10,8 +10,7 @@ import pytest
 
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
-from datasets.synthetic_journal import JOURNAL, read_journal
-from datasets.synthetic_store import CANDIDATES_PER_PAIR, REPEAT, write_synthetic
+from datasets.synthetic_store import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, read_journal, write_synthetic
 from datasets.verify import verify_store
 from tests.helpers.killed_writer import DESCRIPTION, Made, candidate, contents, method
 
@@ -199,7 +198,7 @@ def test_killed_anywhere_and_continued_it_is_the_same_folder(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout)
     assert result["wrong"] == [] and result["early"] == []
-    assert result["renames"] >= 1 + 3 * 7 + 2 + 1  # description, pairs with dots, journals, manifest
+    assert result["renames"] >= 1 + 3 * 7 + 2 + 1  # description, pairs with dots, logs, manifest
     assert result["partials"] == result["plans"] > 30
 
 

@@ -14,9 +14,8 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.metrics.overlap import overlap_counts
-from evaluation.segmenter.networks import probabilities_of
 from evaluation.segmenter.saved_network import load_network, read_facts
-from evaluation.segmenter.sliding_window import sliding_window
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.smanet import SMANet
 
 

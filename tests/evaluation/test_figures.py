@@ -110,18 +110,18 @@ def test_baselines_are_told_apart_from_the_papers_methods(tmp_path):
     assert made.methods() == ["shape"] and experiment_figures(made)[0].name == "samples-shape"
     boxes = [(patch.get_facecolor(), patch.get_hatch()) for patch in box_plots(made).axes[0].patches]
     lines = [(line.get_color(), line.get_linestyle(), line.get_label())
-             for line in segmenter_curves(made.journals()).axes[0].lines]
+             for line in segmenter_curves(made.logs()).axes[0].lines]
     assert len(set(boxes)) == len(set(lines)) == len(names)
     assert len({colour for colour, _ in boxes}) == len({colour for colour, *_ in lines}) == 2
     assert lines[2][2] == "Three-stage MIX" and lines[4][2] == "Shape model FINETUNE"
 
 
 def test_curves_are_those_of_the_journals(experiment):
-    journals = experiment.journals()
-    losses = gan_curves(journals).axes[0].lines
+    logs = experiment.logs()
+    losses = gan_curves(logs).axes[0].lines
     assert losses[0].get_ydata().tolist() == [2.0, 3.0, 4.0]
     assert losses[0].get_xdata().tolist() == [10.0, 20.0, 30.0]
-    right = segmenter_curves(journals).axes[1]
+    right = segmenter_curves(logs).axes[1]
     assert [line.get_ydata().tolist() for line in right.lines] == [[50.0]]
     assert gan_curves({}) is None and segmenter_curves({}) is None
 
@@ -131,10 +131,10 @@ def test_a_journal_cut_short_is_read_and_a_foreign_one_refused(experiment, tmp_p
     path = folder.path / "real" / "metrics.jsonl"
     whole = path.read_text()
     path.write_text(whole + '{"position": 40, "lo')
-    assert len(folder.journals()["real"]) == 3
+    assert len(folder.logs()["real"]) == 3
     path.write_text("hello\n" + whole)
     with pytest.raises(UserError, match="line 1 is not a line of numbers"):
-        folder.journals()
+        folder.logs()
 
 
 def test_large_pictures_are_kept_small_and_in_place(tmp_path):

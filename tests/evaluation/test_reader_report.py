@@ -13,9 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets.common.errors import UserError
-from evaluation.reader_study.agreement import fleiss_kappa, sign_test
 from evaluation.reader_study.key import FORMAT, GOLD, NONE, PREDICTION, Key, KeyFilm, clean, read_answers, read_key
-from evaluation.reader_study.report import ALL, MAJORITY, make_report, read_study, write_reader_report
+from evaluation.reader_study.report import (
+    ALL,
+    MAJORITY,
+    fleiss_kappa,
+    make_report,
+    read_study,
+    sign_test,
+    write_reader_report,
+)
 from evaluation.results.safe_text import csv_cell, latex, markdown
 from tests.helpers.reader_studies import answer_file, choices_for
 

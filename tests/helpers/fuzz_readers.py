@@ -25,7 +25,7 @@ from datasets.formats.raster import MAX_SIDE
 from datasets.formats.read import read_film, read_mask
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from datasets.sources.own_folders import read_test_ids
-from datasets.synthetic_journal import JOURNAL, read_journal
+from datasets.synthetic_store import JOURNAL, read_journal
 from datasets.verify import verify_store
 from tests.helpers import mutations, pictures
 

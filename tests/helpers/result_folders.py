@@ -1,4 +1,4 @@
-"""An experiment's results without its training: phantoms, label maps shifted by a known amount, journals."""
+"""An experiment's results without its training: phantoms, label maps shifted by a known amount, logs."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ SHIFTS = {"real": 2, "synth-3": 6, "finetune-3": 1}  # column -> pixels by which
 
 def write_experiment(path: pathlib.Path, shifts=None, films: int = 6, size: int = 32, config: str = "tiny",
                      scored: bool = True) -> pathlib.Path:
-    """`path` as an experiment leaves it: films, evaluated columns, synthetic pairs of method 3, journals."""
+    """`path` as an experiment leaves it: films, evaluated columns, synthetic pairs of method 3, logs."""
     shifts = SHIFTS if shifts is None else shifts
     store = write_phantoms(path / "data" / "gan-films", 2 + films, films, size, 0)
     atomic_files.write_json(path / "data" / "subset.json",

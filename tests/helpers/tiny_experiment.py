@@ -6,7 +6,7 @@
 import sys
 
 from tools.experiment.plan import Experiment, load_extras, load_methods
-from tools.experiment.tasks import run_steps
+from tools.experiment.tasks import run_tasks
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 
@@ -23,8 +23,8 @@ PRESET = Preset(
     dots=PGGANConfig(target="dots", resolution=16, total_kimg=0.064, **_GAN),
     labels=PGGANConfig(target="labels", resolution=32, total_kimg=0.096, **_GAN),
     pairs=PGGANConfig(target="pairs", resolution=32, total_kimg=0.096, **_GAN),
-    dots_to_labels=Pix2PixHDConfig(source="dots", **_TRANSLATOR),
-    labels_to_film=Pix2PixHDConfig(source="labels", **_TRANSLATOR),
+    dots_to_labels=Pix2PixHDConfig(translate_from="dots", **_TRANSLATOR),
+    labels_to_film=Pix2PixHDConfig(translate_from="labels", **_TRANSLATOR),
     segmenter=SMANetConfig(**_SEGMENTER),
     finetune=SMANetConfig(**_SEGMENTER),
     synthetic_train=8,
@@ -39,4 +39,4 @@ def experiment(data: str, workdir: str, methods: str = "single,two,three", extra
 
 
 if __name__ == "__main__":
-    run_steps(experiment(*sys.argv[1:]).steps(), sys.argv[2])
+    run_tasks(experiment(*sys.argv[1:]).tasks(), sys.argv[2])

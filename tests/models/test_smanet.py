@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from models import smanet
+from models.losses import cross_entropy
 from models.resnet import DilatedResNet, batch_norm, convolve
 from models.smanet import SMANet
-from training.losses import cross_entropy
 
 FILMS = np.random.default_rng(0).uniform(-1, 1, (2, 65, 49, 1)).astype(np.float32)
 

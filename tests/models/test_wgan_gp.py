@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models import losses
 from models.pggan import Generator
-from training import wgan_gp
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = RNG.standard_normal((2, 3, 2, 2, 1))
@@ -31,10 +31,9 @@ def _by_hand(weights):
 def _computed(weights):
     critic = _critic(weights)
     real_scores, fake_scores = critic(tf.constant(REAL)), critic(tf.constant(FAKE))
-    penalty = wgan_gp.gradient_penalty(critic, tf.constant(REAL), tf.constant(FAKE), tf.constant(MIX))
-    losses = (tf.cast(wgan_gp.critic_loss(real_scores, fake_scores) + wgan_gp.drift(real_scores), tf.float32)
-              + penalty)
-    return tf.reduce_mean(losses)
+    penalty = losses.gradient_penalty(critic, tf.constant(REAL), tf.constant(FAKE), tf.constant(MIX))
+    each = tf.cast(losses.critic_loss(real_scores, fake_scores) + losses.drift(real_scores), tf.float32) + penalty
+    return tf.reduce_mean(each)
 
 
 def test_critic_loss_and_its_weight_gradients():
@@ -56,12 +55,12 @@ def test_penalty_is_zero_for_slope_one_and_grows_with_the_target():
     slope = np.array([[0.6], [0.8], [0.0], [0.0]])
     critic = lambda images: tf.reshape(images, (-1, 4)) @ slope  # noqa: E731
     arguments = (critic, tf.constant(REAL), tf.constant(FAKE), tf.constant(MIX))
-    np.testing.assert_allclose(wgan_gp.gradient_penalty(*arguments), 0, atol=1e-10)
-    np.testing.assert_allclose(wgan_gp.gradient_penalty(*arguments, weight=10, target=2), 10 / 4, rtol=1e-6)
+    np.testing.assert_allclose(losses.gradient_penalty(*arguments), 0, atol=1e-10)
+    np.testing.assert_allclose(losses.gradient_penalty(*arguments, weight=10, target=2), 10 / 4, rtol=1e-6)
 
 
 def test_generator_loss_is_the_negative_score():
-    assert wgan_gp.generator_loss(tf.constant([[2.0], [-3.0]])).numpy().tolist() == [-2.0, 3.0]
+    assert losses.generator_loss(tf.constant([[2.0], [-3.0]])).numpy().tolist() == [-2.0, 3.0]
 
 
 def test_average_follows_by_its_decay():
@@ -69,7 +68,7 @@ def test_average_follows_by_its_decay():
     for network in (model, average):
         network.build((None, 4))
     before = [weight.copy() for weight in average.get_weights()]
-    wgan_gp.update_average(average, model, 0.9)
-    wgan_gp.update_average(average, model, 0.9)
+    losses.update_average(average, model, 0.9)
+    losses.update_average(average, model, 0.9)
     for old, target, new in zip(before, model.get_weights(), average.get_weights(), strict=True):
         np.testing.assert_allclose(new, 0.81 * old + 0.19 * target, rtol=1e-5, atol=1e-6)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.losses import feature_matching_loss, lsgan_loss
 from tests.parity import pix2pixhd_plain as plain
 from tools.published_weights.pix2pixhd_names import network_for, released_weights
-from training.losses import feature_matching_loss, lsgan_loss
 
 TOLERANCE = 1e-4
 SIZES = pathlib.Path(__file__).parent / "data" / "pix2pixhd_sizes.npz"

@@ -9,7 +9,7 @@ import pytest
 
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
-from datasets.synthetic_journal import read_journal
+from datasets.synthetic_store import read_journal
 from tests.reliability.comparison import network_weights
 from tests.reliability.conftest import FULL
 from tests.reliability.processes import ROOT, kill_at, run
@@ -68,23 +68,23 @@ def test_an_experiment_killed_anywhere_ends_with_the_same_report(tmp_path, recor
     write_phantoms(str(data), 16, 4, 32, 0)
     command = ["tests.helpers.tiny_experiment", str(data)]
     run([*command, str(whole), "three"])
-    steps = sorted((file.stem for file in (whole / "steps").glob("*.json")),
-                   key=lambda name: (whole / "steps" / f"{name}.json").stat().st_mtime)
+    tasks = sorted((file.stem for file in (whole / "tasks").glob("*.json")),
+                   key=lambda name: (whole / "tasks" / f"{name}.json").stat().st_mtime)
     draw, kills = random.Random(11), 0
-    for step in steps:
-        began = [killed / "steps" / f"{step}.json"]
+    for task in tasks:
+        began = [killed / "tasks" / f"{task}.json"]
         kills += kill_at([*command, str(killed), "three"], killed,
                          lambda folder, began=began: began[0].is_file(), draw, longest_delay=4.0)
     run([*command, str(killed), "three"])
-    found = _differences(whole, killed, steps)
-    record("experiment: SIGKILL in each step", kills, kills, 0 if found else kills)
-    assert kills >= len(steps) // 2 and not found, found
+    found = _differences(whole, killed, tasks)
+    record("experiment: SIGKILL in each task", kills, kills, 0 if found else kills)
+    assert kills >= len(tasks) // 2 and not found, found
 
 
-def _differences(whole, killed, steps):
+def _differences(whole, killed, tasks):
     """Tables and pictures of the report, synthetic sets, predictions and chosen networks that differ."""
     patterns = ["report/**/*.csv", "report/**/*.md", "report/**/*.tex", "report/**/*.png", "evaluate-*/**/*.png",
-                "synthetic-*/**/*", *(f"{step}/metrics.jsonl" for step in steps)]
+                "synthetic-*/**/*", *(f"{task}/metrics.jsonl" for task in tasks)]
     found = []
     for pattern in patterns:
         first, second = _content(whole, pattern), _content(killed, pattern)

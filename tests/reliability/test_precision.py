@@ -14,7 +14,8 @@ from tests.reliability import two_devices
 from tests.reliability.conftest import FULL
 from training.checkpoints import Progress
 from training.config import EngineConfig
-from training.devices import cpu_has_bfloat16, gradient_norm, make_optimizer, prepare, resolve_precision
+from training.devices import cpu_has_bfloat16, prepare, resolve_precision
+from training.optimizers import gradient_norm, make_optimizer
 from training.run_folder import RunFolder
 
 _STEPS = 40 if FULL else 3

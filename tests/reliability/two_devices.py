@@ -20,9 +20,9 @@ from datasets.pair_store import PairStore, load_pairs
 from models.label_coding import LabelCoding
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.devices import prepare
-from training.pggan import PGGANTask
-from training.pix2pixhd import Pix2PixHDTask
-from training.smanet import SMANetTask
+from training.pggan import PGGANTrainer
+from training.pix2pixhd import Pix2PixHDTrainer
+from training.smanet import SMANetTrainer
 
 _COMMON = {"precision": "float32", "seed": 5}
 PGGAN = PGGANConfig(target="dots", resolution=16, start_resolution=8, fmap_max=8, fmap_base=64, train_kimg=0.008,
@@ -32,23 +32,23 @@ SMANET = SMANetConfig(depth=14, width=8, batch=4, crop=25, dropout=0.0, **_COMMO
 _STEPS = 3
 
 
-def pggan(config: PGGANConfig, strategy, labels, films) -> tuple[PGGANTask, list, list]:
+def pggan(config: PGGANConfig, strategy, labels, films) -> tuple[PGGANTrainer, list, list]:
     dots = np.stack([draw_dots(label, 6, config.resolution, 1.0) for label in labels])
-    task = PGGANTask(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)
+    task = PGGANTrainer(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)
     return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
 
 
-def pix2pixhd(config: Pix2PixHDConfig, strategy, labels, films) -> tuple[Pix2PixHDTask, list, list]:
-    task = Pix2PixHDTask(config, labels, films, 6, None, strategy)
+def pix2pixhd(config: Pix2PixHDConfig, strategy, labels, films) -> tuple[Pix2PixHDTrainer, list, list]:
+    task = Pix2PixHDTrainer(config, labels, films, 6, None, strategy)
     return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
 
 
-def smanet(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTask, list, list]:
-    task = SMANetTask(config, films, labels, 6, None, strategy)
+def smanet(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:
+    task = SMANetTrainer(config, films, labels, 6, None, strategy)
     return task, [task.network], [task.optimizer]
 
 
-def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTask, list, list]:
+def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:
     """With batch statistics of each device's own part."""
     made = smanet(config, strategy, labels, films)
     for layer in made[0].network._flatten_layers():

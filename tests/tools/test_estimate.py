@@ -3,7 +3,7 @@
 import pytest
 
 from tests.helpers.tiny_experiment import PRESET
-from tools.experiment.estimate import Estimate, Stage, estimate, stretches, table
+from tools.experiment.estimate import Estimate, TrainingJob, estimate, stretches, table
 from training.config import PGGANConfig
 from training.presets import load
 from training.schedules import GrowthSchedule
@@ -25,7 +25,7 @@ def test_stretches_are_the_steps_of_a_run(config):
 
 
 def test_a_stage_is_measured():
-    found = estimate(Stage("dots", PRESET.dots, 32, 66, 6))
+    found = estimate(TrainingJob("dots", PRESET.dots, 32, 66, 6))
     assert found.steps == 8 and found.batch == 8 and found.seconds > 0 and 0.1 < found.peak_gib < 20
     assert found.first_seconds > found.seconds / found.steps
 
@@ -36,7 +36,7 @@ def test_devices_share_a_batch_at_best():
 
 
 def test_the_table_counts_every_run_and_sums():
-    once, often = (Stage(name, PRESET.dots, 32, 66, 6) for name in ("dots", "segmenter"))
+    once, often = (TrainingJob(name, PRESET.dots, 32, 66, 6) for name in ("dots", "segmenter"))
     figures = Estimate(steps=100, first_seconds=0.0, seconds=3600.0, peak_gib=1.26, batch=4)
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
             for line in table({once: figures, often: figures}, {once: 1, often: 3}, 8).splitlines()]

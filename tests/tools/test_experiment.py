@@ -1,4 +1,4 @@
-"""The whole job, shrunk: data to table through every network, steps that are done once, and stale ones."""
+"""The whole job, shrunk: data to table through every network, tasks that are done once, and stale ones."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from evaluation.results.experiment_folder import COLUMNS, ExperimentFolder
 from evaluation.results.tables import read_pooled
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tools.experiment.plan import with_steps
-from tools.experiment.tasks import run_steps
+from tools.experiment.tasks import run_tasks
 from training.config import Pix2PixHDConfig
 
 
@@ -23,7 +23,7 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("experiment")
     write_phantoms(str(root / "data"), 16, 4, 32, 0)
     made = experiment(str(root / "data"), str(root / "run"))
-    run_steps(made.steps(), made.workdir)
+    run_tasks(made.tasks(), made.workdir)
     return made, root / "run"
 
 
@@ -71,8 +71,8 @@ def test_the_same_command_again_does_nothing(finished):
     made, root = finished
     before = _times(root)
     lines = []
-    run_steps(made.steps(), made.workdir, say=lines.append)
-    assert len(lines) == len(made.steps()) and all(line.endswith("(done)") for line in lines)
+    run_tasks(made.tasks(), made.workdir, say=lines.append)
+    assert len(lines) == len(made.tasks()) and all(line.endswith("(done)") for line in lines)
     assert before == _times(root)
 
 
@@ -85,7 +85,7 @@ def test_changed_settings_make_stale_what_follows(finished):
     changed = dataclasses.replace(made, preset=dataclasses.replace(
         PRESET, dots=dataclasses.replace(PRESET.dots, learning_rate=5e-4)))
     lines = []
-    run_steps(changed.steps(), made.workdir, dry_run=True, say=lines.append)
+    run_tasks(changed.tasks(), made.workdir, dry_run=True, say=lines.append)
     stale = {line.split("] ")[1].split(":")[0] for line in lines if "(stale)" in line}
     assert stale == {"dots", "synthetic-3", "synth-3", "finetune-3", "evaluate-synth-3", "evaluate-finetune-3",
                      "report"}
@@ -99,7 +99,7 @@ def extended(finished, tmp_path_factory):
     shutil.copytree(root, copy)
     lines = []
     more = experiment(made.data, str(copy), "two", "mix,shape")
-    run_steps(more.steps(), more.workdir, say=lines.append)
+    run_tasks(more.tasks(), more.workdir, say=lines.append)
     return copy, lines
 
 
@@ -107,7 +107,7 @@ def test_a_finished_experiment_is_continued_with_extras(finished, extended):
     made, _ = finished
     copy, lines = extended
     done = {line.split("] ")[1].split(":")[0] for line in lines if line.endswith("(done)")}
-    assert done == {step.name for step in dataclasses.replace(made, methods=("two",)).steps()} - {"report"}
+    assert done == {task.name for task in dataclasses.replace(made, methods=("two",)).tasks()} - {"report"}
     assert ExperimentFolder(copy).columns() == [*COLUMNS[:7], "mix-2", "synth-shape", "finetune-shape"]
     assert len(PairStore(copy / "synthetic-shape" / "gan").ids("train")) == 8
     config = json.loads((copy / "mix-2" / "config.json").read_text())

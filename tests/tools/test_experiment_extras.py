@@ -10,7 +10,7 @@ from datasets.sources.phantom import write_phantoms
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tests.helpers.tiny_networks import method_runs, phantom_store
 from tools.experiment.plan import Experiment, load_extras
-from tools.experiment.tasks import StepRecords
+from tools.experiment.tasks import TaskRecords
 from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
 from training import presets
 
@@ -26,18 +26,18 @@ def data(tmp_path_factory):
 
 
 def _keys(made):
-    records = StepRecords(made.steps(), made.workdir, print)
-    return {step.name: (records.key(step), step.settings, step.reads) for step in made.steps()}
+    records = TaskRecords(made.tasks(), made.workdir, print)
+    return {task.name: (records.key(task), task.settings, task.reads) for task in made.tasks()}
 
 
 @pytest.mark.parametrize("name", [*presets.NAMES, "tiny"])
-def test_extras_change_no_other_step_but_the_report(data, name):
+def test_extras_change_no_other_task_but_the_report(data, name):
     preset = PRESET if name == "tiny" else presets.load(name)
     plain = Experiment(data, "tiny", preset, ("single", "two", "three"), 1, "nowhere")
     both = _keys(dataclasses.replace(plain, extras=("mix", "shape")))
     before = _keys(plain)
     assert set(both) - set(before) == EXTRA
-    assert {step for step in before if both[step] != before[step]} == {"report"}
+    assert {task for task in before if both[task] != before[task]} == {"report"}
     assert both["report"][2][:7] == before["report"][2]
     assert both["report"][2][7:] == tuple(f"evaluate-{name}" for name in (
         "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape"))
@@ -48,33 +48,33 @@ def test_each_extra_stands_alone(data):
     assert mixed.columns() == ["real", "synth-2", "finetune-2", "mix-2"]
     shape = experiment(data, "nowhere", "single", "shape")
     assert shape.columns() == ["real", "synth-1", "finetune-1", "synth-shape", "finetune-shape"]
-    assert {"pairs", "labels_to_film"} < {step.name for step in shape.steps()}
-    assert not {"labels", "dots"} & {step.name for step in shape.steps()}
+    assert {"pairs", "labels_to_film"} < {task.name for task in shape.tasks()}
+    assert not {"labels", "dots"} & {task.name for task in shape.tasks()}
     assert load_extras(["shape", "mix"]) == ("mix", "shape") and load_extras([]) == ()
 
 
 def test_what_decides_the_baselines(data):
     made = experiment(data, "nowhere", extras="mix,shape")
-    steps = {step.name: step for step in made.steps()}
+    tasks = {task.name: task for task in made.tasks()}
     preset = made.preset
-    assert steps["mix-3"].reads == ("synthetic-3", "data")
-    assert steps["mix-3"].settings["steps"] == preset.segmenter.steps + preset.finetune.steps
-    assert {**steps["mix-3"].settings, "steps": preset.segmenter.steps} == steps["synth-3"].settings
-    assert steps["synthetic-shape"].reads == ("data", "labels_to_film")
-    assert steps["synthetic-shape"].settings == {**steps["synthetic-3"].settings, **SHAPE_SETTINGS}
+    assert tasks["mix-3"].reads == ("synthetic-3", "data")
+    assert tasks["mix-3"].settings["steps"] == preset.segmenter.steps + preset.finetune.steps
+    assert {**tasks["mix-3"].settings, "steps": preset.segmenter.steps} == tasks["synth-3"].settings
+    assert tasks["synthetic-shape"].reads == ("data", "labels_to_film")
+    assert tasks["synthetic-shape"].settings == {**tasks["synthetic-3"].settings, **SHAPE_SETTINGS}
     for kind in ("synth", "finetune"):
-        assert steps[f"{kind}-shape"].settings == steps[f"{kind}-3"].settings
+        assert tasks[f"{kind}-shape"].settings == tasks[f"{kind}-3"].settings
 
 
 def test_the_estimate_counts_every_segmenter(data):
     def counted(extras):
-        return {stage.name: (runs, stage.config.steps) for stage, runs in
-                experiment(data, "nowhere", "single,three", extras).stages().items() if "mixed" in stage.name
-                or stage.name in ("segmenter", "fine-tuning")}
+        return {job.name: (runs, job.config.steps) for job, runs in
+                experiment(data, "nowhere", "single,three", extras).training_jobs().items() if "mixed" in job.name
+                or job.name in ("segmenter", "fine-tuning")}
 
     assert counted("") == {"segmenter": (3, 4), "fine-tuning": (2, 4)}
     assert counted("mix,shape") == {"segmenter": (4, 4), "fine-tuning": (3, 4), "mixed": (2, 8)}
-    assert [stage.name for stage in experiment(data, "nowhere", "single", "shape").stages()][:2] == [
+    assert [job.name for job in experiment(data, "nowhere", "single", "shape").training_jobs()][:2] == [
         "pairs", "labels_to_film"]
 
 

@@ -16,8 +16,7 @@ from datasets.pair_store import Description, PairStore, write_png
 from datasets.sources import own_folders
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.segmenter.load import load_any_segmenter, load_segmenter
-from evaluation.segmenter.networks import probabilities_of
-from evaluation.segmenter.sliding_window import sliding_window
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.precision import to_float32
 from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store, segmenter, segmenter_run
 from tools.export.saved_model import export_method, export_segmenter, method_graph

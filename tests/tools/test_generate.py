@@ -61,8 +61,8 @@ def test_another_count_is_refused_in_one_line(runs, store, tmp_path):
 
 
 @pytest.mark.parametrize(("method", "stage", "given", "said"), [
-    ("two", "labels_to_film", "dots_to_labels", "found a run of train_pix2pixhd --source=dots, expected one of "
-     "train_pix2pixhd --source=labels for --labels_to_film"),
+    ("two", "labels_to_film", "dots_to_labels", "found a run of train_pix2pixhd --translate_from=dots, "
+     "expected one of train_pix2pixhd --translate_from=labels for --labels_to_film"),
     ("two", "labels", "dots_to_labels", "expected one of train_pggan --target=labels for --labels"),
     ("three", "dots", "labels", "expected one of train_pggan --target=dots for --dots")])
 def test_the_run_of_another_stage_is_refused(method, stage, given, said, runs, store, tmp_path):

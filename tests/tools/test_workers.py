@@ -13,23 +13,23 @@ import psutil
 import pytest
 
 from datasets.common.errors import UserError
-from tools.experiment.tasks import Step
-from tools.experiment.workers import run_steps_at_once
+from tools.experiment.tasks import Task
+from tools.experiment.workers import run_tasks_at_once
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Two chains that meet: a -> b -> d, c -> d. Each step notes its process and its times in its folder."""
+    """Two chains that meet: a -> b -> d, c -> d. Each task notes its process and its times in its folder."""
 
     root: str
     broken: str = ""
 
-    def steps(self) -> list[Step]:
-        return [self._step("a"), self._step("b", "a"), self._step("c"), self._step("d", "b", "c")]
+    def tasks(self) -> list[Task]:
+        return [self._task("a"), self._task("b", "a"), self._task("c"), self._task("d", "b", "c")]
 
-    def _step(self, name: str, *reads: str) -> Step:
+    def _task(self, name: str, *reads: str) -> Task:
         def run(folder):
             print(f"begin {name}")
             start = time.monotonic()
@@ -47,18 +47,18 @@ class Plan:
             note = {"process": os.getpid(), "start": start, "end": time.monotonic()}
             (folder / "note.json").write_text(json.dumps(note))
 
-        return Step(name, f"step {name}", reads, {}, run)
+        return Task(name, f"task {name}", reads, {}, run)
 
 
-def test_steps_run_at_once_and_after_what_they_read(tmp_path):
+def test_tasks_run_at_once_and_after_what_they_read(tmp_path):
     lines = []
-    seconds = run_steps_at_once(Plan(str(tmp_path)).steps, str(tmp_path), 2, lines.append)
+    seconds = run_tasks_at_once(Plan(str(tmp_path)).tasks, str(tmp_path), 2, lines.append)
     notes = {name: json.loads((tmp_path / name / "note.json").read_text()) for name in "abcd"}
     assert len({note["process"] for note in notes.values()}) == 2 and os.getpid() not in notes["a"].values()
     assert notes["d"]["start"] >= max(notes["b"]["end"], notes["c"]["end"])
     assert set(seconds) == set("abcd") and any("begin d" in line for line in lines)
     again = []
-    run_steps_at_once(Plan(str(tmp_path)).steps, str(tmp_path), 2, again.append)
+    run_tasks_at_once(Plan(str(tmp_path)).tasks, str(tmp_path), 2, again.append)
     assert len(again) == 4 and all(line.endswith("(done)") for line in again)
 
 
@@ -66,16 +66,16 @@ def test_steps_run_at_once_and_after_what_they_read(tmp_path):
                                                  ("killed", "b: its process ended with code -9")])
 def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_path, broken, message):
     with pytest.raises(UserError, match=message):
-        run_steps_at_once(Plan(str(tmp_path), broken).steps, str(tmp_path), 2)
-    run_steps_at_once(Plan(str(tmp_path)).steps, str(tmp_path), 2)
+        run_tasks_at_once(Plan(str(tmp_path), broken).tasks, str(tmp_path), 2)
+    run_tasks_at_once(Plan(str(tmp_path)).tasks, str(tmp_path), 2)
     assert (tmp_path / "d" / "note.json").is_file()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_the_one_that_started_them(tmp_path, number):
-    program = ("import sys; from tests.tools.test_workers import Plan, run_steps_at_once\n"
+    program = ("import sys; from tests.tools.test_workers import Plan, run_tasks_at_once\n"
                "if __name__ == '__main__':\n"
-               "    run_steps_at_once(Plan(sys.argv[1], 'wait').steps, sys.argv[1], 2)\n")
+               "    run_tasks_at_once(Plan(sys.argv[1], 'wait').tasks, sys.argv[1], 2)\n")
     (tmp_path / "program.py").write_text(program)
     process = subprocess.Popen([sys.executable, str(tmp_path / "program.py"), str(tmp_path)], cwd=ROOT,
                                env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)

@@ -7,9 +7,9 @@ import tensorflow as tf
 from models.label_coding import LabelCoding
 from training.config import DIFF_AUGMENT, PGGANConfig, Pix2PixHDConfig
 from training.devices import prepare
-from training.diff_augment import HIDDEN, SHIFT, diff_augment
-from training.pggan import PGGANTask
-from training.pix2pixhd import Pix2PixHDTask
+from training.discriminator_inputs import HIDDEN, SHIFT, diff_augment
+from training.pggan import PGGANTrainer
+from training.pix2pixhd import Pix2PixHDTrainer
 
 _CODES = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
 SEED = tf.constant([3, 5], tf.int64)
@@ -68,16 +68,16 @@ def _losses(task) -> list[float]:
     return losses
 
 
-def _pggan(policy: str) -> PGGANTask:
+def _pggan(policy: str) -> PGGANTrainer:
     config = PGGANConfig(precision="float32", resolution=8, start_resolution=8, fmap_base=32, fmap_max=8,
                          max_batch=4, score_images=0, diff_augment=policy)
-    return PGGANTask(config, _CODES[:, :8, :8], None, LabelCoding("grey", (0, 1, 2)), prepare(config))
+    return PGGANTrainer(config, _CODES[:, :8, :8], None, LabelCoding("grey", (0, 1, 2)), prepare(config))
 
 
-def _pix2pixhd(policy: str) -> Pix2PixHDTask:
+def _pix2pixhd(policy: str) -> Pix2PixHDTrainer:
     config = Pix2PixHDConfig(precision="float32", ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, batch=2,
                              diff_augment=policy)
-    return Pix2PixHDTask(config, _CODES, 80 * _CODES, 3, None, prepare(config))
+    return Pix2PixHDTrainer(config, _CODES, 80 * _CODES, 3, None, prepare(config))
 
 
 @pytest.mark.parametrize("make", [_pggan, _pix2pixhd])

@@ -23,7 +23,7 @@ _TURNS = 2  # measured after the one that traces
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class TrainingJob:
     """A network's training: name, settings, side of its pictures, pairs it sees, classes of their label maps."""
 
     name: str
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What one stage takes on one device.
+    """What one job takes on one device.
 
     Attributes:
       steps: updates in all.
@@ -56,27 +56,27 @@ class Estimate:
         return (self.first_seconds + self.seconds / min(devices, self.batch)) / 3600
 
 
-def table(estimates: Mapping[Stage, Estimate], runs: Mapping[Stage, int], devices: int) -> str:
+def table(estimates: Mapping[TrainingJob, Estimate], runs: Mapping[TrainingJob, int], devices: int) -> str:
     """The estimates as Markdown, with their sums."""
     lines = [f"| network | runs | steps | s/step | hours | hours on {devices} | peak GiB |",
              "|---" + "|---:" * 6 + "|"]
-    for stage, found in estimates.items():
-        lines.append(f"| {stage.name} | {runs[stage]} | {found.steps:,} | {found.seconds / found.steps:.3g} | "
-                     f"{runs[stage] * found.hours():.3g} | {runs[stage] * found.hours(devices):.3g} | "
+    for job, found in estimates.items():
+        lines.append(f"| {job.name} | {runs[job]} | {found.steps:,} | {found.seconds / found.steps:.3g} | "
+                     f"{runs[job] * found.hours():.3g} | {runs[job] * found.hours(devices):.3g} | "
                      f"{found.peak_gib:.1f} |")
-    sums = [sum(runs[stage] * found.hours(count) for stage, found in estimates.items()) for count in (1, devices)]
-    lines.append(f"| all | {sum(runs[stage] for stage in estimates)} | | | {sums[0]:.3g} | {sums[1]:.3g} | |")
+    sums = [sum(runs[job] * found.hours(count) for job, found in estimates.items()) for count in (1, devices)]
+    lines.append(f"| all | {sum(runs[job] for job in estimates)} | | | {sums[0]:.3g} | {sums[1]:.3g} | |")
     return "\n".join(lines)
 
 
-def estimate(stage: Stage) -> Estimate:
-    """Measures `stage`. Raises UserError if its process dies, as for want of memory."""
+def estimate(job: TrainingJob) -> Estimate:
+    """Measures `job`. Raises UserError if its process dies, as for want of memory."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, context, _quieten) as process:
         try:
-            return process.submit(_measure, stage).result()
+            return process.submit(_measure, job).result()
         except concurrent.futures.process.BrokenProcessPool:
-            raise UserError(f"{stage.name}: the measuring process was killed, as for want of memory") from None
+            raise UserError(f"{job.name}: the measuring process was killed, as for want of memory") from None
 
 
 def _quieten() -> None:
@@ -100,53 +100,54 @@ def stretches(config: PGGANConfig) -> Iterator[tuple[int, int, int]]:
             yield begin, end - begin, schedule.at(begin).batch
 
 
-def _measure(stage: Stage) -> Estimate:
-    task = _task(stage)
-    if isinstance(stage.config, PGGANConfig):
-        parts = list(stretches(stage.config))
+def _measure(job: TrainingJob) -> Estimate:
+    trainer = _trainer(job)
+    if isinstance(job.config, PGGANConfig):
+        parts = list(stretches(job.config))
     else:
-        parts = [(0, task.total, 1)]  # positions count steps
+        parts = [(0, trainer.total, 1)]  # positions count steps
     steps = first_seconds = seconds = 0.0
     for position, count, batch in parts:
-        first, each = _time_steps(task, position)
+        first, each = _time_steps(trainer, position)
         steps += count / batch
         first_seconds += first
         seconds += each * count / batch
-    batch = parts[-1][2] if isinstance(stage.config, PGGANConfig) else stage.config.batch
+    batch = parts[-1][2] if isinstance(job.config, PGGANConfig) else job.config.batch
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return Estimate(round(steps), first_seconds, seconds, peak, batch)
 
 
-def _time_steps(task, position: int) -> tuple[float, float]:
+def _time_steps(trainer, position: int) -> tuple[float, float]:
     """Seconds of the first step from `position`, which traces, and of one after it."""
     times = []
     for _ in range(1 + _TURNS):
         start = time.perf_counter()
-        _, metrics = task.step(position)
+        _, metrics = trainer.step(position)
         for value in metrics.values():
             float(value)
         times.append(time.perf_counter() - start)
     return times[0], min(times[1:])
 
 
-def _task(stage: Stage):
+def _trainer(job: TrainingJob):
     from models.label_coding import LabelCoding
     from training.devices import prepare
-    from training.pggan import PGGANTask
-    from training.pix2pixhd import Pix2PixHDTask
-    from training.smanet import SMANetTask
+    from training.pggan import PGGANTrainer
+    from training.pix2pixhd import Pix2PixHDTrainer
+    from training.smanet import SMANetTrainer
 
-    config, strategy = stage.config, prepare(stage.config)
+    config, strategy = job.config, prepare(job.config)
     draw = np.random.default_rng(0)
-    side = config.resolution if isinstance(config, PGGANConfig) else stage.size
-    shape = (min(stage.pairs, 32), side, side)
-    codes, films = draw.integers(0, stage.classes, shape, np.uint8), draw.integers(0, 256, shape, np.uint8)
+    side = config.resolution if isinstance(config, PGGANConfig) else job.size
+    shape = (min(job.pairs, 32), side, side)
+    codes, films = draw.integers(0, job.classes, shape, np.uint8), draw.integers(0, 256, shape, np.uint8)
     if isinstance(config, PGGANConfig):
-        coding = LabelCoding(config.label_coding, tuple(range(stage.classes)))
-        return PGGANTask(config, codes, films if config.target == "pairs" else None, coding, strategy)
+        coding = LabelCoding(config.label_coding, tuple(range(job.classes)))
+        return PGGANTrainer(config, codes, films if config.target == "pairs" else None, coding, strategy)
     if isinstance(config, SMANetConfig):
-        return SMANetTask(config, films, codes, stage.classes, None, strategy)
-    coding = LabelCoding(config.label_coding, tuple(range(stage.classes))) if config.source == "dots" else None
-    task = Pix2PixHDTask(config, codes, codes if coding else films, stage.classes, coding, strategy)
-    task.total = max(1, round(stage.pairs / config.batch)) * (config.epochs + config.epochs_decay)
-    return task
+        return SMANetTrainer(config, films, codes, job.classes, None, strategy)
+    to_labels = config.translate_from == "dots"
+    coding = LabelCoding(config.label_coding, tuple(range(job.classes))) if to_labels else None
+    trainer = Pix2PixHDTrainer(config, codes, codes if coding else films, job.classes, coding, strategy)
+    trainer.total = max(1, round(job.pairs / config.batch)) * (config.epochs + config.epochs_decay)
+    return trainer

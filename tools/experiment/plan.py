@@ -1,4 +1,4 @@
-"""The paper's experiment as a list of steps: data, GANs, synthetic sets, segmenters, evaluations, report.
+"""The paper's experiment as a list of tasks: data, GANs, synthetic sets, segmenters, evaluations, report.
 
 Columns of the tables: real; and for each method k (1 single, 2 two, 3 three stages) synth-k, trained on its
 pairs alone, and finetune-k, that segmenter trained on with the real films. Two baselines that the paper does not
@@ -22,10 +22,10 @@ from datasets.resize import resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.write_report import write_report
 from evaluation.segmenter.evaluate import evaluate_to_folder
-from evaluation.segmenter.networks import probabilities_of
-from evaluation.segmenter.products import load_product
-from tools.experiment.estimate import Stage
-from tools.experiment.tasks import Step
+from evaluation.segmenter.saved_network import load_product
+from evaluation.segmenter.sliding_window import probabilities_of
+from tools.experiment.estimate import TrainingJob
+from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly, source_name
 from tools.generation.stages import STAGES
 from training import pggan, pix2pixhd, smanet
@@ -34,7 +34,7 @@ from training.presets import Preset
 
 METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables
 EXTRAS = ("mix", "shape")
-_SUFFIXES = {**METHODS, "shape": "shape"}  # method, the shape model included -> what its steps' names end with
+_SUFFIXES = {**METHODS, "shape": "shape"}  # method, the shape model included -> what its tasks' names end with
 _TITLES = {"pairs": "PGGAN of label maps and films together", "labels": "PGGAN of label maps",
            "dots": "PGGAN of dots", "dots_to_labels": "Pix2PixHD from dots to label maps",
            "labels_to_film": "Pix2PixHD from label maps to films"}
@@ -52,7 +52,7 @@ class Experiment:
       seed: of everything random; TINY's films are drawn by it too.
       workdir: folder of the experiment.
       command: what makes it again, for the report.
-      extras: which of EXTRAS are compared too; they change none of the other steps but the report.
+      extras: which of EXTRAS are compared too; they change none of the other tasks but the report.
     """
 
     data: str
@@ -64,18 +64,18 @@ class Experiment:
     command: str = ""
     extras: tuple[str, ...] = ()
 
-    def steps(self) -> list[Step]:
-        """All steps in order."""
-        steps = [self._data_step()]
-        steps += [self._gan_step(stage) for stage in self._gans()]
-        steps += [self._synthetic_step(method) for method in self._makers()]
-        steps.append(self._segmenter_step("real", "data"))
+    def tasks(self) -> list[Task]:
+        """All tasks in order."""
+        tasks = [self._data_task()]
+        tasks += [self._gan_task(stage) for stage in self._gans()]
+        tasks += [self._synthetic_task(method) for method in self._makers()]
+        tasks.append(self._segmenter_task("real", "data"))
         for suffix in [_SUFFIXES[method] for method in self._makers()]:
-            steps.append(self._segmenter_step(f"synth-{suffix}", f"synthetic-{suffix}"))
-            steps.append(self._segmenter_step(f"finetune-{suffix}", "data", f"synth-{suffix}"))
-        steps += [self._mixed_step(number) for number in self._mixed()]
-        steps += [self._evaluation_step(column) for column in self.columns()]
-        return [*steps, self._report_step()]
+            tasks.append(self._segmenter_task(f"synth-{suffix}", f"synthetic-{suffix}"))
+            tasks.append(self._segmenter_task(f"finetune-{suffix}", "data", f"synth-{suffix}"))
+        tasks += [self._mixed_task(number) for number in self._mixed()]
+        tasks += [self._evaluation_task(column) for column in self.columns()]
+        return [*tasks, self._report_task()]
 
     def columns(self) -> list[str]:
         """Names of the tables' columns."""
@@ -100,7 +100,7 @@ class Experiment:
     def _path(self, *parts: str) -> str:
         return str(pathlib.Path(self.workdir, *parts))
 
-    def _data_step(self) -> Step:
+    def _data_task(self) -> Task:
         preset = self.preset
         store = PairStore(self.data)
         ids = choose_subset(store, self.config, self.seed, preset.tiny_films)
@@ -115,13 +115,13 @@ class Experiment:
                 augment_store(films, ids, folder / f"{name}-augmented", self.seed)
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
-        return Step("data", title, (), settings, run)
+        return Task("data", title, (), settings, run)
 
-    def stages(self) -> dict[Stage, int]:
+    def training_jobs(self) -> dict[TrainingJob, int]:
         """The networks that are trained, for `tools.experiment.estimate`, and how many runs each has."""
         preset, classes = self.preset, PairStore(self.data).classes
         pairs = self._train_pairs()
-        found = {Stage(stage, self._gan_config(stage), preset.size, pairs, classes.num_classes): 1
+        found = {TrainingJob(stage, self._gan_config(stage), preset.size, pairs, classes.num_classes): 1
                  for stage in self._gans()}
         scored = preset.segmenter.classes == "scored"
         segmented = classes.scored_table().num_classes if scored else classes.num_classes
@@ -129,7 +129,7 @@ class Experiment:
         segmenters = [("segmenter", preset.segmenter, 1 + makers), ("fine-tuning", preset.finetune, makers)]
         segmenters += [("mixed", self._mixed_config(), mixed)] if mixed else []
         for name, config, runs in segmenters:
-            found[Stage(name, config, preset.segmentation_size, pairs, segmented)] = runs
+            found[TrainingJob(name, config, preset.segmentation_size, pairs, segmented)] = runs
         return found
 
     def _gans(self) -> list[str]:
@@ -142,21 +142,21 @@ class Experiment:
                               self.preset.translator_epochs)
         return config
 
-    def _gan_step(self, stage: str) -> Step:
+    def _gan_task(self, stage: str) -> Task:
         config = self._gan_config(stage)
         train = pix2pixhd.train if isinstance(config, Pix2PixHDConfig) else pggan.train
 
         def run(folder: pathlib.Path) -> None:
             train(config, self._path("data", "gan-augmented"), str(folder))
 
-        return Step(stage, _TITLES[stage], ("data",), _decisive(config), run)
+        return Task(stage, _TITLES[stage], ("data",), _decisive(config), run)
 
     def _train_pairs(self) -> int:
         """Pairs that the GANs see: the chosen films, augmented."""
         ids = choose_subset(PairStore(self.data), self.config, self.seed, self.preset.tiny_films)
         return len(OPERATIONS) * len(ids)
 
-    def _synthetic_step(self, method: str) -> Step:
+    def _synthetic_task(self, method: str) -> Task:
         preset = self.preset
         settings = {"count": preset.synthetic_train + preset.synthetic_validation,
                     "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples,
@@ -173,9 +173,9 @@ class Experiment:
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)
 
         title = f"{settings['count']:,} {source_name(method)} pairs"
-        return Step(f"synthetic-{_SUFFIXES[method]}", title, ("data", *STAGES[method]), settings, run)
+        return Task(f"synthetic-{_SUFFIXES[method]}", title, ("data", *STAGES[method]), settings, run)
 
-    def _segmenter_step(self, column: str, source: str, start: str | None = None) -> Step:
+    def _segmenter_task(self, column: str, source: str, start: str | None = None) -> Task:
         """A segmenter on `source`, either from scratch or from column `start`."""
         config = dataclasses.replace(self.preset.finetune if start else self.preset.segmenter, seed=self.seed)
         real = source == "data"
@@ -186,14 +186,14 @@ class Experiment:
                                  finetune_from=self._path(start) if start else None)
 
         title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
-        return Step(column, title, (source, start) if start else (source,), _decisive(config), run)
+        return Task(column, title, (source, start) if start else (source,), _decisive(config), run)
 
     def _mixed_config(self) -> SMANetConfig:
         """The segmenter's options for as many updates as its training and its fine-tuning have together."""
         steps = self.preset.segmenter.steps + self.preset.finetune.steps
         return dataclasses.replace(self.preset.segmenter, steps=steps, seed=self.seed)
 
-    def _mixed_step(self, number: int) -> Step:
+    def _mixed_task(self, number: int) -> Task:
         """A segmenter from scratch on method `number`'s pairs and the real ones; the last weights are kept."""
         config, source = self._mixed_config(), f"synthetic-{number}"
 
@@ -201,10 +201,10 @@ class Experiment:
             smanet.train(config, self._path(source, self._segmenter), str(folder),
                                  mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
-        return Step(f"mix-{number}", f"segmenter on {source} and real films in equal parts", (source, "data"),
+        return Task(f"mix-{number}", f"segmenter on {source} and real films in equal parts", (source, "data"),
                     _decisive(config), run)
 
-    def _evaluation_step(self, column: str) -> Step:
+    def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter
         settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes}
 
@@ -214,15 +214,15 @@ class Experiment:
             evaluate_to_folder(probabilities_of(network), store, store.ids("test"), folder,
                                scored=config.classes == "scored", window=config.crop, overlap=config.overlap)
 
-        return Step(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
+        return Task(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
 
-    def _report_step(self) -> Step:
+    def _report_task(self) -> Task:
         def run(folder: pathlib.Path) -> None:
             table = write_report(folder, pathlib.Path(self.workdir), self.command, self.seed)
             print(f"\n{table}\ntable, figures, copies: {folder}/report.html")
 
         reads = tuple(f"evaluate-{column}" for column in self.columns())
-        return Step("report", "tables, figures, realism, copies, page", reads, {}, run)
+        return Task("report", "tables, figures, realism, copies, page", reads, {}, run)
 
 
 def _decisive(config: EngineConfig) -> dict[str, Any]:

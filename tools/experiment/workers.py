@@ -1,4 +1,4 @@
-"""Runs steps in several processes at once: as soon as all that a step reads is done, whoever is free takes it.
+"""Runs tasks in several processes at once: as soon as all that a task reads is done, whoever is free takes it.
 
 Small networks keep one core busy and no more, so on a CPU two processes do nearly twice the work of one. The
 processes share the cores, or take one GPU each. They stop with the process that started them, however it ends.
@@ -23,18 +23,18 @@ from datasets.common.tensorflow_startup import quiet_tensorflow
 _SAVING_SECONDS = 60.0  # what a process that is asked to stop may take to save its run
 
 
-def run_steps_at_once(make_steps: Callable[[], Sequence[Any]], workdir: str, jobs: int,
+def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, jobs: int,
                       say: Callable[[str], None] = print) -> dict[str, float]:
-    """Runs what is not done of the steps that `make_steps` returns, `jobs` at once; returns the seconds of each.
+    """Runs what is not done of the tasks that `make_tasks` returns, `jobs` at once; returns the seconds of each.
 
-    `make_steps` is called in every process, so it must be picklable. Raises UserError where another process runs
-    steps in `workdir`, if a step raises one, and if a step's process dies; the other steps are asked to save.
+    `make_tasks` is called in every process, so it must be picklable. Raises UserError where another process runs
+    tasks in `workdir`, if a task raises one, and if a task's process dies; the other tasks are asked to save.
     """
-    from tools.experiment.tasks import StepRecords
+    from tools.experiment.tasks import TaskRecords
 
-    with StepRecords(make_steps(), workdir, say) as records, _stopped_by_sigterm():
+    with TaskRecords(make_tasks(), workdir, say) as records, _stopped_by_sigterm():
         todo = records.prepare()
-        workers = [_Worker(number, jobs, make_steps, workdir) for number in range(jobs)]
+        workers = [_Worker(number, jobs, make_tasks, workdir) for number in range(jobs)]
         try:
             _share_out(todo, records, workers, say)
         except BaseException:
@@ -48,27 +48,27 @@ def run_steps_at_once(make_steps: Callable[[], Sequence[Any]], workdir: str, job
 
 
 def _share_out(todo: list[Any], records: Any, workers: list["_Worker"], say: Callable[[str], None]) -> None:
-    while todo or any(worker.step for worker in workers):
-        waiting = {step.name for step in todo} | {worker.step for worker in workers}
-        for worker in (worker for worker in workers if not worker.step):
-            step = next((step for step in todo if not waiting & set(step.reads)), None)
-            if step:
-                todo.remove(step)
-                say(records.head(step))
-                worker.begin(step.name, records.key(step))
-        busy = {worker.connection: worker for worker in workers if worker.step}
+    while todo or any(worker.task for worker in workers):
+        waiting = {task.name for task in todo} | {worker.task for worker in workers}
+        for worker in (worker for worker in workers if not worker.task):
+            task = next((task for task in todo if not waiting & set(task.reads)), None)
+            if task:
+                todo.remove(task)
+                say(records.head(task))
+                worker.begin(task.name, records.key(task))
+        busy = {worker.connection: worker for worker in workers if worker.task}
         for connection in multiprocessing.connection.wait(list(busy)):
             _hear(busy[connection], len(busy) > 1, say)
 
 
 def _hear(worker: "_Worker", others: bool, say: Callable[[str], None]) -> None:
-    """One message of a worker: a printed line, the end of its step, or what went wrong."""
+    """One message of a worker: a printed line, the end of its task, or what went wrong."""
     kind, value = worker.receive()
     if kind == "line":
-        say(f"{worker.step}: {value}" if others else value)
+        say(f"{worker.task}: {value}" if others else value)
     elif kind == "done":
         say(value)
-        worker.step = None
+        worker.task = None
     elif kind == "interrupted":
         raise KeyboardInterrupt
     else:
@@ -76,29 +76,29 @@ def _hear(worker: "_Worker", others: bool, say: Callable[[str], None]) -> None:
 
 
 class _Worker:
-    """The near side of one process, started when it gets its first step."""
+    """The near side of one process, started when it gets its first task."""
 
-    def __init__(self, number: int, jobs: int, make_steps: Callable[[], Sequence[Any]], workdir: str):
-        self._start_with = (make_steps, workdir)
-        self.step: str | None = None
+    def __init__(self, number: int, jobs: int, make_tasks: Callable[[], Sequence[Any]], workdir: str):
+        self._start_with = (make_tasks, workdir)
+        self.task: str | None = None
         self.connection, far = multiprocessing.Pipe()
         self._far = far
         self._process = multiprocessing.get_context("spawn").Process(target=_work, args=(far, number, jobs))
 
-    def begin(self, step: str, key: str) -> None:
+    def begin(self, task: str, key: str) -> None:
         if self._process.pid is None:
             self._process.start()
             self._far.close()
             self.connection.send(self._start_with)
-        self.connection.send((step, key))
-        self.step = step
+        self.connection.send((task, key))
+        self.task = task
 
     def receive(self) -> tuple[str, str]:
         try:
             return self.connection.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            raise UserError(f"{self.step}: its process ended with code {self._process.exitcode} (-9: killed, as "
+            raise UserError(f"{self.task}: its process ended with code {self._process.exitcode} (-9: killed, as "
                             "for want of memory; --jobs=1 needs less); the same command continues") from None
 
     def ask_to_stop(self) -> None:
@@ -108,7 +108,7 @@ class _Worker:
 
     def close(self) -> None:
         """Lets an idle process end, and waits for a busy one that was asked to stop."""
-        if not self.step:
+        if not self.task:
             self.connection.close()
         if self._process.pid is not None:
             self._process.join(_SAVING_SECONDS)
@@ -117,21 +117,21 @@ class _Worker:
 
 
 def _work(connection, number: int, jobs: int) -> None:
-    """The far side: runs the steps it is told to until the connection closes."""
+    """The far side: runs the tasks it is told to until the connection closes."""
     os.setsid()  # Ctrl-C reaches the first process alone, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_tensorflow()
-    make_steps, workdir = connection.recv()
+    make_tasks, workdir = connection.recv()
     _take_share(number, jobs)
-    from tools.experiment.tasks import do_step
+    from tools.experiment.tasks import do_task
 
-    steps = {step.name: step for step in make_steps()}
+    tasks = {task.name: task for task in make_tasks()}
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             name, key = connection.recv()
             try:
                 with contextlib.redirect_stdout(_Lines(connection)):
-                    line = do_step(steps[name], pathlib.Path(workdir), key)
+                    line = do_task(tasks[name], pathlib.Path(workdir), key)
             except UserError as error:
                 connection.send(("failed", str(error)))
             except KeyboardInterrupt:

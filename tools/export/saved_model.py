@@ -24,7 +24,7 @@ from datasets.common.errors import UserError
 from datasets.dots import dot_radius
 from evaluation.segmenter.film_segmenter import FilmSegmenter
 from evaluation.segmenter.load import ASSET
-from models import stages
+from models import methods
 from tools.export import postprocess_graph
 from tools.export.method_graph import MethodGraph
 from tools.generation.method_from_runs import Assembly
@@ -59,7 +59,7 @@ def export_method(assembly: Assembly, out: str, batch: int | None = None) -> Non
 
     It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
     """
-    batch = min(4, assembly.at_once) if batch is None else batch
+    batch = min(4, assembly.batch_size) if batch is None else batch
     facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
              "size": assembly.size, "batch": batch, "precision": "float32", "arguments": _GENERATE}
     _save(method_graph(assembly, batch), facts, out)
@@ -75,10 +75,10 @@ def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
 
 def _single(assembly: Assembly, networks: Mapping[str, keras.Model]):
     coding = assembly.products["pairs"].coding
-    pairs, mend = stages.pair_graph(networks["pairs"], coding), _mender(assembly, coding)
+    pairs, mend = methods.pair_graph(networks["pairs"], coding), _mender(assembly, coding)
 
     def draw(indices, seed):
-        labels, films = pairs(stages.draw_latents(indices, seed, networks["pairs"].latent_size))
+        labels, films = pairs(methods.draw_latents(indices, seed, networks["pairs"].latent_size))
         return {"labels": mend(labels), "values": films}
 
     return draw
@@ -86,11 +86,11 @@ def _single(assembly: Assembly, networks: Mapping[str, keras.Model]):
 
 def _two(assembly: Assembly, networks: Mapping[str, keras.Model]):
     coding = assembly.products["labels"].coding
-    maps, mend = stages.code_graph(networks["labels"], coding), _mender(assembly, coding)
-    film = stages.film_graph(networks["labels_to_film"], assembly.num_classes)
+    maps, mend = methods.code_graph(networks["labels"], coding), _mender(assembly, coding)
+    film = methods.film_graph(networks["labels_to_film"], assembly.num_classes)
 
     def draw(indices, seed):
-        labels = mend(maps(stages.draw_latents(indices, seed, networks["labels"].latent_size)))
+        labels = mend(maps(methods.draw_latents(indices, seed, networks["labels"].latent_size)))
         return {"labels": labels, "values": film(labels)}
 
     return draw
@@ -98,14 +98,14 @@ def _two(assembly: Assembly, networks: Mapping[str, keras.Model]):
 
 def _three(assembly: Assembly, networks: Mapping[str, keras.Model]):
     coding = assembly.products["dots_to_labels"].coding
-    place = stages.code_graph(networks["dots"], assembly.products["dots"].coding)
-    translate = stages.label_graph(networks["dots_to_labels"], assembly.size, coding)
+    place = methods.code_graph(networks["dots"], assembly.products["dots"].coding)
+    translate = methods.label_graph(networks["dots_to_labels"], assembly.size, coding)
     mend = _mender(assembly, coding)
-    film = stages.film_graph(networks["labels_to_film"], assembly.num_classes)
+    film = methods.film_graph(networks["labels_to_film"], assembly.num_classes)
     radius = dot_radius(2.0, networks["dots"].resolution)
 
     def draw(indices, seed):
-        placed = place(stages.draw_latents(indices, seed, networks["dots"].latent_size))
+        placed = place(methods.draw_latents(indices, seed, networks["dots"].latent_size))
         placed = postprocess_graph.mend_dots(placed, assembly.num_classes, radius, dots.SPECK)
         labels = mend(translate(placed))
         return {"dots": placed, "labels": labels, "values": film(labels)}

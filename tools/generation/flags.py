@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tools.generation.stages import MADE_BY, STAGES, said
+from tools.generation.stages import MADE_BY, STAGES, command_line
 
 flags.disclaim_key_flags()  # they belong to the binary that asks for them
 
@@ -17,5 +17,5 @@ def define_method_flags(choices: Sequence[str],
     runs = {}
     for stage, made_by in MADE_BY.items():
         users = ", ".join(choice for choice in choices if stage in STAGES[choice])
-        runs[stage] = flags.DEFINE_string(stage, None, f"run of {said(made_by)} ({users})")
+        runs[stage] = flags.DEFINE_string(stage, None, f"run of {command_line(made_by)} ({users})")
     return method, runs

@@ -12,10 +12,10 @@ from datasets.sample_checks import dot_check, label_check
 from datasets.sources import shape_model
 from datasets.sources.shape_model import ShapeModel
 from datasets.synthetic_store import write_synthetic
-from evaluation.segmenter.products import Product, load_product
+from evaluation.segmenter.saved_network import Product, load_product
 from models import methods
 from models.methods import Method
-from tools.generation.stages import MADE_BY, STAGES, said
+from tools.generation.stages import MADE_BY, STAGES, command_line
 
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
 # What decides the shape model besides the label maps it is fitted to.
@@ -74,10 +74,10 @@ class Assembly:
             size=(self.size, self.size), max_value=255, spacing_mm=spacing)
         unchecked = self.method(checked=False)
         return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
-                               count, validation, seed, source, self.at_once, say, self._maker())
+                               count, validation, seed, source, self.batch_size, say, self._maker())
 
     @property
-    def at_once(self) -> int:
+    def batch_size(self) -> int:
         """Pairs made at a time: as many as take the memory of one of 1024 pixels, at most 16."""
         return min(16, max(1, _PIXELS_AT_ONCE // self.size**2))
 
@@ -124,8 +124,8 @@ class Assembly:
             facts, wanted = product.facts, MADE_BY[stage]
             made = {name: facts.get(name) for name in wanted}
             if made != wanted:
-                raise UserError(f"{runs[stage]}: found a run of {said(made)}, expected one of {said(wanted)} for "
-                                f"--{stage}")
+                raise UserError(f"{runs[stage]}: found a run of {command_line(made)}, expected one of "
+                                f"{command_line(wanted)} for --{stage}")
             if type(facts.get("size")) is not int:
                 raise UserError(f"{runs[stage]}/product.json: found size {facts.get('size')!r}, expected a number "
                                 "of pixels; train again")

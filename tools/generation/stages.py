@@ -12,12 +12,12 @@ MADE_BY = {
     "pairs": {"task": "train_pggan", "target": "pairs"},
     "labels": {"task": "train_pggan", "target": "labels"},
     "dots": {"task": "train_pggan", "target": "dots"},
-    "dots_to_labels": {"task": "train_pix2pixhd", "source": "dots"},
-    "labels_to_film": {"task": "train_pix2pixhd", "source": "labels"},
+    "dots_to_labels": {"task": "train_pix2pixhd", "translate_from": "dots"},
+    "labels_to_film": {"task": "train_pix2pixhd", "translate_from": "labels"},
 }
 
 
-def said(made_by: dict[str, str | None]) -> str:
+def command_line(made_by: dict[str, str | None]) -> str:
     """The command of a run by its product.json's task and option: "train_pggan --target=dots"."""
     options = [f"--{name}={value}" for name, value in made_by.items() if name != "task"]
     return " ".join([str(made_by["task"]), *options])

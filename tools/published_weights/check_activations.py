@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.losses import feature_matching_loss, lsgan_loss
 from tools.published_weights.pix2pixhd_names import released_weights
-from training.losses import feature_matching_loss, lsgan_loss
 
 Arrays = Mapping[str, np.ndarray]
 Errors = Iterator[tuple[str, float]]

@@ -27,8 +27,8 @@ PRESET = Preset(
                      train_kimg=2.0, fade_kimg=2.0, max_batch=16, learning_rate=4e-3, **_GAN),
     labels=PGGANConfig(target="labels", **_GROWTH),
     pairs=PGGANConfig(target="pairs", **_GROWTH),
-    dots_to_labels=Pix2PixHDConfig(source="dots", **_TRANSLATOR),
-    labels_to_film=Pix2PixHDConfig(source="labels", **_TRANSLATOR),
+    dots_to_labels=Pix2PixHDConfig(translate_from="dots", **_TRANSLATOR),
+    labels_to_film=Pix2PixHDConfig(translate_from="labels", **_TRANSLATOR),
     translator_steps=1500,
     translator_epochs=16,  # 2,976 updates with the 744 pairs of FULL: half left three-stage pairs worse
     segmenter=SMANetConfig(**_SEGMENTER),

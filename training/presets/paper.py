@@ -14,8 +14,8 @@ PRESET = Preset(
     dots=PGGANConfig(target="dots", resolution=64),
     labels=PGGANConfig(target="labels", resolution=1024),
     pairs=PGGANConfig(target="pairs", resolution=1024),
-    dots_to_labels=Pix2PixHDConfig(source="dots"),
-    labels_to_film=Pix2PixHDConfig(source="labels"),
+    dots_to_labels=Pix2PixHDConfig(translate_from="dots"),
+    labels_to_film=Pix2PixHDConfig(translate_from="labels"),
     segmenter=SMANetConfig(),
     finetune=SMANetConfig(),
 )

@@ -1,18 +1,15 @@
-"""Losses of Pix2PixHD and of the segmenter, as pure functions.
+"""Losses as pure functions, named as in the papers: WGAN-GP, least squares, feature matching, VGG, cross-entropy.
 
-Each is a mean over the batch it is given. With several replicas, divide by their number before the gradients
-are summed. All are computed in float32.
+Those of WGAN-GP are per image, float32 [N]; the others are means over the batch they are given. With several
+replicas, divide by their number before the gradients are summed. All are computed in float32.
 """
 
-import os
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import h5py
 import keras
 import tensorflow as tf
 
-from datasets.common.errors import UserError
+from models.precision import float32_policy
 
 Features = Sequence[Sequence[tf.Tensor]]  # for each scale, the features of each layer; score map [N, h, w, 1] last
 
@@ -21,6 +18,39 @@ VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 VGG_MINIMUM_SIDE = 16
 VGG_MEANS_BGR = (103.939, 116.779, 123.68)  # grey levels: those of the ImageNet images VGG19 was trained on
 GREY_LEVELS_PER_UNIT = 127.5
+
+
+def critic_loss(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """D(fake) - D(real) for score pairs [N, 1] (Gulrajani et al., equation 3, first terms)."""
+    return tf.reshape(fake_scores - real_scores, [-1])
+
+
+def generator_loss(fake_scores: tf.Tensor) -> tf.Tensor:
+    """-D(fake)."""
+    return tf.reshape(-fake_scores, [-1])
+
+
+def gradient_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor,
+                     weight: float = 10.0, target: float = 1.0) -> tf.Tensor:
+    """weight / target^2 x (|grad D(mixed)| - target)^2 (equation 3, last term).
+
+    Args:
+      critic: pictures -> scores [N, 1].
+      real, fake: pictures [N, H, W, C].
+      mix: weights of the fake ones in the mixture, uniform in [0, 1], [N, 1, 1, 1].
+    """
+    mixed = real + (fake - real) * mix
+    with tf.GradientTape() as tape:
+        tape.watch(mixed)
+        scores = tf.reduce_sum(critic(mixed))
+    gradient = tf.cast(tape.gradient(scores, mixed), tf.float32)
+    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), (1, 2, 3)))
+    return tf.square(norm - target) * (weight / target**2)
+
+
+def drift(real_scores: tf.Tensor, weight: float = 1e-3) -> tf.Tensor:
+    """weight x D(real)^2 keeps the scores near zero (Karras et al., appendix A.1)."""
+    return tf.reshape(tf.square(real_scores), [-1]) * weight
 
 
 def lsgan_loss(predictions: Features, target_is_real: bool) -> tf.Tensor:
@@ -56,12 +86,11 @@ class PerceptualLoss:
     A ReLU network's features grow with its input, so that the term keeps the released one's size.
 
     Args:
-      weights: path of Keras' VGG19 weights without top (vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5).
+      network: from `vgg19_features`, with Keras' weights in it (`training.keras_weights.load_vgg19`).
     """
 
-    def __init__(self, weights: str | os.PathLike, weight: float = 10.0):
-        self.weight = weight
-        self._network = _vgg19(weights)
+    def __init__(self, network: keras.Model, weight: float = 10.0):
+        self.network, self.weight = network, weight
 
     def __call__(self, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         """Scalar loss of two batches of pictures [N, H, W, 1 or 3] (RGB) in [-1, 1], H and W 16 or more."""
@@ -77,7 +106,7 @@ class PerceptualLoss:
                              f"shape {tuple(images.shape)}")
         levels = (_float32(images) + 1.0) * GREY_LEVELS_PER_UNIT
         levels = tf.repeat(levels, 3, axis=-1) if images.shape[-1] == 1 else levels[..., ::-1]
-        return [feature / GREY_LEVELS_PER_UNIT for feature in self._network(levels - tf.constant(VGG_MEANS_BGR))]
+        return [feature / GREY_LEVELS_PER_UNIT for feature in self.network(levels - tf.constant(VGG_MEANS_BGR))]
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -91,33 +120,13 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         labels=tf.cast(labels, tf.int32), logits=_float32(logits)))
 
 
-def _vgg19(path: str | os.PathLike) -> keras.Model:
-    """VGG19 with the outputs of VGG_LAYERS, frozen, in float32 whatever the global policy."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+def vgg19_features() -> keras.Model:
+    """VGG19 with the outputs of VGG_LAYERS, random weights, frozen, in float32 whatever the global policy."""
+    with float32_policy():
         network = keras.applications.VGG19(include_top=False, weights=None, input_shape=(None, None, 3))
-    finally:
-        keras.config.set_dtype_policy(policy)
     features = keras.Model(network.input, [network.get_layer(name).output for name in VGG_LAYERS])
     features.trainable = False
-    _load_by_name(features, pathlib.Path(path))
     return features
-
-
-def _load_by_name(network: keras.Model, path: pathlib.Path) -> None:
-    """Fills every layer from the group of its name; Keras' own loader passes over layers it does not find."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected Keras' VGG19 weights without top (.h5)")
-    try:
-        with h5py.File(path) as file:
-            for layer in network.layers:
-                if layer.weights:
-                    group = file[layer.name]
-                    layer.set_weights([group[name][()] for name in group.attrs["weight_names"]])
-    except (OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not Keras' VGG19 weights without top ({reason})") from None
 
 
 def _mean_difference(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ ALLOWED = {
     "datasets": {"datasets"},
     "evaluation": {"evaluation", "datasets", "models"},
     "training": {"training", "evaluation", "datasets", "models"},
-    "tools": {"training", "evaluation", "datasets", "models"},
+    "tools": {"tools", "training", "evaluation", "datasets", "models"},
 }
 
 

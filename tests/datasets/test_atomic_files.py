@@ -58,9 +58,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, call):
     program = f"""if True:
         import pathlib, resource, sys
         import numpy as np
-        from datasets import files
-        from datasets.errors import UserError
-        from datasets.store import write_png
+        from datasets.common import atomic_files as files
+        from datasets.common.errors import UserError
+        from datasets.pair_store import write_png
         path = pathlib.Path(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
         try:

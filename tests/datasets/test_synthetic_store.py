@@ -205,9 +205,9 @@ def test_killed_anywhere_and_continued_it_is_the_same_folder(tmp_path):
 _PEAK = """
 import resource, sys
 import numpy as np
-from datasets.labels import CHEST
-from datasets.store import Description
-from datasets.synthetic import write_synthetic
+from datasets.class_table import CHEST
+from datasets.pair_store import Description
+from datasets.synthetic_store import write_synthetic
 from models.methods import Pairs
 
 def method(indices, seed):

@@ -17,9 +17,9 @@ from tests.reliability.processes import ROOT, kill_at, run
 _WRITER = """
 import sys, time, types
 import numpy as np
-from datasets.labels import CHEST
-from datasets.store import Description
-from datasets.synthetic import write_synthetic
+from datasets.class_table import CHEST
+from datasets.pair_store import Description
+from datasets.synthetic_store import write_synthetic
 
 def pairs(indices, seed):
     time.sleep(0.01)

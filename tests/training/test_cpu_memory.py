@@ -11,7 +11,7 @@ from training.cpu_memory import keep_freed_memory
 # In a process of its own: the setting cannot be taken back.
 _PROGRAM = textwrap.dedent("""
     import resource
-    from training.memory import keep_freed_memory
+    from training.cpu_memory import keep_freed_memory
 
     def faults(turns=5):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

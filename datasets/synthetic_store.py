@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets import grey
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
@@ -87,7 +88,7 @@ class _KeptPairs:
     def _add(self, pairs: Any, row: int) -> None:
         """Writes one pair, and its dots where the method has them."""
         id_ = _id(pairs.indices[row])
-        image = np.clip(np.rint((pairs.films[row, ..., 0] + 1.0) * 127.5), 0, 255).astype(np.uint8)
+        image = grey.to_levels(pairs.films[row, ..., 0])
         self.writer.add(Entry(id_, "train", self.journal["source"]), image, pairs.labels[row])
         if pairs.dots is not None:
             write_png(atomic_files.make_folder(self.path / "dots") / f"{id_}.png", pairs.dots[row])

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from datasets import grey
+
 # Okabe and Ito's colour-blind safe palette, background black; classes beyond repeat it darker.
 _PALETTE = np.array([[0, 0, 0], [86, 180, 233], [0, 158, 115], [213, 94, 0], [240, 228, 66], [204, 121, 167],
                      [0, 114, 178], [230, 159, 0]], np.uint8)
@@ -18,14 +20,9 @@ def colour_labels(codes: np.ndarray, num_classes: int) -> np.ndarray:
     return colours[codes]
 
 
-def grey_levels(channels: np.ndarray) -> np.ndarray:
-    """[-1, 1] -> 0..255, uint8, any shape."""
-    return np.clip(np.rint((channels + 1.0) * 127.5), 0, 255).astype(np.uint8)
-
-
 def grey_to_rgb(films: np.ndarray) -> np.ndarray:
     """Films [N, H, W, 1] in [-1, 1] -> uint8 [N, H, W, 3]."""
-    return np.repeat(grey_levels(films), 3, -1)
+    return np.repeat(grey.to_levels(films), 3, -1)
 
 
 def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:

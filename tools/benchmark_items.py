@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from datasets import grey
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models import methods
 from models.label_coding import LabelCoding
@@ -167,7 +168,7 @@ def _windows(precision: str) -> Turn:
     network = SMANet(4)
     network.build((None, None, None, 1))
     predict = probabilities_of(network)
-    film = _films(1, 512)[0, ..., None] / np.float32(127.5) - np.float32(1)
+    film = grey.from_levels(_films(1, 512))[0, ..., None]
     return lambda: sliding_window(predict, film)
 
 

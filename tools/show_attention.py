@@ -20,8 +20,7 @@ _COUNT = flags.DEFINE_integer("count", 8, "how many films", lower_bound=1)
 
 
 def main(argv) -> None:
-    import numpy as np
-
+    from datasets import grey
     from datasets.common import atomic_files
     from datasets.pair_store import PairStore, write_png
     from evaluation.segmenter.attention import draw_attention
@@ -39,7 +38,7 @@ def main(argv) -> None:
     out = atomic_files.make_folder(pathlib.Path(_OUT.value))
     for id_ in ids:
         film = store.image(id_)
-        maps = network.attention_maps(film.astype(np.float32)[None, ..., None] / 127.5 - 1.0)
+        maps = network.attention_maps(grey.from_levels(film)[None, ..., None])
         sheet = draw_attention(film, {scale: weights[0, ..., 0].numpy() for scale, weights in maps.items()})
         write_png(out / f"{id_}.png", sheet[..., ::-1])
         print(out / f"{id_}.png")

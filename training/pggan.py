@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from datasets import pair_cache
+from datasets import grey, pair_cache
 from datasets.common.errors import UserError
 from datasets.dots import dot_radius, draw_dots
 from datasets.label_cleaning import AreaBounds
 from datasets.pair_store import PairStore, load_pairs
 from datasets.sample_checks import choose_snapshot, dot_check, label_check, valid_share
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, sliced_wasserstein
-from evaluation.pictures import colour_labels, grey_levels, grey_to_rgb, grid
+from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from models import losses, methods
 from models.label_coding import LabelCoding, neighbour_order
 from models.pggan import STDDEV_GROUP, Discriminator, Generator
@@ -169,7 +169,7 @@ class PGGANTrainer:
         """Coded pictures box-averaged to the level, with its newest detail faded in as the generator's is."""
         channels = self.coding.encode(batch[0])
         if len(batch) > 1:
-            channels = tf.concat([channels, tf.cast(batch[1], tf.float32)[..., None] / 127.5 - 1.0], -1)
+            channels = tf.concat([channels, grey.from_levels(batch[1][..., None])], -1)
         real = _box_average(channels, self.config.resolution // 2**level)
         if level == 2:
             return real
@@ -204,7 +204,8 @@ class PGGANTrainer:
         real = [self._reals(tuple(array[rows[i:i + 32]] for array in self._arrays), growth.level, 1.0).numpy()
                 for i in range(0, count, 32)]
         made = self.samples(count)
-        distances = sliced_wasserstein(grey_levels(np.concatenate(real)), grey_levels(made), seed=self.config.seed)
+        pictures = grey.to_levels(np.concatenate(real)), grey.to_levels(made)
+        distances = sliced_wasserstein(*pictures, seed=self.config.seed)
         if self._check is None:
             return {"swd": distances["mean"]}
         codes = self.coding.decode(made[..., :self.coding.channels]).numpy()

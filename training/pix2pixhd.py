@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from datasets import grey
 from datasets.common.errors import UserError
 from datasets.dots import dot_radius, draw_dots
 from datasets.pair_store import PairStore, load_pairs
@@ -150,7 +151,7 @@ class Pix2PixHDTrainer:
         if self.coding:
             target = self.coding.encode(targets)
         else:
-            target = tf.cast(targets, tf.float32)[..., None] / 127.5 - 1.0
+            target = grey.from_levels(targets[..., None])
         if self.config.phase == "global_half":
             return mean_pool(condition), mean_pool(target)
         return condition, target

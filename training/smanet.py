@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from datasets import pair_cache
+from datasets import grey, pair_cache
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
@@ -86,7 +86,7 @@ class SMANetTrainer:
         films, labels = batch
         replicas = self.strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
-            logits = self.network(_to_input(films), training=True)
+            logits = self.network(grey.from_levels(films[..., None]), training=True)
             loss = cross_entropy(labels, logits) / replicas
             scaled = self.optimizer.scale_loss(loss)
         variables = self.network.trainable_variables
@@ -103,7 +103,7 @@ class SMANetTrainer:
     def grid(self, position: int) -> np.ndarray:
         """Rows of film, prediction and true labels for the first pairs of the data."""
         films, labels = (array[:_GRID_ROWS] for array in self._arrays)
-        inputs = _to_input(films).numpy()
+        inputs = grey.from_levels(films[..., None])
         predicted = np.argmax(self.predict(inputs), -1)
         cells = np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
                           colour_labels(labels, self.num_classes)], 1)
@@ -206,8 +206,3 @@ def _start_from(network: keras.Model, path: str) -> None:
         network.set_weights(load_network(path).get_weights())
     except ValueError as error:
         raise UserError(f"{path}: does not fit the segmenter asked for ({error})") from None
-
-
-def _to_input(films) -> tf.Tensor:
-    """uint8 [N, H, W] -> float32 [N, H, W, 1] in [-1, 1]."""
-    return tf.cast(films, tf.float32)[..., None] / 127.5 - 1.0

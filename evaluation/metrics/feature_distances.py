@@ -7,6 +7,8 @@ upwards by about the number of features over the number of images; the kernel di
 import cv2
 import numpy as np
 
+from datasets import grey
+
 
 def features(model, images: np.ndarray, batch: int = 32) -> np.ndarray:
     """Features of each image, float64 [N, D]: the model's output, averaged over height and width if it has them.
@@ -101,5 +103,5 @@ def _fit(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarra
     shrinking = image.shape[0] > height
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    image = np.float32(image).reshape(height, width, -1) / 127.5 - 1
+    image = grey.from_levels(image).reshape(height, width, -1)
     return np.broadcast_to(image, (height, width, channels)) if image.shape[2] == 1 else image

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from datasets import grey
 from evaluation.segmenter.sliding_window import probability_graph, window_probabilities
 
 DARK = 0.02  # share of white up to which a pixel at the edge counts as black border
 FILM_TYPES = ("uint8", "uint16", "float32")
-_GREYS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)  # graphs divide less exactly
+_GREYS = grey.from_levels(np.arange(256))  # a table, since graphs divide less exactly
 _WHITES = [2.0**bits - 1.0 for bits in range(8, 17)]
 
 

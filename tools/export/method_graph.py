@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
+from datasets import grey
+
 Draw = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]  # indices [N], seed [] -> tensors [N, ...]
 
 
@@ -56,5 +58,4 @@ def _generate(draw, batch: int, count: tf.Tensor, seed: tf.Tensor,
     turns = -(-count // batch)
     _, arrays = tf.while_loop(lambda turn, _: turn < turns, add, (tf.constant(0), arrays), parallel_iterations=1)
     made = {name: array.concat() for name, array in arrays.items()}
-    levels = tf.round((made["values"][..., 0] + 1.0) * 127.5)
-    return {**made, "films": tf.cast(tf.clip_by_value(levels, 0.0, 255.0), tf.uint8)}
+    return {**made, "films": grey.to_levels(made["values"][..., 0])}

@@ -16,7 +16,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -251,13 +251,20 @@ def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
             raise UserError(f"{path}: could not be written; is the disk full?")
 
 
-def load_pairs(store: PairStore, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and painted label maps of `ids`, both uint8 [N, height, width]."""
-    shape = (len(ids), *store.description.size)
-    images, labels = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
-    for row, id_ in enumerate(ids):
-        images[row], labels[row] = store.image(id_), store.label(id_)
-    return images, labels
+def split_ids(store: PairStore, split: str) -> list[str]:
+    """Ids of a split that must not be empty. Raises UserError where it is."""
+    ids = store.ids(split)
+    if not ids:
+        raise UserError(f"{store.path}/manifest.csv: found no pair with split {split}, expected at least one")
+    return ids
+
+
+def check_square(store: PairStore, size: int) -> None:
+    """Raises UserError unless the store's pictures are `size` x `size`."""
+    if tuple(store.description.size) != (size, size):
+        height, width = store.description.size
+        raise UserError(f"{store.path}: found pictures of {width} x {height}, expected {size} x {size}; set "
+                        "--resolution, or prepare the data at that size (a power of two)")
 
 
 def _read_description(path: pathlib.Path) -> Description:

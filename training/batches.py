@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.common.errors import UserError
-from datasets.pair_cache import stream_rows
+from datasets.pair_cache import crop_rows, stream_rows
 
 
 def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], batch: int, seed: int,
@@ -54,7 +54,7 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
         rows = rows if chosen is None else chosen[rows]
         if not crop:
             return [array[rows] for array in arrays]
-        return _crops(arrays, rows, sides, range(start, start + batch)[dealt], seed)
+        return crop_rows(arrays, rows, crop, range(start, start + batch)[dealt], seed)
 
     def fetch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.numpy_function(load, [number], [tf.uint8] * len(arrays), stateful=False)
@@ -62,15 +62,3 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
 
     numbers = tf.data.Dataset.counter()
     return numbers.map(fetch, num_parallel_calls=2, deterministic=True).prefetch(2 * local)
-
-
-def _crops(arrays: Sequence[np.ndarray], rows: np.ndarray, sides: Sequence[int], places: Sequence[int],
-           seed: int) -> list[np.ndarray]:
-    """Windows of `sides` whose corners depend on (seed, place in the stream) alone."""
-    cut = [np.empty((len(rows), *sides), np.uint8) for _ in arrays]
-    free = [whole - side + 1 for whole, side in zip(arrays[0].shape[1:3], sides, strict=True)]
-    for number, (row, place) in enumerate(zip(rows, places, strict=True)):
-        top, left = np.random.default_rng([seed, place]).integers(0, free)
-        for window, array in zip(cut, arrays, strict=True):
-            window[number] = array[row, top:top + sides[0], left:left + sides[1]]
-    return cut

@@ -9,7 +9,7 @@ from datasets import grey, pair_cache
 from datasets.common.errors import UserError
 from datasets.dots import dot_radius, draw_dots
 from datasets.label_cleaning import AreaBounds
-from datasets.pair_store import PairStore, load_pairs
+from datasets.pair_store import PairStore, check_square, split_ids
 from datasets.sample_checks import choose_snapshot, dot_check, label_check, valid_share
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, sliced_wasserstein
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
@@ -20,7 +20,6 @@ from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
 from training.devices import is_chief, prepare
 from training.discriminator_inputs import diff_augment
-from training.inputs import check_square, train_ids
 from training.loop import run
 from training.optimizers import gradient_norm, make_optimizer, reset_optimizer
 from training.run_folder import RunFolder, read_metrics
@@ -240,7 +239,7 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
     try:
         if config.target != "dots":
             check_square(store, config.resolution)
-        films, labels = load_pairs(store, train_ids(store))
+        films, labels = pair_cache.load_pairs(store, split_ids(store, "train"))
         classes = store.classes
         codes, coding = coded_targets(config, labels, classes.num_classes)
         films = films if config.target == "pairs" else None

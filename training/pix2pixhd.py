@@ -7,7 +7,8 @@ import tensorflow as tf
 from datasets import grey
 from datasets.common.errors import UserError
 from datasets.dots import dot_radius, draw_dots
-from datasets.pair_store import PairStore, load_pairs
+from datasets.pair_cache import load_pairs
+from datasets.pair_store import PairStore, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmenter.saved_network import load_network
 from models import label_coding
@@ -19,7 +20,6 @@ from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
 from training.devices import is_chief, prepare
 from training.discriminator_inputs import ImagePool, diff_augment
-from training.inputs import train_ids
 from training.keras_weights import load_vgg19
 from training.loop import run
 from training.optimizers import gradient_norm, make_optimizer
@@ -187,7 +187,7 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
     strategy = prepare(config)
     folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy))
     try:
-        films, labels = load_pairs(store, train_ids(store))
+        films, labels = load_pairs(store, split_ids(store, "train"))
         classes = store.classes.num_classes
         sources, targets, coding = labels, films, None
         if config.translate_from == "dots":

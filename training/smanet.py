@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from datasets import grey, pair_cache
 from datasets.common.errors import UserError
-from datasets.pair_store import PairStore
+from datasets.pair_store import PairStore, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.saved_network import load_network, network_digest
@@ -20,7 +20,6 @@ from models.smanet import SMANet
 from training.batches import distributed_batches
 from training.config import SMANetConfig
 from training.devices import is_chief, prepare
-from training.inputs import train_ids
 from training.keras_weights import load_encoder_weights
 from training.loop import run
 from training.optimizers import gradient_norm, make_optimizer
@@ -152,8 +151,8 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
-        cache, rows = _load_pairs(store, mixed, scored)
-        task = SMANetTrainer(config, cache.images, cache.labels, classes.num_classes,
+        films, labels, rows = _load_pairs(store, mixed, scored)
+        task = SMANetTrainer(config, films, labels, classes.num_classes,
                           _validation_pairs(validation), strategy, classes.names, rows)
         if finetune_from:
             _start_from(task.network, finetune_from)
@@ -163,18 +162,18 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
 
 
 def _load_pairs(store: PairStore, mixed: PairStore | None,
-                scored: bool) -> tuple[pair_cache.PairCache, np.ndarray | None]:
+                scored: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The train pairs of `store` and those of `mixed` behind them, and the rows that make them equal halves."""
-    ids = train_ids(store)
+    ids = split_ids(store, "train")
     if mixed is None:
-        return pair_cache.PairCache(store, ids, scored), None
+        return *pair_cache.load_pairs(store, ids, scored), None
     for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
                                ("size", tuple(store.description.size), tuple(mixed.description.size))):
         if ours != theirs:
             raise UserError(f"{mixed.path}: found {name} {theirs}, expected {ours} as in {store.path}; mix pairs "
                             "of the same classes and size")
-    others = train_ids(mixed)
-    return (pair_cache.PairCache(store, ids, scored, behind=(mixed, others)),
+    others = split_ids(mixed, "train")
+    return (*pair_cache.load_pairs(store, ids, scored, behind=(mixed, others)),
             pair_cache.half_and_half(len(ids), len(others)))
 
 

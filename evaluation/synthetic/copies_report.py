@@ -9,7 +9,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, describe_ids
 from evaluation.synthetic.contact_sheet import write_sheet
 from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization, compare
-from evaluation.synthetic.image_sets import check_same_classes, draw_ids, load_set, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
 
 SIDE = 256  # pixels to which larger pairs are reduced
 
@@ -36,9 +36,9 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
                         f"{len(synthetic.entries)} samples; expected at least {least} and 1")
     out = atomic_files.make_folder(out)
     size = tuple(min(SIDE, side) for side in real.description.size)
-    originals = load_set("training", real, training, size)
-    held_out = load_set("test", real, test, size) if test else None
-    samples = load_set("synthetic", synthetic, draw_ids(synthetic.ids(), count, seed), size)
+    originals = ImageSet.load("training", real, training, size)
+    held_out = ImageSet.load("test", real, test, size) if test else None
+    samples = ImageSet.load("synthetic", synthetic, draw_ids(synthetic.ids(), count, seed), size)
     found = compare(samples, originals, held_out, real.classes, percentile)
     atomic_files.write_json(out / "memorization.json", found.summary)
     atomic_files.write_text(out / "memorization.csv", found.samples.to_csv(index=False))

@@ -7,8 +7,8 @@ import numpy as np
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
+from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore
-from datasets.resize import resize_film, resize_labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +20,11 @@ class ImageSet:
     films: np.ndarray
     labels: np.ndarray
 
+    @classmethod
+    def load(cls, name: str, store: PairStore, ids: Sequence[str], size: tuple[int, int]) -> "ImageSet":
+        """The pairs `ids`, with painted labels, brought to `size` (height, width)."""
+        return cls(name, ids, *load_pairs(store, ids, size=size))
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -27,17 +32,6 @@ class ImageSet:
         """Every second pair, from the first (0) or the second (1) on."""
         return ImageSet(f"{self.name}, half {which + 1}", self.ids[which::2], self.films[which::2],
                         self.labels[which::2])
-
-
-def load_set(name: str, store: PairStore, ids: Sequence[str], size: tuple[int, int]) -> ImageSet:
-    """Reads `ids`, each film and label map brought to `size` (height, width)."""
-    films, labels = np.empty((2, len(ids), *size), np.uint8)
-    for row, id_ in enumerate(ids):
-        film, label = store.image(id_), store.label(id_)
-        if film.shape != tuple(size):
-            film, label = resize_film(film, size), resize_labels(label, size, store.classes.num_classes)
-        films[row], labels[row] = film, label
-    return ImageSet(name, list(ids), films, labels)
 
 
 def unaugmented(store: PairStore, split: str) -> list[str]:

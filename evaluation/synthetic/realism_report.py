@@ -13,7 +13,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from datasets.synthetic_store import JOURNAL, read_journal
 from evaluation.metrics import anatomy
-from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, load_set, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
 from evaluation.synthetic.realism import compare_sets, realism_table
 
 FLOOR = "real, half against half"
@@ -112,7 +112,7 @@ def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size
     if len(ids) < 4:
         raise UserError(f"{store.path}: found {len(ids)} pairs for the set {name!r}, expected 4 or more; choose "
                         "another split or folder")
-    return load_set(name, store, draw_ids(ids, count, seed), size)
+    return ImageSet.load(name, store, draw_ids(ids, count, seed), size)
 
 
 def generation_shares(store: PairStore) -> dict[str, float]:

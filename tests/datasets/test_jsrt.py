@@ -201,7 +201,7 @@ def _command(download, *options):
 
 def test_the_tools_do_without_tensorflow():
     program = ("import sys, datasets.sources.jsrt, datasets.sources.own_folders, datasets.verify;"
-               "import datasets.formats.dicom, datasets.formats.tiff;"
+               "import datasets.formats.dicom, datasets.formats.tiff, datasets.pair_cache;"
                "sys.exit(bool({'tensorflow', 'keras', 'scipy'} & set(sys.modules)))")
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -7,7 +7,8 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairStore, PairWriter, load_pairs, read_png, write_png
+from datasets.pair_cache import load_pairs
+from datasets.pair_store import Description, Entry, PairStore, PairWriter, read_png, write_png
 from tests.helpers import pictures
 
 RNG = np.random.default_rng(0)

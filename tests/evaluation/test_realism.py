@@ -17,7 +17,7 @@ from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from evaluation.metrics.feature_distances import features, frechet_distance, kernel_distance
 from evaluation.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_pairs, neighbour_pairs, scale_count
 from evaluation.metrics.sliced_wasserstein import laplacian_pyramid, level_sides, sliced_wasserstein
-from evaluation.synthetic.image_sets import check_same_classes, draw_ids, load_set, organ_view, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, organ_view, unaugmented
 from evaluation.synthetic.realism_report import load_drawn, load_model, name_stores
 
 BLOBS = ClassTable(("background", "blob", "rim"))
@@ -261,7 +261,7 @@ class TestSets:
 
     def test_load_set_reduces(self, tmp_path):
         store = write_store(tmp_path / "store", 0, 2, 2)
-        whole, small = (load_set("x", store, store.ids(), (side, side)) for side in (32, 16))
+        whole, small = (ImageSet.load("x", store, store.ids(), (side, side)) for side in (32, 16))
         assert whole.films.shape == (2, 32, 32) and small.labels.shape == (2, 16, 16)
         np.testing.assert_array_equal(whole.labels[1], store.label(store.ids()[1]))
         np.testing.assert_allclose(small.films, whole.films.reshape(2, 16, 2, 16, 2).mean((2, 4)), atol=1)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.common.errors import UserError
-from datasets.pair_store import load_pairs
+from datasets.pair_cache import load_pairs
 from datasets.sources.phantom import write_phantoms
 from tests.reliability import two_devices
 from tests.reliability.conftest import FULL

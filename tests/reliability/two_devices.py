@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.dots import draw_dots
-from datasets.pair_store import PairStore, load_pairs
+from datasets.pair_cache import load_pairs
+from datasets.pair_store import PairStore
 from models.label_coding import LabelCoding
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.devices import prepare

@@ -15,6 +15,7 @@ from datasets.pair_store import PairStore, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.saved_network import load_network, network_digest
+from evaluation.segmenter.sliding_window import probabilities_of
 from models.losses import cross_entropy
 from models.smanet import SMANet
 from training.batches import distributed_batches
@@ -64,7 +65,7 @@ class SMANetTrainer:
                 load_encoder_weights(self.network, config.encoder_weights)
             self.optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
             self.optimizer.build(self.network.trainable_variables)
-        self._predict = tf.function(lambda films: tf.nn.softmax(self.network(films)), reduce_retracing=True)
+        self._predict = probabilities_of(self.network)
 
     def trackables(self) -> dict:
         return {"network": self.network, "optimizer": self.optimizer}
@@ -112,7 +113,7 @@ class SMANetTrainer:
         """Pooled mean J on the validation pairs; the best weights so far are kept."""
         store, ids = self._validation
         best = folder.best("val_j")
-        result = evaluate(self.predict, store, ids, scored=self.config.classes == "scored",
+        result = evaluate(self._predict, store, ids, scored=self.config.classes == "scored",
                           window=self.config.crop, overlap=self.config.overlap)
         mean_j = result.mean_j
         if folder.chief:

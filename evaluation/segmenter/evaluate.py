@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from datasets import grey
 from datasets.common import atomic_files
 from datasets.pair_store import PairStore, write_png
 from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled
@@ -90,7 +91,7 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
     spacing = store.description.spacing_mm
     counts, distances = [], []
     for id_ in ids:
-        film = store.image(id_).astype(np.float32)[..., None] / 127.5 - 1.0
+        film = grey.from_levels(store.image(id_))[..., None]
         codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
         gold = store.scored_label(id_) if scored else store.label(id_)
         counts.append(overlap_counts(codes, gold, table.num_classes))

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import grey
-from evaluation.segmenter.sliding_window import probability_graph, window_probabilities
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 
 DARK = 0.02  # share of white up to which a pixel at the edge counts as black border
 FILM_TYPES = ("uint8", "uint16", "float32")
@@ -67,9 +67,9 @@ class FilmSegmenter(tf.Module):
     def __init__(self, network, facts: SegmenterFacts):
         super().__init__()
         self.facts = facts
-        self.of_windows = lambda films: tf.nn.softmax(network(films))
+        predict = probabilities_of(network)
+        self.of_windows = predict.python_function  # without the border around the graph, which ONNX does not know
         self.weights = [variable.value for variable in network.variables]  # so that they are saved with it
-        predict = probability_graph(network)
         segment = tf.function(lambda film, white: _segment(predict, facts, film, white))
         names = tf.function(lambda: {"class_names": tf.constant(facts.class_names)}, input_signature=())
         white = tf.TensorSpec((), tf.float32, "white")
@@ -86,8 +86,7 @@ def _segment(predict, facts: SegmenterFacts, film: tf.Tensor, white: tf.Tensor) 
     content = tf.slice(shares, (top, left), (height, width))
     working, inner = _to_square(content, facts.size)
     classes = len(facts.class_names)
-    probabilities = window_probabilities(predict, working[..., None], facts.size, classes, facts.window,
-                                         facts.overlap, facts.batch)
+    probabilities = sliding_window(predict, working[..., None], facts.window, facts.overlap, facts.batch)
     probabilities = tf.slice(probabilities, (inner[0], inner[1], 0), (inner[2], inner[3], classes))
     probabilities = tf.image.resize(probabilities, (height, width))
     probabilities = _with_border(probabilities, edges, tf.shape(film))

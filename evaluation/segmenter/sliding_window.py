@@ -1,11 +1,24 @@
-"""Segmenting pictures larger than the network's crop by overlapping windows (Ciano et al. 2021, 4.2)."""
+"""Segmenting pictures larger than the network's crop by overlapping windows (Ciano et al. 2021, 4.2).
+
+TensorFlow operations throughout: evaluation and validation run them one by one, an export keeps them as a graph,
+and both give the same bits.
+"""
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
-Predict = Callable[[np.ndarray], np.ndarray]  # [N, h, w, C] -> probabilities [N, h, w, K]
+Predict = Callable[[tf.Tensor], tf.Tensor]  # float32 [N, h, w, C] -> probabilities [N, h, w, K]
+
+
+def probabilities_of(network) -> tf.types.experimental.PolymorphicFunction:
+    """A segmenter that gives logits, as a function from films [N, h, w, 1] to probabilities [N, h, w, K].
+
+    Traced once, since shapes stay open; not inlined into graphs that call it, since graph rewriting would give a
+    picture other bits there.
+    """
+    return tf.function(lambda films: tf.nn.softmax(network(films)), experimental_attributes={"_noinline": True},
+                       input_signature=[tf.TensorSpec((None, None, None, 1), tf.float32, "films")])
 
 
 def window_offsets(side: int, window: int, overlap: float = 1 / 3) -> list[int]:
@@ -21,98 +34,48 @@ def window_offsets(side: int, window: int, overlap: float = 1 / 3) -> list[int]:
     return [*range(0, side - window, stride), side - window]
 
 
-def sliding_window(predict: Predict, image: np.ndarray, window: int = 377, overlap: float = 1 / 3,
-                   batch: int = 4) -> np.ndarray:
-    """Probabilities [H, W, K] of image [H, W, C]: the mean over the windows that cover a pixel.
+def sliding_window(predict: Predict, picture: tf.Tensor, window: int = 377, overlap: float = 1 / 3,
+                   batch: int = 4) -> tf.Tensor:
+    """Probabilities float32 [H, W, K] of a picture [H, W, C]: the mean over the windows that cover a pixel.
 
     Args:
-      window: side in pixels; shrinks to the image where that is smaller.
+      picture: its height and width are known when a graph is built.
+      window: side in pixels; shrinks to the picture where that is smaller.
       batch: windows predicted at a time.
     """
-    height, width = image.shape[:2]
+    picture = tf.convert_to_tensor(picture)
+    height, width, _ = picture.shape
     tall, wide = min(window, height), min(window, width)
     places = [(top, left) for top in window_offsets(height, window, overlap)
               for left in window_offsets(width, window, overlap)]
     if len(places) == 1:
-        return predict(image[None])[0]
-    total, weight = None, np.zeros((height, width, 1), np.float32)
-    for first in range(0, len(places), batch):
-        group = places[first:first + batch]
-        parts = predict(np.stack([image[top:top + tall, left:left + wide] for top, left in group]))
-        for (top, left), part in zip(group, parts, strict=True):
-            if total is None:
-                total = np.zeros((height, width, part.shape[-1]), np.float32)
-            total[top:top + tall, left:left + wide] += part
-            weight[top:top + tall, left:left + wide] += 1
-    return total / weight
+        return tf.ensure_shape(predict(picture[None])[0], (height, width, None))
+    corners = tf.constant(places, tf.int32)
+
+    def add_group(first, total=None):
+        """Adds the next windows to `total` [H, W, K + 1], whose last channel counts the windows on a pixel."""
+        group = corners[first:first + batch]
+        parts = predict(_cut(picture, group, tall, wide))
+        parts = tf.concat([parts, tf.ones_like(parts[..., :1])], -1)
+        total = tf.zeros((height, width, parts.shape[-1])) if total is None else total
+        return first + batch, _add(total, group, parts)
+
+    first_group = add_group(tf.constant(0))  # outside of the loop, as it tells K
+    _, total = tf.while_loop(lambda first, _: first < len(places), add_group, first_group, parallel_iterations=1)
+    return total[..., :-1] / total[..., -1:]  # not by a constant: graphs multiply by 1 / constant, other bits
 
 
-def probabilities_of(network) -> Predict:
-    """A segmenter that gives logits, as a function from films [N, h, w, 1] to probabilities [N, h, w, K]."""
-    compiled = probability_graph(network)
-
-    def predict(films: np.ndarray) -> np.ndarray:
-        return compiled(tf.constant(films, tf.float32)).numpy()
-
-    return predict
+def _cut(picture: tf.Tensor, corners: tf.Tensor, tall: int, wide: int) -> tf.Tensor:
+    """Windows [N, tall, wide, C] of picture [H, W, C] at top left corners int32 [N, 2]."""
+    bands = tf.gather(picture, corners[:, :1] + tf.range(tall))  # [N, tall, W, C]
+    return tf.gather(bands, corners[:, 1:] + tf.range(wide), axis=2, batch_dims=1)
 
 
-def probability_graph(network) -> tf.types.experimental.PolymorphicFunction:
-    """The same of tensors, float32 [N, h, w, 1]; traced once, and kept as a whole inside other graphs.
+def _add(total: tf.Tensor, corners: tf.Tensor, parts: tf.Tensor) -> tf.Tensor:
+    """`total` [H, W, C] with each of `parts` [N, h, w, C] added at its corner, one after another."""
+    def add(total, one):  # one addition a turn: graph rewriting regroups chains of them
+        (top, left), part = tf.unstack(one[0]), one[1]
+        below, right = total.shape[0] - top - tf.shape(part)[0], total.shape[1] - left - tf.shape(part)[1]
+        return total + tf.ensure_shape(tf.pad(part, [[top, below], [left, right], [0, 0]]), total.shape)
 
-    Shapes stay open and the graph is not inlined, so that a picture's probabilities have the same bits however
-    and wherever it is called.
-    """
-    return tf.function(lambda films: tf.nn.softmax(network(films)), experimental_attributes={"_noinline": True},
-                       input_signature=[tf.TensorSpec((None, None, None, 1), tf.float32, "films")])
-
-
-PredictTensor = Callable[[tf.Tensor], tf.Tensor]  # [N, h, w, C] -> probabilities [N, h, w, K]
-
-
-def window_probabilities(predict: PredictTensor, picture: tf.Tensor, size: int, num_classes: int, window: int,
-                         overlap: float = 1 / 3, batch: int = 4) -> tf.Tensor:
-    """Probabilities float32 [size, size, K] of picture [size, size, C]: the mean over the windows on a pixel.
-
-    Windows lie where `window_offsets` puts them, are predicted `batch` at a time and added in the same order as
-    in `sliding_window`, so both give the same bits.
-    """
-    side = min(window, size)
-    offsets = window_offsets(size, window, overlap)
-    places = [(top, left) for top in offsets for left in offsets]
-    if len(places) == 1:
-        return tf.ensure_shape(predict(picture[None])[0], (size, size, num_classes))
-    total = tf.zeros((size, size, num_classes))
-    weight = tf.zeros((size, size, 1))
-    full = len(places) // batch * batch
-    if full:
-        groups = tf.constant(places[:full], tf.int32, shape=(full // batch, batch, 2))
-        total, weight = _add_groups(predict, picture, groups, side, total, weight)
-    if full < len(places):
-        groups = tf.constant([places[full:]], tf.int32)
-        total, weight = _add_groups(predict, picture, groups, side, total, weight)
-    return total / weight
-
-
-def _add_groups(predict: PredictTensor, picture: tf.Tensor, groups: tf.Tensor, side: int, total: tf.Tensor,
-                weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Adds the windows at `groups` (top and left, int [G, B, 2]) to the sums, one group at a time."""
-    batch, size, channels = groups.shape[1], total.shape[0], picture.shape[-1]
-
-    def add_group(group, total, weight):
-        corners = groups[group]
-        parts = predict(tf.stack([tf.slice(picture, (corners[row, 0], corners[row, 1], 0), (side, side, channels))
-                                  for row in range(batch)]))
-
-        def add(row, total, weight):  # one addition a turn: graph rewriting regroups chains of them
-            around = [[corner, size - side - corner] for corner in (corners[row, 0], corners[row, 1])] + [[0, 0]]
-            part, ones = tf.pad(parts[row], around), tf.pad(tf.ones((side, side, 1)), around)
-            return (row + 1, total + tf.ensure_shape(part, total.shape),
-                    weight + tf.ensure_shape(ones, weight.shape))
-
-        sums = tf.while_loop(lambda row, *_: row < batch, add, (tf.constant(0), total, weight))
-        return group + 1, sums[1], sums[2]
-
-    count = groups.shape[0]
-    return tf.while_loop(lambda group, *_: group < count, add_group, (tf.constant(0), total, weight),
-                         parallel_iterations=1)[1:]
+    return tf.foldl(add, (corners, parts), total, parallel_iterations=1)

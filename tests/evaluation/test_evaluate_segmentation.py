@@ -62,7 +62,7 @@ def test_its_files_agree_with_the_network(folder):
     total = np.zeros((3, 3), np.int64)
     for id_ in store.ids("test"):
         film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
-        codes = sliding_window(predict, film, 32, 0.5).argmax(-1)
+        codes = sliding_window(predict, film, 32, 0.5).numpy().argmax(-1)
         np.testing.assert_array_equal(read_png(folder / "out" / "predictions" / f"{id_}.png", (48, 48)), codes)
         total += overlap_counts(codes, store.scored_label(id_), 4)
     pooled = json.loads((folder / "out" / "pooled.json").read_text())
@@ -78,7 +78,7 @@ def test_window_and_overlap_can_be_given(folder):
     assert done.returncode == 0, done.stderr
     id_ = (store := PairStore(folder / "films")).ids("test")[0]
     film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
-    codes = sliding_window(probabilities_of(load_network(folder / "s.keras")), film, 48, 0.0).argmax(-1)
+    codes = sliding_window(probabilities_of(load_network(folder / "s.keras")), film, 48, 0.0).numpy().argmax(-1)
     np.testing.assert_array_equal(read_png(folder / "whole" / "predictions" / f"{id_}.png", (48, 48)), codes)
 
 

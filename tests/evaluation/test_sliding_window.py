@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import ndimage
+import tensorflow as tf
 
-from evaluation.segmenter.sliding_window import sliding_window, window_offsets
+from datasets.sources.phantom import write_phantoms
+from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window, window_offsets
+from tests.helpers.tiny_networks import segmenter
 
 RNG = np.random.default_rng(0)
 _MIX = RNG.normal(size=(2, 3)).astype(np.float32)
@@ -13,14 +16,53 @@ _KERNEL = RNG.normal(size=(5, 5)).astype(np.float32)
 
 def _per_pixel(images):
     """A network of 1x1 convolutions: softmax over three classes."""
-    scores = np.exp(images @ _MIX)
-    return scores / scores.sum(-1, keepdims=True)
+    return tf.nn.softmax(tf.tensordot(images, _MIX, 1))
 
 
 def _local(images):
     """A 5x5 convolution with zero padding: a pixel nearer than 2 to the border of its window is another."""
-    filtered = np.stack([ndimage.correlate(image[..., 0], _KERNEL, mode="constant") for image in images])
-    return np.stack([filtered, -filtered], -1)
+    filtered = tf.nn.conv2d(images, _KERNEL[..., None, None], 1, "SAME")
+    return tf.concat([filtered, -filtered], -1)
+
+
+def _plain(predict, image, window, overlap, batch):
+    """The mean over windows in NumPy, window by window."""
+    height, width = image.shape[:2]
+    tall, wide = min(window, height), min(window, width)
+    places = [(top, left) for top in window_offsets(height, window, overlap)
+              for left in window_offsets(width, window, overlap)]
+    total, weight = 0.0, np.zeros((height, width, 1), np.float32)
+    for first in range(0, len(places), batch):
+        group = places[first:first + batch]
+        parts = predict(np.stack([image[top:top + tall, left:left + wide] for top, left in group])).numpy()
+        for (top, left), part in zip(group, parts, strict=True):
+            around = [(top, height - tall - top), (left, width - wide - left), (0, 0)]
+            total = total + np.pad(part, around)
+            weight[top:top + tall, left:left + wide] += 1
+    return total / weight
+
+
+@pytest.mark.parametrize(("shape", "window", "overlap", "batch"), [
+    ((32, 32), 20, 1 / 3, 4), ((32, 32), 20, 0.8, 3), ((25, 46), 19, 0.5, 4), ((20, 90), 24, 0.0, 5),
+    ((30, 30), 377, 1 / 3, 4)])
+def test_one_by_one_and_in_a_graph_it_gives_the_bits_of_the_plain_sum(shape, window, overlap, batch):
+    predict = probabilities_of(segmenter())
+    film = RNG.uniform(-1, 1, (*shape, 1)).astype(np.float32)
+    expected = _plain(predict, film, window, overlap, batch)
+    np.testing.assert_array_equal(sliding_window(predict, film, window, overlap, batch), expected)
+    graph = tf.function(lambda film: sliding_window(predict, film, window, overlap, batch))
+    np.testing.assert_array_equal(graph(tf.constant(film)), expected)
+    assert graph.get_concrete_function(tf.TensorSpec((*shape, 1))).output_shapes == (*shape, 4)
+
+
+def test_a_folder_is_evaluated_without_tracing_for_each_film(tmp_path):
+    """The network is traced once, for films of one size, and for those of another."""
+    network, traced = segmenter(), []
+    predict = probabilities_of(lambda films: traced.append(films.shape) or network(films))
+    for size, window in ((32, 20), (40, 40)):
+        store = write_phantoms(tmp_path / str(size), 3, 3, size, 0)
+        assert len(evaluate(predict, store, store.ids("test"), window=window).films) == 3
+    assert len(traced) == 1
 
 
 def test_the_papers_windows():
@@ -60,7 +102,7 @@ def test_what_cannot_be_is_a_mistake(window, overlap):
 @pytest.mark.parametrize("overlap", [0.0, 1 / 3, 0.8])
 def test_a_per_pixel_network_gives_the_whole_pictures_answer(shape, overlap):
     image = RNG.normal(size=(*shape, 2)).astype(np.float32)
-    parts = sliding_window(_per_pixel, image, 24, overlap)
+    parts = sliding_window(_per_pixel, image, 24, overlap).numpy()
     assert parts.shape == (*shape, 3) and parts.dtype == np.float32
     np.testing.assert_allclose(parts, _per_pixel(image[None])[0], atol=1e-6)
     np.testing.assert_allclose(parts.sum(-1), 1.0, atol=1e-5)
@@ -70,7 +112,7 @@ def test_a_local_network_gives_it_away_from_window_borders():
     """Radius 2: pixels whose every window shows 2 more pixels around them, or the picture's own border."""
     shape, window, radius = (41, 58), 24, 2
     image = RNG.normal(size=(*shape, 1)).astype(np.float32)
-    whole, parts = _local(image[None])[0], sliding_window(_local, image, window)
+    whole, parts = _local(image[None])[0].numpy(), sliding_window(_local, image, window).numpy()
     inside = _undisturbed(shape[0], window, radius)[:, None] & _undisturbed(shape[1], window, radius)
     assert 0.4 < inside.mean() < 0.9
     np.testing.assert_allclose(parts[inside], whole[inside], atol=1e-4)
@@ -94,9 +136,9 @@ def test_a_pixel_is_the_mean_of_the_windows_that_cover_it():
     def number(images):
         first = len(calls)
         calls.extend(images)
-        return np.stack([np.full((*image.shape[:2], 1), float(first + n)) for n, image in enumerate(images)])
+        return np.stack([np.full((*image.shape[:2], 1), first + n, np.float32) for n, image in enumerate(images)])
 
-    parts = sliding_window(number, np.zeros((10, 6, 1), np.float32), 6, overlap=0.5, batch=2)
+    parts = sliding_window(number, np.zeros((10, 6, 1), np.float32), 6, overlap=0.5, batch=2).numpy()
     assert window_offsets(10, 6, 0.5) == [0, 3, 4] and len(calls) == 3
     assert parts[:, 0, 0].tolist() == [0, 0, 0, 0.5, 1, 1, 1.5, 1.5, 1.5, 2]
 
@@ -106,7 +148,7 @@ def test_the_window_shrinks_to_a_small_picture(shape):
     seen = set()
 
     def predict(images):
-        seen.update(image.shape for image in images)
+        seen.update(tuple(image.shape) for image in images)
         return _per_pixel(images)
 
     sliding_window(predict, RNG.normal(size=(*shape, 2)).astype(np.float32), 24)

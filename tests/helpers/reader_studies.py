@@ -3,7 +3,9 @@
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
+from datasets import grey
 from datasets.resize import resize_store
 from datasets.sources.phantom import write_phantoms
 from evaluation.segmenter.evaluate import evaluate_to_folder
@@ -19,11 +21,11 @@ def write_experiment(root: pathlib.Path, films: int = 7, size: int = 64, seed: i
     for number, id_ in enumerate(store.ids("test")):
         codes = np.roll(store.scored_label(id_), (1 + number % 3, 1 + number % 2), (0, 1))
         codes[size // 2:size // 2 + 1 + number, size // 3:size // 2] = 0
-        film = store.image(id_).astype(np.float32) / 127.5 - 1.0
+        film = grey.from_levels(store.image(id_))
         answers[film.tobytes()] = np.eye(store.classes.scored_table().num_classes, dtype=np.float32)[codes]
 
-    def predict(batch: np.ndarray) -> np.ndarray:
-        return np.stack([answers[film[..., 0].tobytes()] for film in batch])
+    def predict(batch: tf.Tensor) -> np.ndarray:
+        return np.stack([answers[film[..., 0].tobytes()] for film in batch.numpy()])
 
     evaluate_to_folder(predict, store, store.ids("test"), root / f"evaluate-{COLUMN}", window=size)
     return root

@@ -118,7 +118,7 @@ def test_windows_inside_the_graph(window, batch):
     network = segmenter()
     film = np.random.default_rng(1).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
     expected = sliding_window(probabilities_of(network), film.astype(np.float32)[..., None] / 127.5 - 1.0, window,
-                              batch=batch)
+                              batch=batch).numpy()
     made = _segment(FilmSegmenter(network, SegmenterFacts(NAMES, SIZE, window, batch=batch)).functions, film)
     np.testing.assert_array_equal(made[1], expected)
     np.testing.assert_array_equal(made[0], expected.argmax(-1))

@@ -4,11 +4,11 @@ Each label map is measured (organ areas, centroids, cardiothoracic ratio), and t
 laid beside the distribution of the real ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import ndimage, stats
 
 from datasets.class_table import ClassTable
 
@@ -16,7 +16,6 @@ RATIO = "cardiothoracic ratio"
 _COLUMNS = ("real_mean", "real_std", "synthetic_mean", "synthetic_std", "z", "abs_z", "outside", "missing", "ks",
             "ks_p")
 _CONSTANT = 1e-9  # deviations below are rounding
-_HEART, _LUNGS = "heart", ("left lung", "right lung")
 
 
 def measure_maps(labels: np.ndarray, classes: ClassTable) -> pd.DataFrame:
@@ -24,7 +23,7 @@ def measure_maps(labels: np.ndarray, classes: ClassTable) -> pd.DataFrame:
 
     Columns per organ: "<organ> area" (share of the picture; 0 where absent), "<organ> x" and "<organ> y" (centroid
     as a share of width and height, from the top left; NaN where absent). With a heart and two lungs in the class
-    table also "cardiothoracic ratio": widths of the heart and of both lungs together.
+    table also "cardiothoracic ratio" (`cardiothoracic_ratio`; NaN where one of them is absent).
 
     Args:
       labels: uint8 codes [N, H, W].
@@ -33,6 +32,28 @@ def measure_maps(labels: np.ndarray, classes: ClassTable) -> pd.DataFrame:
         raise ValueError(f"labels must be uint8 [N, H, W]; received {labels.dtype} {labels.shape}")
     table = pd.DataFrame([_measure(label, classes) for label in labels])
     return table if len(table) else pd.DataFrame(columns=list(_measure(np.zeros((8, 8), np.uint8), classes)))
+
+
+def cardiothoracic_ratio(codes: np.ndarray, class_names: Sequence[str],
+                         fold_back: Mapping[str, str] | None = None) -> float | None:
+    """Greatest width of the heart over that of the thorax, from lung to lung, in codes [H, W] of an upright film.
+
+    Widths are those of the largest components: a stray pixel does not count.
+
+    Args:
+      class_names: by code; the two lungs are those with "lung" in their names.
+      fold_back: see `ClassTable`: a clavicle painted over a lung does not cut it in two.
+
+    Returns None where the names have no heart and two lungs, or one of the three was not found.
+    """
+    organs = _heart_and_lungs(class_names)
+    over = [[class_names.index(top) for top, below in (fold_back or {}).items() if below == class_names[code]]
+            for code in organs]
+    extents = [_extent(codes, code, tops) for code, tops in zip(organs, over, strict=True)]
+    if not extents or None in extents:
+        return None
+    heart, *lungs = extents
+    return (heart[1] - heart[0]) / (max(right for _, right in lungs) - min(left for left, _ in lungs))
 
 
 def plausibility(real: pd.DataFrame, synthetic: pd.DataFrame) -> pd.DataFrame:
@@ -73,10 +94,9 @@ def _measure(label: np.ndarray, classes: ClassTable) -> dict[str, float]:
     for name, mask in masks.items():
         values |= {f"{name} area": float(mask.mean()),
                    f"{name} x": _centre(mask.sum(0)) / width, f"{name} y": _centre(mask.sum(1)) / height}
-    if all(name in masks for name in (_HEART, *_LUNGS)):
-        thorax = _extent(masks[_LUNGS[0]] | masks[_LUNGS[1]])
-        heart = _extent(masks[_HEART])
-        values[RATIO] = heart / thorax if heart and thorax else np.nan
+    if _heart_and_lungs(classes.names):
+        ratio = cardiothoracic_ratio(label, classes.names, classes.fold_back)
+        values[RATIO] = np.nan if ratio is None else ratio
     return values
 
 
@@ -86,10 +106,25 @@ def _centre(profile: np.ndarray) -> float:
     return float(profile @ (np.arange(len(profile)) + 0.5) / total) if total else np.nan
 
 
-def _extent(mask: np.ndarray) -> int:
-    """Widest horizontal extent of the mask in pixels."""
-    columns = np.flatnonzero(mask.any(0))
-    return int(columns[-1] - columns[0] + 1) if len(columns) else 0
+def _heart_and_lungs(class_names: Sequence[str]) -> list[int]:
+    """Codes of the heart and both lungs; none where that is not what the names hold."""
+    hearts = [code for code, name in enumerate(class_names) if name.lower() == "heart"]
+    lungs = [code for code, name in enumerate(class_names) if "lung" in name.lower()]
+    return hearts + lungs if len(hearts) == 1 and len(lungs) == 2 else []
+
+
+def _extent(codes: np.ndarray, code: int, over: Sequence[int]) -> tuple[int, int] | None:
+    """First column of an organ's largest component and the one after the last; None where it is absent.
+
+    Organs painted `over` this one join its parts, but do not count.
+    """
+    mask = codes == code
+    parts, count = ndimage.label(np.isin(codes, [code, *over]))
+    if not mask.any():
+        return None
+    largest = 1 + np.argmax(np.bincount(parts[mask], minlength=count + 1)[1:])
+    columns = np.flatnonzero((mask & (parts == largest)).any(0))
+    return int(columns[0]), int(columns[-1]) + 1
 
 
 def _compare(real: pd.Series, synthetic: pd.Series) -> dict[str, float]:

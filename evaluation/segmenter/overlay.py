@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from datasets.formats.raster import Film
+from evaluation.metrics.anatomy import cardiothoracic_ratio
 from evaluation.pictures import colour_labels
 
 RESULTS = ("labels", "overlays", "segmentations")  # folders in which predictions are kept
@@ -41,20 +41,6 @@ def measure(codes: np.ndarray, class_names: Sequence[str], spacing_mm: float | N
                     cardiothoracic_ratio(codes, class_names))
 
 
-def cardiothoracic_ratio(codes: np.ndarray, class_names: Sequence[str]) -> float | None:
-    """Greatest width of the heart over that of the thorax, from lung to lung; films upright.
-
-    Widths are those of the largest components, so that stray pixels do not count.
-    """
-    lungs = [code for code, name in enumerate(class_names) if "lung" in name.lower()]
-    hearts = [code for code, name in enumerate(class_names) if name.lower() == "heart"]
-    extents = [_extent(codes == code) for code in (*hearts, *lungs)]
-    if not hearts or not lungs or None in extents:
-        return None
-    (left, right), *sides = extents
-    return (right - left) / (max(side[1] for side in sides) - min(side[0] for side in sides))
-
-
 def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
     """The film in uint8 RGB [H, W, 3] with its classes tinted and outlined."""
     white = film.max_value if film.exact else 2 ** max(8, int(film.pixels.max()).bit_length()) - 1
@@ -67,13 +53,3 @@ def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
         contours, _ = cv2.findContours((codes == code).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, contours, -1, colour_labels(np.array(code), num_classes).tolist(), thickness)
     return picture
-
-
-def _extent(mask: np.ndarray) -> tuple[int, int] | None:
-    """First column and the one after the last of the largest component of bool [H, W]."""
-    parts, count = ndimage.label(mask)
-    if not count:
-        return None
-    largest = 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    columns = np.flatnonzero((parts == largest).any(0))
-    return int(columns[0]), int(columns[-1]) + 1

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from datasets.class_table import CHEST, ClassTable
-from evaluation.metrics.anatomy import RATIO, measure_maps, method_table, plausibility
+from evaluation.metrics.anatomy import RATIO, cardiothoracic_ratio, measure_maps, method_table, plausibility
 
 PAIR = ClassTable(("background", "disc", "bar"))
 
@@ -32,6 +32,27 @@ def test_cardiothoracic_ratio():
     chest = rectangles((2, 12, 16, 18), (2, 2, 16, 8), (10, 7, 15, 14))  # left lung, right lung, heart over both
     assert measure_maps(chest[None], CHEST)[RATIO].item() == pytest.approx(7 / 16)
     assert RATIO not in measure_maps(rectangles((0, 0, 4, 4))[None], PAIR)
+
+
+def test_stray_pixels_do_not_widen_heart_or_thorax():
+    chest = rectangles((2, 12, 16, 18), (2, 2, 16, 8), (10, 7, 15, 14))
+    chest[0, 0], chest[19, 19], chest[0, 19] = 3, 3, 1
+    assert measure_maps(chest[None], CHEST)[RATIO].item() == pytest.approx(7 / 16)
+    assert cardiothoracic_ratio(chest, CHEST.names) == pytest.approx(7 / 16)
+
+
+def test_a_clavicle_does_not_cut_its_lung_in_two():
+    """The upper half of the left lung is the wider one; painted over, the clavicle leaves the lower larger."""
+    chest = rectangles((2, 12, 19, 16), (2, 2, 16, 8), (10, 7, 15, 14))
+    chest[2:5, 12:19], chest[5:7, 10:20] = 1, 4
+    assert measure_maps(chest[None], CHEST)[RATIO].item() == pytest.approx(7 / 17)
+
+
+def test_no_ratio_without_a_heart_and_two_lungs():
+    chest = rectangles((2, 12, 16, 18), (2, 2, 16, 8), (10, 7, 15, 14))
+    assert np.isnan(measure_maps((chest * (chest != 2))[None], CHEST)[RATIO].item())
+    assert cardiothoracic_ratio(chest * (chest != 3), CHEST.names) is None
+    assert cardiothoracic_ratio(chest, ("background", "lungs", "spine", "heart")) is None
 
 
 def test_absent_organs_have_no_place():

@@ -18,7 +18,7 @@ from datasets.formats.raster import Film
 from evaluation.segmenter.dicom_seg import write_dicom_seg
 from evaluation.segmenter.find_films import find_films
 from evaluation.segmenter.load import load_any_segmenter
-from evaluation.segmenter.overlay import cardiothoracic_ratio, measure, overlay
+from evaluation.segmenter.overlay import measure, overlay
 from evaluation.segmenter.predict_films import Predictor
 from tests.helpers import pictures
 from tests.helpers.tiny_networks import segmenter_run
@@ -48,15 +48,15 @@ def test_areas_and_the_cardiothoracic_ratio():
     assert measure(codes, NAMES, None).areas == tuple((codes == code).sum() for code in (1, 2, 3))
     assert found.cardiothoracic_ratio == pytest.approx(70 / 160)
     codes[0, 0], codes[5, 199] = 2, 3  # stray pixels
-    assert cardiothoracic_ratio(codes, NAMES) == pytest.approx(70 / 160)
-    assert cardiothoracic_ratio(codes[:, ::-1], NAMES) == pytest.approx(70 / 160)
+    assert measure(codes, NAMES, None).cardiothoracic_ratio == pytest.approx(70 / 160)
+    assert measure(codes[:, ::-1], NAMES, None).cardiothoracic_ratio == pytest.approx(70 / 160)
 
 
 def test_no_ratio_without_heart_and_lungs():
     codes = _thorax()
-    assert cardiothoracic_ratio(codes * (codes != 3), NAMES) is None
-    assert cardiothoracic_ratio(codes * (codes != 1), NAMES) is None
-    assert cardiothoracic_ratio(codes, ("background", "liver", "spleen", "heart")) is None
+    assert measure(codes * (codes != 3), NAMES, None).cardiothoracic_ratio is None
+    assert measure(codes * (codes != 1), NAMES, None).cardiothoracic_ratio is None
+    assert measure(codes, ("background", "liver", "spleen", "heart"), None).cardiothoracic_ratio is None
 
 
 def test_the_overlay_shows_film_and_organs():

@@ -3,8 +3,6 @@
 import io
 import logging
 import pathlib
-import zlib
-from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -12,19 +10,18 @@ import pydicom
 from pydicom import uid
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
-from pydicom.pixels import apply_modality_lut, apply_voi
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from pydicom.tag import Tag
 
 from datasets.common.errors import UserError
-from datasets.formats.raster import MAX_FILE, Film, check_sides, decoding
+from datasets.formats.raster import Film, check_sides, decoding
 
 _TAGS = [Tag(name) for name in (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing", "RescaleSlope",
     "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
     "PixelData")]
-_NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
-           uid.DeflatedExplicitVRLittleEndian)
+_NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)  # big endian is retired, deflated has no films
 _CODECS = {
     **dict.fromkeys((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1),
                     imagecodecs.jpeg_decode),
@@ -59,14 +56,11 @@ def read_dicom_values(data: bytes, path: pathlib.Path) -> np.ndarray:
 def _read_header(data: bytes, path: pathlib.Path) -> pydicom.Dataset:
     """The elements that matter here, checked so that the pixels can be decoded in bounds."""
     syntax, start = _read_meta(data)
-    body = data[start:]
-    if syntax == uid.DeflatedExplicitVRLittleEndian:
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        body = inflate.decompress(body, MAX_FILE)
-        if inflate.unconsumed_tail:
-            raise UserError(f"{path}: inflates to more than {MAX_FILE:,} bytes; expected a single film")
-    dataset = read_dataset(io.BytesIO(body), is_implicit_VR=syntax == uid.ImplicitVRLittleEndian,
-                           is_little_endian=syntax != uid.ExplicitVRBigEndian, specific_tags=_TAGS)
+    if syntax not in (*_NATIVE, *_CODECS, uid.RLELossless):
+        raise UserError(f"{path}: found transfer syntax {syntax.name[:64]!r}, which is not supported; convert it "
+                        "first, e.g. with dcmconv or gdcmconv --raw")
+    dataset = read_dataset(io.BytesIO(data[start:]), is_implicit_VR=syntax == uid.ImplicitVRLittleEndian,
+                           is_little_endian=True, specific_tags=_TAGS)
     dataset.syntax = syntax
     _check_header(dataset, path)
     return dataset
@@ -101,9 +95,6 @@ def _check_header(dataset: pydicom.Dataset, path: pathlib.Path) -> None:
     if allocated not in (8, 16) or not 1 <= bits <= allocated or high != bits - 1:
         raise UserError(f"{path}: found {bits} bits up to bit {high} in {allocated}, expected up to 16 low bits "
                         "in 8 or 16")
-    if dataset.syntax not in _NATIVE and dataset.syntax not in (*_CODECS, uid.RLELossless):
-        raise UserError(f"{path}: found transfer syntax {dataset.syntax.name[:64]!r}, which is not supported; "
-                        "decompress it first, e.g. with dcmconv or gdcmconv --raw")
 
 
 def _read_patterns(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
@@ -111,7 +102,7 @@ def _read_patterns(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
     shape = (int(dataset.Rows), int(dataset.Columns))
     width = int(dataset.BitsAllocated) // 8
     if dataset.syntax in _NATIVE:
-        values = _native(dataset, shape, width)
+        values = np.frombuffer(dataset.PixelData, f"<u{width}", shape[0] * shape[1]).reshape(shape)
     else:
         frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
         if dataset.syntax == uid.RLELossless:
@@ -126,14 +117,6 @@ def _read_patterns(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
             values = values.view(f"u{values.itemsize}")
     kind = np.uint8 if dataset.BitsStored <= 8 else np.uint16
     return (values & (2 ** int(dataset.BitsStored) - 1)).astype(kind)
-
-
-def _native(dataset: pydicom.Dataset, shape: tuple[int, int], width: int) -> np.ndarray:
-    count = shape[0] * shape[1]
-    order = ">" if dataset.syntax == uid.ExplicitVRBigEndian else "<"
-    if width == 1 and order == ">" and dataset["PixelData"].VR == "OW":
-        return np.frombuffer(dataset.PixelData, "<u2").byteswap().view(np.uint8)[:count].reshape(shape)
-    return np.frombuffer(dataset.PixelData, f"{order}u{width}", count).reshape(shape)
 
 
 def _codestream_shape(frame: bytes) -> tuple[int, int, int]:
@@ -162,8 +145,7 @@ def _display_table(dataset: pydicom.Dataset) -> np.ndarray:
         white = 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
         shown = apply_voi(values.astype(np.int32), dataset) / white
     elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
-        shown = _window(values, _first(dataset.WindowCenter), _first(dataset.WindowWidth),
-                        str(dataset.get("VOILUTFunction") or "LINEAR"))
+        shown = _window(values, dataset)
     else:
         shown = (values - values.min()) / max(float(values.max()) - float(values.min()), 1e-9)
     if not np.isfinite(shown).all():
@@ -174,20 +156,14 @@ def _display_table(dataset: pydicom.Dataset) -> np.ndarray:
     return np.rint(np.clip(shown, 0.0, 1.0) * white).astype(np.uint8 if bits <= 8 else np.uint16)
 
 
-def _window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
-    """PS3.3 C.11.2.1.2 and C.11.2.1.3: 0 is black, 1 is white; the linear functions run beyond."""
-    if width < (1 if function == "LINEAR" else 1e-9):
-        raise ValueError(f"window width {width}")
-    if function == "SIGMOID":
-        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -50.0, 50.0)))
-    if function == "LINEAR_EXACT":
-        return (values - center) / width + 0.5
-    return (values - (center - 0.5)) / max(width - 1.0, 1e-9) + 0.5
-
-
-def _first(value: Any) -> float:
-    """A decimal string of one or several values, e.g. the first of several windows."""
-    return float(value[0] if isinstance(value, pydicom.multival.MultiValue) else value)
+def _window(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
+    """`values` through the first window: 0 is black, 1 is white."""
+    window = pydicom.Dataset()
+    window.WindowCenter, window.WindowWidth = dataset.WindowCenter, dataset.WindowWidth
+    window.VOILUTFunction = dataset.get("VOILUTFunction") or "LINEAR"
+    window.PhotometricInterpretation, window.PixelRepresentation = "MONOCHROME2", 0
+    window.BitsStored = 1  # pydicom's white is the largest stored value: 1
+    return apply_windowing(values, window)
 
 
 def _spacing(dataset: pydicom.Dataset) -> float | None:

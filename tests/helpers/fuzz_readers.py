@@ -71,8 +71,6 @@ def _dicoms() -> list[bytes]:
     return [
         pictures.dicom(GREY8), pictures.dicom(GREY12, BitsStored=12, PixelSpacing=[0.2, 0.2], **window),
         pictures.dicom(GREY12, uid.ImplicitVRLittleEndian, BitsStored=12),
-        pictures.dicom(GREY12, uid.ExplicitVRBigEndian, BitsStored=12),
-        pictures.dicom(GREY12, uid.DeflatedExplicitVRLittleEndian, BitsStored=12),
         pictures.dicom(GREY12.astype(np.int16) - 2048, BitsStored=12, PhotometricInterpretation="MONOCHROME1"),
         pictures.dicom(GREY12, BitsStored=12, VOILUTSequence=[table]),
         pictures.dicom(GREY12, uid.JPEGLosslessSV1,

@@ -60,9 +60,7 @@ def dicom(array: np.ndarray, syntax: UID = ExplicitVRLittleEndian, frame: bytes 
         setattr(dataset, name, value)
     if "HighBit" not in elements:
         dataset.HighBit = dataset.BitsStored - 1
-    big = syntax == pydicom.uid.ExplicitVRBigEndian
-    pixels = array.astype(array.dtype.newbyteorder(">" if big else "<")).tobytes()
-    dataset.PixelData = encapsulate([frame]) if frame is not None else pixels
+    dataset.PixelData = encapsulate([frame]) if frame is not None else array.tobytes()
     dataset["PixelData"].VR = "OB" if frame is not None or array.dtype.itemsize == 1 else "OW"
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)

@@ -13,7 +13,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 SMALLEST_LEVEL = 16  # pixels of the shorter side
 PATCH = 7
-_BINOMIAL = np.float32([1, 4, 6, 4, 1]) / 16  # Burt & Adelson 1983, a = 3/8
 
 
 def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0, *, patches: int = 128, repeats: int = 4,
@@ -62,26 +61,17 @@ def level_sides(height: int, width: int) -> list[int]:
 
 
 def laplacian_pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
-    """[H, W, C] -> `levels` float32 arrays, each half the side of the one before; the last is the low-pass."""
+    """[H, W, C] -> `levels` float32 arrays, each half the side of the one before; the last is the low-pass.
+
+    Burt and Adelson 1983 with a = 3/8, borders mirrored about the outermost pixel.
+    """
     pyramid = [np.float32(image)]
     for _ in range(levels - 1):
         finer = pyramid[-1]
-        coarser = _filter(finer, _BINOMIAL)[::2, ::2]
-        pyramid[-1] = finer - _enlarge(coarser, finer.shape)
-        pyramid.append(coarser)
+        coarser = cv2.pyrDown(finer)
+        pyramid[-1] = finer - cv2.pyrUp(coarser, dstsize=finer.shape[1::-1]).reshape(finer.shape)
+        pyramid.append(coarser.reshape(*coarser.shape[:2], -1))  # OpenCV drops a channel that is alone
     return pyramid
-
-
-def _enlarge(coarser: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    spread = np.zeros(shape, np.float32)
-    spread[::2, ::2] = coarser
-    return _filter(spread, 2 * _BINOMIAL)
-
-
-def _filter(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Separable filter with borders mirrored about the outermost pixel."""
-    filtered = cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
-    return filtered.reshape(image.shape)
 
 
 def _draw(images: np.ndarray, count: int, seed: list[int]) -> np.ndarray:

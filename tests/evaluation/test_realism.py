@@ -10,6 +10,7 @@ import scipy.linalg
 import scipy.ndimage
 import scipy.signal
 import scipy.stats
+import tensorflow as tf
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
@@ -117,6 +118,13 @@ class TestMsSsim:
         b = np.clip(a * 0.8 + textures(6, 1, 96, 2)[0] * 0.4, 0, 255).astype(np.uint8)
         assert ms_ssim(a, b) == pytest.approx(plain_ms_ssim(a, b), rel=1e-6)
         assert 0.3 < ms_ssim(a, b) < 0.95
+
+    @pytest.mark.parametrize("side", [176, 201])
+    def test_tensorflows_agrees_where_it_applies(self, side):
+        a, b = textures(5, 2, side, 3)
+        b = np.clip(a * 0.8 + b * 0.4, 0, 255).astype(np.uint8)
+        expected = tf.image.ssim_multiscale(a[..., None], b[..., None], 255)
+        assert ms_ssim(a, b) == pytest.approx(float(expected), abs=1e-5)
 
     def test_equal_images_score_one_and_opposite_ones_zero(self):
         image = textures(0, 1, 64, 2)[0]

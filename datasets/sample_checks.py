@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets import dots as dot_maps
 from datasets import label_cleaning
 from datasets.class_table import ClassTable
-from datasets.dots import dot_radius
+from datasets.dots import Dot
 
 Check = Callable[[np.ndarray], tuple[np.ndarray, list[str | None]]]  # see `models.methods`
 VALID_SLACK = 0.9  # snapshots with at least this part of the best valid share are compared by their pictures
@@ -29,7 +28,7 @@ def label_check(classes: ClassTable, bounds: label_cleaning.AreaBounds, rims: bo
     return check
 
 
-def dot_check(num_classes: int, checked: bool = True) -> Check:
+def dot_check(dot: Dot, num_classes: int, checked: bool = True) -> Check:
     """Reads dots and draws them anew, so that the translator sees what it was trained on.
 
     With `checked`, refuses maps without exactly one dot per organ.
@@ -38,10 +37,9 @@ def dot_check(num_classes: int, checked: bool = True) -> Check:
     def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
         redrawn, reasons = maps.copy(), []
         for row, drawn in enumerate(maps):
-            radius = dot_radius(2.0, drawn.shape[0])
-            read = dot_maps.read_dots(drawn, num_classes, radius)
+            read = dot.read(drawn, num_classes)
             if read.reason is None:
-                redrawn[row] = dot_maps.redraw(read.centroids, drawn.shape[0], radius)
+                redrawn[row] = dot.redraw(read.centroids)
             reasons.append(read.reason if checked else None)
         return redrawn, reasons
 

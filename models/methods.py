@@ -8,6 +8,8 @@ model or a folder of label maps.
     two-stage                     sample_labels --------------> labels_to_film -> label map and film
     three-stage    sample_dots -> dots_to_labels -------------> labels_to_film -> label map and film
 
+The same composition works on arrays, sample by sample checked, and on tensors, where it becomes part of a graph.
+
 Shapes: indices [N] int; latents [N, L]; dots uint8 [N, 64, 64]; labels uint8 [N, H, W]; films float32
 [N, H, W, 1] in [-1, 1].
 """
@@ -22,11 +24,13 @@ import tensorflow as tf
 from models import label_coding
 from models.label_coding import LabelCoding
 
-Method = Callable[[np.ndarray, int], "Pairs"]
-Sampler = Callable[[np.ndarray, int], np.ndarray]  # (indices, seed) -> codes
-PairSampler = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]  # (indices, seed) -> labels, films
-Translator = Callable[[np.ndarray], np.ndarray]  # codes -> codes, or codes -> films
-Check = Callable[[np.ndarray], tuple[np.ndarray, list[str | None]]]  # codes -> mended codes, reason or None each
+Array = np.ndarray | tf.Tensor
+Method = Callable[[Array, Array | int], "Pairs"]
+Sampler = Callable[[Array, Array | int], Array]  # (indices, seed) -> codes
+PairSampler = Callable[[Array, Array | int], tuple[Array, Array]]  # (indices, seed) -> labels, films
+Translator = Callable[[Array], Array]  # codes -> codes, or codes -> films
+# codes -> mended codes, and for each of them the reason why it is refused, or None; None in all if none is
+Check = Callable[[Array], tuple[Array, list[str | None] | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +51,9 @@ class Pairs:
     dots: np.ndarray | None = None
 
 
-def accept_all(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
+def accept_all(maps: Array) -> tuple[Array, None]:
     """The check that keeps every sample as it is, as the paper does."""
-    return maps, [None] * len(maps)
+    return maps, None
 
 
 def single_stage(sample_pairs: PairSampler, check_labels: Check = accept_all) -> Method:
@@ -89,13 +93,68 @@ def three_stage(sample_dots: Sampler, dots_to_labels: Translator, labels_to_film
     return generate
 
 
-def _keep(check: Check, maps: np.ndarray, indices: np.ndarray,
-          rejected: dict[int, str]) -> tuple[np.ndarray, np.ndarray]:
+def _keep(check: Check, maps: Array, indices: Array, rejected: dict[int, str]) -> tuple[Array, np.ndarray | slice]:
     """The mended maps that pass, and which of them they were (bool [N]); notes the others in `rejected`."""
     maps, reasons = check(maps)
+    if reasons is None:
+        return maps, slice(None)
     kept = np.array([reason is None for reason in reasons], bool)
     rejected.update({int(i): reason for i, reason in zip(indices, reasons, strict=True) if reason is not None})
     return maps[kept], kept
+
+
+Stage = tf.types.experimental.PolymorphicFunction
+_INDICES, _SEED = tf.TensorSpec((None,), tf.int64, "indices"), tf.TensorSpec((), tf.int64, "seed")
+_CODES = tf.TensorSpec((None, None, None), tf.uint8, "codes")
+
+
+def code_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
+    """A PGGAN of dots or label maps, as a sampler of tensors: codes uint8 [N, h, w]."""
+
+    def sample(indices, seed):
+        return coding.decode(generator(draw_latents(indices, seed, generator.latent_size)))
+
+    return _stage(sample, _INDICES, _SEED)
+
+
+def pair_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
+    """A PGGAN whose first channels are the coded label map and whose last is the film, as a sampler of tensors."""
+
+    def sample(indices, seed):
+        channels = generator(draw_latents(indices, seed, generator.latent_size))
+        return coding.decode(channels[..., :-1]), tf.clip_by_value(channels[..., -1:], -1.0, 1.0)
+
+    return _stage(sample, _INDICES, _SEED)
+
+
+def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> Stage:
+    """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps, as a translator of tensors."""
+
+    def translate(dots):
+        return coding.decode(generator(label_coding.one_hot(label_coding.enlarge(dots, size), coding.num_classes)))
+
+    return _stage(translate, _CODES)
+
+
+def film_translator(generator: keras.Model, num_classes: int) -> Stage:
+    """A Pix2PixHD from label maps to films, as a translator of tensors."""
+    return _stage(lambda labels: generator(label_coding.one_hot(labels, num_classes)), _CODES)
+
+
+def on_arrays(stage: Stage) -> Callable:
+    """`stage`, a sampler or translator of tensors, as one of arrays."""
+
+    def call(first: np.ndarray, *others):
+        # Mirrored borders refuse an empty batch: one picture is made then, for its shape, and dropped.
+        made = stage(first if len(first) else np.zeros((1, *first.shape[1:]), first.dtype), *others)
+        return tf.nest.map_structure(lambda tensor: tensor.numpy()[:len(first)], made)
+
+    return call
+
+
+def _stage(function: Callable, *specs: tf.TensorSpec) -> Stage:
+    # Kept whole inside larger graphs, so that Python and an exported method compute the same bits.
+    return tf.function(function, input_signature=specs, experimental_attributes={"_noinline": True})
 
 
 def latents(indices: np.ndarray, seed: int, size: int) -> np.ndarray:
@@ -103,47 +162,8 @@ def latents(indices: np.ndarray, seed: int, size: int) -> np.ndarray:
     return _draw_latents(tf.constant(indices, tf.int64), tf.constant(seed, tf.int64), size).numpy()
 
 
-def code_sampler(generator: keras.Model, coding: LabelCoding) -> Sampler:
-    """A PGGAN that makes dots or label maps, as a sampler of codes."""
-    draw = code_graph(generator, coding)
-    return lambda indices, seed: draw(latents(indices, seed, generator.latent_size)).numpy()
-
-
-def pair_sampler(generator: keras.Model, coding: LabelCoding) -> PairSampler:
-    """A PGGAN whose first channels are the coded label map and whose last is the film."""
-    draw = pair_graph(generator, coding)
-    return lambda indices, seed: tuple(
-        array.numpy() for array in draw(latents(indices, seed, generator.latent_size)))
-
-
-def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> Translator:
-    """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps."""
-    translate = label_graph(generator, size, coding)
-    return lambda dots: _translate(translate, dots)
-
-
-def film_translator(generator: keras.Model, num_classes: int) -> Translator:
-    """A Pix2PixHD from label maps to films."""
-    translate = film_graph(generator, num_classes)
-    return lambda labels: _translate(translate, labels)
-
-
-def _translate(translate: Callable, maps: np.ndarray) -> np.ndarray:
-    """No maps give no pictures, of the right shape; mirror padding refuses an empty batch."""
-    made = translate(maps if len(maps) else np.zeros((1, *maps.shape[1:]), maps.dtype)).numpy()
-    return made[:len(maps)]
-
-
-Graph = tf.types.experimental.PolymorphicFunction
-_CODES = tf.TensorSpec((None, None, None), tf.uint8, "codes")
-
-
-def _graph(function: Callable, spec: tf.TensorSpec) -> Graph:
-    return tf.function(function, input_signature=[spec], experimental_attributes={"_noinline": True})
-
-
 def draw_latents(indices: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
-    """Standard normal latents float32 [N, size] of int64 indices [N] and seed []; a row depends on both alone.
+    """`latents` of int64 tensors [N] and [].
 
     Philox counters and the Box-Muller transform, on the CPU everywhere, so that a sample can be made again.
     """
@@ -155,36 +175,3 @@ def draw_latents(indices: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
 
 
 _draw_latents = tf.function(draw_latents, reduce_retracing=True)
-
-
-def code_graph(generator: keras.Model, coding: LabelCoding) -> Graph:
-    """Latents [N, L] -> codes uint8 [N, h, w], by a PGGAN of dots or label maps."""
-    return _graph(lambda z: coding.decode(generator(z)), _latents_of(generator))
-
-
-def pair_graph(generator: keras.Model, coding: LabelCoding) -> Graph:
-    """Latents [N, L] -> codes uint8 [N, h, w] and films float32 [N, h, w, 1] in [-1, 1], by one PGGAN."""
-
-    def draw(z):
-        channels = generator(z)
-        return coding.decode(channels[..., :-1]), tf.clip_by_value(channels[..., -1:], -1.0, 1.0)
-
-    return _graph(draw, _latents_of(generator))
-
-
-def label_graph(generator: keras.Model, size: int, coding: LabelCoding) -> Graph:
-    """Dots uint8 [N, h, w], enlarged to `size` -> label maps uint8 [N, size, size], by a Pix2PixHD."""
-
-    def translate(dots):
-        return coding.decode(generator(label_coding.one_hot(label_coding.enlarge(dots, size), coding.num_classes)))
-
-    return _graph(translate, _CODES)
-
-
-def film_graph(generator: keras.Model, num_classes: int) -> Graph:
-    """Label maps uint8 [N, h, w] -> films float32 [N, h, w, 1] in [-1, 1], by a Pix2PixHD."""
-    return _graph(lambda labels: generator(label_coding.one_hot(labels, num_classes)), _CODES)
-
-
-def _latents_of(generator: keras.Model) -> tf.TensorSpec:
-    return tf.TensorSpec((None, generator.latent_size), tf.float32, "latents")

@@ -151,7 +151,7 @@ def _three_stage(size: int) -> Callable[[str], Turn]:
         method = methods.three_stage(methods.code_sampler(sampler, _GREY),
                                      methods.label_translator(to_labels, size, one_hot),
                                      methods.film_translator(to_film, _CLASSES))
-        return lambda: method(np.arange(1), 0).films
+        return lambda: method(np.arange(1), 0).films.numpy()
 
     return build
 

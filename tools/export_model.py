@@ -14,7 +14,7 @@ needs TensorFlow alone:
 
 from absl import app, flags
 
-from datasets.common.errors import report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 from tools.generation.flags import define_method_flags
 
 _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
@@ -27,8 +27,6 @@ _ONNX = flags.DEFINE_bool("onnx", False, "also write OUT/network.onnx: windows t
 
 
 def main(argv) -> None:
-    from datasets.common.errors import UserError
-
     if bool(_RUN.value) == bool(_METHOD.value):
         raise UserError("give either --run, a segmenter, or --method with its runs")
     if _METHOD.value and _ONNX.value:
@@ -48,7 +46,6 @@ def _export_segmenter() -> None:
 
 
 def _export_method() -> None:
-    from datasets.common.errors import UserError
     from datasets.pair_store import PairStore
     from tools.export.saved_model import export_method
     from tools.generation.method_from_runs import Assembly

@@ -11,8 +11,9 @@ fitted to those label maps stands in place of the stages before --labels_to_film
 
 from absl import app, flags
 
-from datasets.common.errors import report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 from tools.generation.flags import define_method_flags
+from tools.generation.stages import STAGES
 
 _METHOD, _RUNS = define_method_flags(("single", "two", "three", "shape"), required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
@@ -27,18 +28,16 @@ _CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; -
 
 
 def main(argv) -> None:
-    from datasets.common.errors import UserError
-    from datasets.pair_store import PairStore
-    from tools.generation.method_from_runs import Assembly
-    from tools.generation.stages import STAGES
-
     validation = _COUNT.value // 4 if _VALIDATION.value is None else _VALIDATION.value
     if validation > _COUNT.value:
         raise UserError(f"--validation={validation} is more than --count={_COUNT.value}")
+
+    from datasets.pair_store import PairStore
+    from tools.generation.method_from_runs import Assembly
+
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}
-    store = PairStore(_DATA.value)
-    Assembly(_METHOD.value, runs, store, snapshots).write(
+    Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots).write(
         _OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value)
 
 

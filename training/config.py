@@ -7,6 +7,8 @@ Binaries make their flags from these fields; presets replace some of them; each 
 import dataclasses
 from typing import Any
 
+from datasets.dots import Dot
+
 
 def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, most: float | None = None) -> Any:
     """A field with its help text and what values it takes: `choices`, or numbers from `least` to `most`."""
@@ -61,6 +63,11 @@ class PGGANConfig(EngineConfig):
     score_images: int = option(256, "generated pictures per snapshot score (sliced Wasserstein); 0 for none")
     diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
 
+    @property
+    def dot(self) -> Dot | None:
+        """Of the dot maps it makes; None where it makes others."""
+        return Dot.scaled(self.resolution, self.dot_radius) if self.target == "dots" else None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pix2PixHDConfig(EngineConfig):
@@ -92,6 +99,11 @@ class Pix2PixHDConfig(EngineConfig):
     vgg_weights: str = option("", "Keras VGG19 weight file without top (.h5); empty switches the term off")
     pool_size: int = option(0, "history of generated images shown to the discriminators; 0 for none")
     diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
+
+    @property
+    def dot(self) -> Dot | None:
+        """Of the dot maps it translates; None where it translates label maps."""
+        return Dot.scaled(self.dot_size, self.dot_radius) if self.translate_from == "dots" else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from datasets import grey, pair_cache
 from datasets.common.errors import UserError
-from datasets.dots import dot_radius, draw_dots
 from datasets.label_cleaning import AreaBounds
 from datasets.pair_store import PairStore, check_square, split_ids
 from datasets.sample_checks import choose_snapshot, dot_check, label_check, valid_share
@@ -216,7 +215,8 @@ class PGGANTrainer:
         name = "last" if position is None else f"snapshots/{position:09d}"
         folder.save_network(self.average, "last")
         return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
-                "coding": self.coding.to_json(), "size": self.config.resolution}
+                "coding": self.coding.to_json(), "size": self.config.resolution,
+                "dot": self.config.dot.to_json() if self.config.dot else None}
 
     def _pictures(self, channels: np.ndarray) -> np.ndarray:
         """Channels [N, h, w, C] in [-1, 1] -> uint8 [N, h, w', 3]: coloured label map and, for pairs, film."""
@@ -243,7 +243,7 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         classes = store.classes
         codes, coding = coded_targets(config, labels, classes.num_classes)
         films = films if config.target == "pairs" else None
-        check = dot_check(classes.num_classes) if config.target == "dots" else label_check(
+        check = dot_check(config.dot, classes.num_classes) if config.dot else label_check(
             classes, AreaBounds.from_maps(labels, classes.num_classes), coding.kind == "grey")
         run(PGGANTrainer(config, codes, films, coding, strategy, check), folder, config)
     finally:
@@ -252,9 +252,8 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
 
 def coded_targets(config: PGGANConfig, labels: np.ndarray, classes: int) -> tuple[np.ndarray, LabelCoding]:
     """What the network learns (dots or label maps, uint8 [N, H, W]) and the coding that suits it."""
-    if config.target == "dots":
-        labels = np.stack([draw_dots(label, classes, config.resolution,
-                                     dot_radius(config.dot_radius, config.resolution)) for label in labels])
+    if config.dot:
+        labels = np.stack([config.dot.draw(label, classes) for label in labels])
     if config.label_coding == "one_hot":
         return labels, LabelCoding("one_hot", tuple(range(classes)))
     return labels, LabelCoding("grey", neighbour_order(labels, classes))

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from datasets import grey
 from datasets.common.errors import UserError
-from datasets.dots import dot_radius, draw_dots
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
@@ -171,6 +170,7 @@ class Pix2PixHDTrainer:
     def finish(self, folder: RunFolder) -> dict:
         folder.save_network(self.generator, "last")
         return {"task": "train_pix2pixhd", "translate_from": self.config.translate_from, "network": "last.keras",
+                "phase": self.config.phase, "dot": self.config.dot.to_json() if self.config.dot else None,
                 "coding": self.coding.to_json() if self.coding else None,
                 "num_classes": self.num_classes, "size": int(self._arrays[1].shape[1])}
 
@@ -191,8 +191,7 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
         classes = store.classes.num_classes
         sources, targets, coding = labels, films, None
         if config.translate_from == "dots":
-            radius = dot_radius(config.dot_radius, config.dot_size)
-            sources = np.stack([draw_dots(label, classes, config.dot_size, radius) for label in labels])
+            sources = np.stack([config.dot.draw(label, classes) for label in labels])
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
         run(Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy), folder, config)

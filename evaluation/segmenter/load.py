@@ -14,7 +14,7 @@ from datasets.common.errors import UserError
 from datasets.formats.raster import Film
 from datasets.pair_store import PairStore
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
-from evaluation.segmenter.saved_network import load_keras, read_facts
+from evaluation.segmenter.saved_network import load_keras, read_product
 from models.smanet import SMANet
 
 ASSET = "model.json"  # of an export, in its folder `assets`
@@ -112,7 +112,8 @@ def _read(path: pathlib.Path) -> tuple[keras.Model, dict[str, Any]]:
     """Network and facts; older runs say window and overlap in their config alone."""
     if not path.is_dir():
         return load_keras(path), {}
-    file, facts = read_facts(path)
+    product = read_product(path)
     config = path / "config.json"
     found = atomic_files.read_json(config).get("config", {}) if config.is_file() else {}
-    return load_keras(file), {**{name: found[name] for name in ("crop", "overlap") if name in found}, **facts}
+    windows = {name: found[name] for name in ("crop", "overlap") if name in found}
+    return load_keras(product.network), {**windows, **product.facts}

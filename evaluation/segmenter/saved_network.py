@@ -1,4 +1,17 @@
-"""Reading the networks that finished runs leave behind."""
+"""The networks that finished runs leave behind, and what product.json says of them:
+
+    network          the .keras file that stands for the run, within its folder
+    position         where the run ended
+    task             the trainer: train_pggan, train_pix2pixhd or train_smanet
+    target           what a PGGAN makes: dots, labels or pairs
+    translate_from   what a Pix2PixHD translates: dots or labels
+    phase            how a Pix2PixHD was trained: both, or a part of coarse to fine
+    coding           of the dots or label maps that it makes (`LabelCoding`); null where it makes none
+    dot              of the dot maps that it makes or translates (`Dot`); null where it knows none
+    size             side in pixels of the pictures it was trained on
+    num_classes, class_names
+    classes, crop, overlap   of a segmenter, as in `training.config`
+"""
 
 import dataclasses
 import hashlib
@@ -10,13 +23,31 @@ import keras
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.dots import Dot
 from models import pggan, pix2pixhd, smanet  # noqa: F401 (loading a .keras file needs the classes registered)
 from models.label_coding import LabelCoding
 from models.precision import float32_policy, to_float32
 
 
-def read_facts(path: str | os.PathLike, snapshot: int | None = None) -> tuple[pathlib.Path, dict[str, Any]]:
-    """The network's file and the content of product.json of run folder `path`; see `load_keras`.
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """A finished run, as its product.json says.
+
+    Attributes:
+      network: the .keras file, for `load_keras`.
+      coding: of the maps it makes; None where it makes none.
+      dot: of the dot maps it makes or translates; None where it knows none.
+      facts: all that product.json says.
+    """
+
+    network: pathlib.Path
+    coding: LabelCoding | None
+    dot: Dot | None
+    facts: dict[str, Any]
+
+
+def read_product(path: str | os.PathLike, snapshot: int | None = None) -> Product:
+    """The product of run folder `path`.
 
     Args:
       snapshot: position of the snapshot to use instead of the run's choice.
@@ -29,7 +60,9 @@ def read_facts(path: str | os.PathLike, snapshot: int | None = None) -> tuple[pa
     facts = atomic_files.read_json(path / "product.json")
     try:
         name = str(facts["network"]) if snapshot is None else f"snapshots/{snapshot:09d}.keras"
-    except (KeyError, TypeError) as error:
+        coding = LabelCoding.from_json(facts["coding"]) if facts.get("coding") else None
+        dot = Dot.from_json(facts["dot"]) if facts.get("dot") else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}/product.json: not a run's product ({error!r})") from None
     network = (path / name).resolve()
     if snapshot is not None and not network.is_file():
@@ -37,12 +70,12 @@ def read_facts(path: str | os.PathLike, snapshot: int | None = None) -> tuple[pa
         raise UserError(f"{path}: keeps no snapshot at {snapshot:,}, but at {', '.join(map(str, kept)) or 'none'}")
     if path.resolve() not in network.parents:
         raise UserError(f"{path}/product.json: network {name!r} lies outside the run folder; not read")
-    return network, facts
+    return Product(network, coding, dot, facts)
 
 
 def load_network(path: str | os.PathLike) -> keras.Model:
-    """The network of a run folder, or of a .keras file."""
-    return load_keras(read_facts(path)[0] if pathlib.Path(path).is_dir() else path)
+    """The network of a run folder, or of a .keras file; see `load_keras`."""
+    return load_keras(_network_file(path))
 
 
 def load_keras(path: str | os.PathLike) -> keras.Model:
@@ -62,40 +95,13 @@ def load_keras(path: str | os.PathLike) -> keras.Model:
         raise UserError(f"{path}: not a readable .keras file of this project ({reason[:200]})") from None
 
 
-__all__ = ["Product", "load_keras", "load_network", "load_product"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Product:
-    """A finished run's network.
-
-    Attributes:
-      network: the Keras model.
-      coding: of the label maps it makes; None where it makes none.
-      facts: the rest of product.json: task, target or source, size, ...
-    """
-
-    network: keras.Model
-    coding: LabelCoding | None
-    facts: dict[str, Any]
-
-
-def load_product(path: str | os.PathLike, snapshot: int | None = None) -> Product:
-    """The product of run folder `path`, or its snapshot at position `snapshot`.
-
-    Raises UserError for a folder without a finished run, or without that snapshot.
-    """
-    network, facts = read_facts(path, snapshot)
-    try:
-        coding = LabelCoding.from_json(facts["coding"]) if facts.get("coding") else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}/product.json: not a run's product ({error!r})") from None
-    return Product(load_keras(network), coding, facts)
-
-
 def network_digest(path: str | os.PathLike) -> str:
     """Digest of the .keras file of a run folder, or of such a file itself. Raises UserError if there is none."""
-    file = read_facts(path)[0] if pathlib.Path(path).is_dir() else pathlib.Path(path)
+    file = _network_file(path)
     if not file.is_file():
         raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _network_file(path: str | os.PathLike) -> pathlib.Path:
+    return read_product(path).network if pathlib.Path(path).is_dir() else pathlib.Path(path)

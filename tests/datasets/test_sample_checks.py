@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from datasets.dots import redraw
+from datasets.dots import Dot
 from datasets.sample_checks import choose_snapshot, dot_check, valid_share
 
+DOT = Dot(32, 1.0)
 CENTRES = {1: (5.0, 5.0), 2: (5.0, 20.0), 3: (20.0, 12.0)}
 
 
@@ -31,12 +32,21 @@ def test_no_score_no_choice():
 
 
 def test_dots_are_valid_where_every_organ_has_one():
-    whole, missing = redraw(CENTRES, 32), redraw({1: (5.0, 5.0), 3: (20.0, 12.0)}, 32)
-    assert valid_share(dot_check(4), np.stack([whole, missing, whole, np.zeros_like(whole)])) == 0.5
+    whole, missing = DOT.redraw(CENTRES), DOT.redraw({1: (5.0, 5.0), 3: (20.0, 12.0)})
+    assert valid_share(dot_check(DOT, 4), np.stack([whole, missing, whole, np.zeros_like(whole)])) == 0.5
 
 
 def test_without_the_check_dots_are_drawn_anew_and_none_is_refused():
-    rough = redraw(CENTRES, 32)
+    rough = DOT.redraw(CENTRES)
     rough[30, 30] = 2  # a speck
-    made, reasons = dot_check(4, checked=False)(np.stack([rough, np.zeros_like(rough)]))
+    made, reasons = dot_check(DOT, 4, checked=False)(np.stack([rough, np.zeros_like(rough)]))
     assert reasons == [None, None] and made[0, 30, 30] == 0 and not made[1].any()
+
+
+def test_a_run_of_other_dots_has_other_specks_and_discs():
+    large = Dot(32, 4.0)
+    rough = large.redraw(CENTRES)
+    rough[28:31, 28:31] = 2  # a speck of 9 pixels: a whole dot for a radius of 1
+    assert valid_share(dot_check(large, 4), rough[None]) == 1 and valid_share(dot_check(DOT, 4), rough[None]) == 0
+    made, _ = dot_check(large, 4)(rough[None])
+    np.testing.assert_array_equal(made[0], large.redraw(CENTRES))

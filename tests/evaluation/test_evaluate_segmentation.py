@@ -14,7 +14,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.metrics.overlap import overlap_counts
-from evaluation.segmenter.saved_network import load_network, read_facts
+from evaluation.segmenter.saved_network import load_network, read_product
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.smanet import SMANet
 
@@ -107,4 +107,4 @@ def test_foreign_run_folders_are_refused(text, words, tmp_path):
     if text is not None:
         (tmp_path / "product.json").write_text(text)
     with pytest.raises(UserError, match=words):
-        read_facts(tmp_path)
+        read_product(tmp_path)

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from datasets.common import atomic_files
-from datasets.dots import draw_dots
+from datasets.dots import Dot
 from datasets.pair_store import Entry, PairStore, PairWriter, write_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.segmenter.evaluate import evaluate_to_folder
@@ -47,7 +47,7 @@ def _write_synthetic(path: pathlib.Path, store: PairStore) -> None:
     with PairWriter(path, store.description) as writer:
         for id_ in store.ids():
             writer.add(Entry(id_, "train"), store.image(id_), store.label(id_))
-            dots = draw_dots(store.label(id_), store.classes.num_classes, 16, 1)
+            dots = Dot(16, 1.0).draw(store.label(id_), store.classes.num_classes)
             write_png(atomic_files.make_folder(path / "dots") / f"{id_}.png", dots)
 
 

@@ -4,16 +4,21 @@ import json
 import pathlib
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from datasets.class_table import CHEST
+from datasets.dots import Dot
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from datasets.sources.phantom import phantom
+from models.label_coding import LabelCoding
 from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator
 from models.smanet import SMANet
 from tools.generation.stages import MADE_BY
 
-SIZE, DOTS = 32, 16
+SIZE = 32
+DOT = Dot(16, 1.0)
 GREY, ONE_HOT = ({"kind": kind, "order": order} for kind, order in
                  (("grey", [1, 2, 0, 5, 4, 3]), ("one_hot", [0, 1, 2, 3, 4, 5])))
 
@@ -53,17 +58,56 @@ def method_runs(path: pathlib.Path) -> dict[str, str]:
     keras.utils.set_random_seed(1)
     pggan = {"fmap_base": 64, "fmap_max": 8}
     generators = {"pairs": Generator(SIZE, 2, **pggan), "labels": Generator(SIZE, 1, **pggan),
-                  "dots": Generator(DOTS, 1, **pggan)}
+                  "dots": Generator(DOT.size, 1, **pggan)}
     for generator in generators.values():
         generator.build((None, 8))
-    translators = {"dots_to_labels": GlobalGenerator(6, ngf=4, n_downsampling=2, n_blocks=1),
-                   "labels_to_film": GlobalGenerator(1, ngf=4, n_downsampling=2, n_blocks=1)}
-    for translator in translators.values():
-        translator.build((None, None, None, 6))
-    runs = {}
-    for stage, network in {**generators, **translators}.items():
-        coding = {"pairs": GREY, "labels": GREY, "dots": GREY, "dots_to_labels": ONE_HOT}.get(stage)
-        size = DOTS if stage == "dots" else SIZE
-        facts = {**MADE_BY[stage], "coding": coding, "size": size, "num_classes": 6}
-        runs[stage] = str(write_run(path / stage, network, **facts))
-    return runs
+    networks = {**generators, "dots_to_labels": _translator(6), "labels_to_film": _translator(1)}
+    return {stage: stage_run(path / stage, stage, network) for stage, network in networks.items()}
+
+
+def stage_run(path: pathlib.Path, stage: str, network: keras.Model, **facts) -> str:
+    """A run folder of a method's stage; `facts` replace what its product.json says."""
+    coding = {"dots_to_labels": ONE_HOT, "labels_to_film": None}.get(stage, GREY)
+    dot = DOT.to_json() if "dots" in stage else None
+    said = {"coding": coding, "size": DOT.size if stage == "dots" else SIZE, "num_classes": 6, "phase": "both",
+            "dot": dot}
+    return str(write_run(path, network, **{**MADE_BY[stage], **said, **facts}))
+
+
+def dot_runs(path: pathlib.Path, dot: Dot) -> tuple[dict[str, str], np.ndarray]:
+    """Runs of the first two stages for such dots, and the map that the first makes of half of all latents: rough,
+    as it has to be drawn anew. It makes an empty one of the others."""
+    rough = Dot(dot.size, 2 * dot.radius).draw(CHEST.paint(phantom(0, 0, 64).masks), 6)
+    network = ByHeart(dot.size)
+    network.build((None, 8))
+    network.set_weights([LabelCoding.from_json(GREY).encode(np.stack([rough, np.zeros_like(rough)]))])
+    facts = {"dot": dot.to_json()}
+    return {"dots": stage_run(path / "dots", "dots", network, size=dot.size, **facts),
+            "dots_to_labels": stage_run(path / "dots_to_labels", "dots_to_labels", _translator(6), **facts)}, rough
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class ByHeart(keras.Model):
+    """A PGGAN that knows two grey pictures by heart: latents [N, 8] -> [N, size, size, 1]."""
+
+    latent_size = 8
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def build(self, input_shape):
+        self.pictures = self.add_weight(shape=(2, self.size, self.size, 1))
+        self.built = True
+
+    def call(self, latents):
+        return tf.gather(self.pictures, tf.cast(latents[:, 0] > 0, tf.int32))
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+def _translator(channels: int) -> GlobalGenerator:
+    translator = GlobalGenerator(channels, ngf=4, n_downsampling=2, n_blocks=1)
+    translator.build((None, None, None, 6))
+    return translator

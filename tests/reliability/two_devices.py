@@ -15,7 +15,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from datasets.dots import draw_dots
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore
 from models.label_coding import LabelCoding
@@ -34,7 +33,7 @@ _STEPS = 3
 
 
 def pggan(config: PGGANConfig, strategy, labels, films) -> tuple[PGGANTrainer, list, list]:
-    dots = np.stack([draw_dots(label, 6, config.resolution, 1.0) for label in labels])
+    dots = np.stack([config.dot.draw(label, 6) for label in labels])
     task = PGGANTrainer(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)
     return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
 

@@ -97,6 +97,6 @@ def test_the_shape_model_makes_pairs_with_the_films_of_the_translator(tmp_path):
 
 def test_other_training_maps_make_another_set(tmp_path):
     runs = method_runs(tmp_path / "runs")
-    makers = [Assembly("shape", runs, phantom_store(tmp_path / str(count), count=count))._maker()
+    makers = [Assembly("shape", runs, phantom_store(tmp_path / str(count), count=count)).maker()
               for count in (3, 4)]
     assert makers[0] != makers[1]

@@ -1,4 +1,4 @@
-"""tools.generate and tools.export_model as a user runs them on finished runs."""
+"""tools.generate and tools.export_model on finished runs, and which runs do not fit together."""
 
 import json
 import pathlib
@@ -10,10 +10,12 @@ import pytest
 import tensorflow as tf
 
 from datasets.common.errors import UserError
-from datasets.pair_store import PairStore
-from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store
+from datasets.dots import Dot
+from datasets.pair_store import PairStore, read_png
+from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, method_runs, phantom_store
+from tools.export.saved_model import method_graph
 from tools.generation.method_from_runs import Assembly
-from tools.generation.stages import STAGES
+from tools.generation.stages import NEEDED, STAGES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -34,53 +36,39 @@ def _tool(name, method, runs, store, *arguments):
          *(f"--{stage}={runs[stage]}" for stage in STAGES[method])], cwd=ROOT, capture_output=True, text=True)
 
 
+def _altered(run, path, **facts):
+    """A copy of a run folder whose product.json says `facts`; those that are None are left out."""
+    said = json.loads((pathlib.Path(run) / "product.json").read_text())
+    said = {name: value for name, value in {**said, **facts}.items() if value is not None}
+    path.mkdir()
+    (path / "last.keras").write_bytes((pathlib.Path(run) / "last.keras").read_bytes())
+    (path / "product.json").write_text(json.dumps(said))
+    return str(path)
+
+
 @pytest.mark.parametrize("method", ["single", "two", "three", "shape"])
-def test_generate_writes_what_the_method_makes(method, runs, store, tmp_path):
-    arguments = "--count=5", "--validation=2", "--seed=3", f"--out={tmp_path / 'made'}"
-    done = _tool("generate", method, runs, store, *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "5 of 5 pairs" in done.stdout
+def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path):
+    assembly, lines = Assembly(method, runs, store), []
+    for _ in range(2):  # the second time there is nothing to do
+        journal = assembly.write(str(tmp_path / "made"), 5, 2, 3, say=lines.append)
+    assert "5 of 5 pairs" in lines[-1] and sum("5 of 5 pairs" in line for line in lines) == 1
     made = PairStore(tmp_path / "made")
     assert len(made.ids("train")) == 3 and len(made.ids("validation")) == 2
-    indices = json.loads((tmp_path / "made" / "generation.json").read_text())["accepted"]
-    expected = Assembly(method, runs, store).method(checked=False)(np.array(indices), 3)
+    expected = assembly.method(checked=False)(np.array(journal["accepted"]), 3)
     for id_, label in zip(made.ids("train") + made.ids("validation"), expected.labels, strict=True):
         np.testing.assert_array_equal(made.label(id_), label)
-    again = _tool("generate", method, runs, store, *arguments)
-    assert again.returncode == 0 and "candidates" not in again.stdout
+    with pytest.raises(UserError, match="seed 3, now 4"):
+        assembly.write(str(tmp_path / "made"), 5, 2, 4)
+    with pytest.raises(UserError, match="empty name of a folder"):
+        assembly.write("", 5, 2, 3)
 
 
-def test_another_count_is_refused_in_one_line(runs, store, tmp_path):
-    out = f"--out={tmp_path / 'made'}"
-    assert _tool("generate", "single", runs, store, "--count=2", "--validation=1", out).returncode == 0
-    refused = _tool("generate", "single", runs, store, "--count=2", "--validation=1", "--seed=1", out)
-    assert refused.returncode == 1 and "other settings (seed 0, now 1)" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    more = _tool("generate", "single", runs, store, "--count=1", "--validation=2", out)
+def test_generate_as_a_command(runs, store, tmp_path):
+    done = _tool("generate", "three", runs, store, "--count=3", "--validation=1", f"--out={tmp_path / 'made'}")
+    assert done.returncode == 0 and "3 of 3 pairs" in done.stdout, done.stderr
+    assert len(PairStore(tmp_path / "made").ids()) == 3
+    more = _tool("generate", "single", runs, store, "--count=1", "--validation=2", f"--out={tmp_path / 'other'}")
     assert more.returncode == 1 and "--validation=2 is more than --count=1" in more.stderr
-
-
-@pytest.mark.parametrize(("method", "stage", "given", "said"), [
-    ("two", "labels_to_film", "dots_to_labels", "found a run of train_pix2pixhd --translate_from=dots, "
-     "expected one of train_pix2pixhd --translate_from=labels for --labels_to_film"),
-    ("two", "labels", "dots_to_labels", "expected one of train_pggan --target=labels for --labels"),
-    ("three", "dots", "labels", "expected one of train_pggan --target=dots for --dots")])
-def test_the_run_of_another_stage_is_refused(method, stage, given, said, runs, store, tmp_path):
-    with pytest.raises(UserError, match=said):
-        Assembly(method, {**runs, stage: runs[given]}, store)
-
-
-def test_a_folder_without_train_pairs_is_refused(runs, tmp_path):
-    empty = phantom_store(tmp_path / "none", count=0)
-    done = _tool("generate", "single", runs, empty, "--count=2", "--validation=1", f"--out={tmp_path / 'made'}")
-    assert done.returncode == 1 and "found no train pairs" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_export_refuses_onnx_of_a_method_and_generate_a_nameless_folder(runs, store, tmp_path):
-    done = _tool("export_model", "single", runs, store, "--onnx", f"--out={tmp_path / 'method'}")
-    assert done.returncode == 1 and "--onnx is for a segmenter" in done.stderr
-    done = _tool("generate", "single", runs, store, "--count=2", "--validation=1", "--out=")
-    assert done.returncode == 1 and "empty name of a folder" in done.stderr
 
 
 def test_an_exported_method_makes_pairs(runs, store, tmp_path):
@@ -90,3 +78,77 @@ def test_an_exported_method_makes_pairs(runs, store, tmp_path):
     generate = tf.saved_model.load(str(tmp_path / "method")).signatures["generate"]
     made = generate(count=tf.constant(2), seed=tf.constant(0, tf.int64), first=tf.constant(0, tf.int64))
     assert made["films"].shape == (2, SIZE, SIZE) and made["labels"].dtype == tf.uint8
+    done = _tool("export_model", "two", runs, store, "--onnx", f"--out={tmp_path / 'other'}")
+    assert done.returncode == 1 and "--onnx is for a segmenter" in done.stderr
+
+
+def test_dots_of_radius_3_are_handed_on_as_the_translator_knows_them(runs, store, tmp_path):
+    dot = Dot.scaled(32, 3.0)
+    made_of, rough = dot_runs(tmp_path, dot)
+    assembly = Assembly("three", {**runs, **made_of}, store)
+    method = assembly.method(checked=False)
+    pairs = method(np.arange(12), 1)
+    expected = dot.redraw(dot.read(rough, 6).centroids)
+    drawn = pairs.dots.any(axis=(1, 2))
+    assert 0 < drawn.sum() < 12  # the others are empty
+    assert (pairs.dots[drawn] == expected).all()
+    exported = method_graph(assembly, 12).functions["generate"](
+        count=tf.constant(12), seed=tf.constant(1, tf.int64), first=tf.constant(0, tf.int64))
+    np.testing.assert_array_equal(exported["dots"], pairs.dots)
+    np.testing.assert_array_equal(exported["labels"], pairs.labels)
+    np.testing.assert_array_equal(exported["values"], pairs.films)
+    assembly.write(str(tmp_path / "made"), 3, 1, 1, say=lambda line: None)
+    kept = [read_png(file, (32, 32)) for file in sorted((tmp_path / "made" / "dots").iterdir())]
+    assert len(kept) == 3 and any((dots == expected).all() for dots in kept)
+
+
+@pytest.mark.parametrize(("method", "stage", "given", "said"), [
+    ("two", "labels_to_film", "dots_to_labels", "found a run of train_pix2pixhd --translate_from=dots, "
+     "expected one of train_pix2pixhd --translate_from=labels for --labels_to_film"),
+    ("two", "labels", "dots_to_labels", "expected one of train_pggan --target=labels for --labels"),
+    ("three", "dots", "labels", "expected one of train_pggan --target=dots for --dots")])
+def test_the_run_of_another_stage_is_refused(method, stage, given, said, runs, store):
+    with pytest.raises(UserError, match=said):
+        Assembly(method, {**runs, stage: runs[given]}, store)
+
+
+@pytest.mark.parametrize(("dot", "options"), [(Dot.scaled(32, 2.0), "--dot_size=16 --dot_radius=4.0"),
+                                             (Dot(16, 2.0), "--dot_size=16 --dot_radius=4.0")])
+def test_a_translator_of_other_dots_is_refused(dot, options, runs, store, tmp_path):
+    other = _altered(runs["dots_to_labels"], tmp_path / "other", dot=dot.to_json())
+    with pytest.raises(UserError) as refused:
+        Assembly("three", {**runs, "dots_to_labels": other}, store)
+    said = str(refused.value)
+    assert said.startswith(f"{other}: ") and said.endswith(options) and "\n" not in said
+    assert f"radius {dot.radius:g} on {dot.size}" in said and f"radius {DOT.radius:g} on {DOT.size}" in said
+    fitting = _altered(runs["dots_to_labels"], tmp_path / "fitting", dot=DOT.to_json())
+    assert Assembly("three", {**runs, "dots_to_labels": fitting}, store).dot == DOT
+
+
+@pytest.mark.parametrize("method", ["two", "three", "shape"])
+def test_the_coarse_phase_is_no_translator(method, runs, store, tmp_path):
+    stage = "dots_to_labels" if method == "three" else "labels_to_film"
+    coarse = _altered(runs[stage], tmp_path / "coarse", phase="global_half")
+    with pytest.raises(UserError, match=f"{coarse}: found --phase=global_half, .*--{stage}; .*--phase=enhancer"):
+        Assembly(method, {**runs, stage: coarse}, store)
+    Assembly(method, {**runs, stage: _altered(coarse, tmp_path / "enhancer", phase="enhancer")}, store)
+
+
+@pytest.mark.parametrize(("stage", "name"), [(stage, name) for stage, names in NEEDED.items() for name in names])
+def test_a_run_that_does_not_say_what_is_needed_of_it_is_refused(stage, name, runs, store, tmp_path):
+    silent = _altered(runs[stage], tmp_path / "silent", **{name: None})
+    method = next(method for method, stages in STAGES.items() if stage in stages)
+    with pytest.raises(UserError, match=f"{silent}/product.json: found no {name}, .*train again"):
+        Assembly(method, {**runs, stage: silent}, store)
+
+
+def test_runs_that_do_not_fit_leave_nothing_behind(runs, store, tmp_path):
+    coarse = {**runs, "labels_to_film": _altered(runs["labels_to_film"], tmp_path / "run", phase="global_half")}
+    done = _tool("generate", "two", coarse, store, f"--out={tmp_path / 'made'}")
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_without_train_pairs_is_refused(runs, tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path / 'none'}: found no train pairs"):
+        Assembly("single", runs, phantom_store(tmp_path / "none", count=0))

@@ -5,14 +5,12 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from datasets import dots as dot_maps
 from datasets.class_table import CHEST
-from datasets.dots import draw_dots
-from datasets.label_cleaning import SPECK_SHARE, clean_labels, fill_from_neighbours
+from datasets.dots import Dot
+from datasets.label_cleaning import clean_labels, fill_from_neighbours
+from datasets.sample_checks import dot_check
 from datasets.sources.phantom import phantom
-from tools.export.postprocess_graph import mend_dots, mend_labels, organ_parts
-
-PARTS = organ_parts(CHEST.names, CHEST.fold_back)
+from tools.export.postprocess_graph import mend_dots, mend_labels
 
 
 def _noisy(seed, size, share):
@@ -28,7 +26,7 @@ def _noisy(seed, size, share):
 @pytest.mark.parametrize("rims", [False, True])
 def test_label_maps_are_mended_alike(rims):
     maps = np.stack([_noisy(seed, 64, share) for seed, share in enumerate((0.0, 0.02, 0.1, 0.4))])
-    mended = tf.function(lambda labels: mend_labels(labels, PARTS, rims, SPECK_SHARE))(maps).numpy()
+    mended = tf.function(lambda labels: mend_labels(labels, CHEST, rims))(maps).numpy()
     expected = np.stack([clean_labels(one, CHEST, rims) for one in maps])
     assert (expected != maps).any(axis=(1, 2)).sum() >= 3
     np.testing.assert_array_equal(mended, expected)
@@ -36,7 +34,7 @@ def test_label_maps_are_mended_alike(rims):
 
 def test_a_window_that_grows_with_the_side():
     labels = _noisy(3, 320, 0.2)
-    mended = mend_labels(labels[None], PARTS, True, SPECK_SHARE).numpy()[0]
+    mended = mend_labels(labels[None], CHEST, True).numpy()[0]
     np.testing.assert_array_equal(mended, clean_labels(labels, CHEST, True))
 
 
@@ -45,24 +43,22 @@ def test_random_maps_with_winding_components():
     maps[2] = np.where(maps[2] > 1, 1, maps[2])
     maps[3] = 2
     maps[1] = 1 + np.arange(56) % 5  # specks alone
-    mended = mend_labels(maps, PARTS, False, SPECK_SHARE).numpy()
+    mended = mend_labels(maps, CHEST, False).numpy()
     np.testing.assert_array_equal(mended, [clean_labels(one, CHEST, False) for one in maps])
 
 
-def test_dots_are_drawn_anew_alike():
-    maps = [draw_dots(CHEST.paint(phantom(0, index, 64).masks), 6, 32, 1.0) for index in range(4)]
+@pytest.mark.parametrize("radius", [1.0, 1.5, 3.0])
+def test_dots_are_drawn_anew_alike(radius):
+    dot = Dot(32, radius)
+    maps = [dot.draw(CHEST.paint(phantom(0, index, 64).masks), 6) for index in range(4)]
     noise = np.random.default_rng(1)
     maps += [np.where(noise.random(one.shape) < 0.01, 3, one).astype(np.uint8) for one in maps]
     maps += [np.where(one == 2, 0, one).astype(np.uint8) for one in maps[:2]]
     maps += [ndimage.grey_dilation(one, (3, 2)) for one in maps[:3]]
-    made = tf.function(lambda dots: mend_dots(dots, 6, 1.0, dot_maps.SPECK))(np.stack(maps)).numpy()
-    changed = 0
-    for one, mended in zip(maps, made, strict=True):
-        read = dot_maps.read_dots(one, 6, 1.0)
-        expected = one if read.reason else dot_maps.redraw(read.centroids, 32, 1.0)
-        np.testing.assert_array_equal(mended, expected)
-        changed += (expected != one).any()
-    assert changed >= 3
+    made = tf.function(lambda dots: mend_dots(dots, dot, 6))(np.stack(maps)).numpy()
+    expected, _ = dot_check(dot, 6, checked=False)(np.stack(maps))
+    np.testing.assert_array_equal(made, expected)
+    assert (expected != maps).any(axis=(1, 2)).sum() >= 3
 
 
 def test_holes_are_filled_from_what_is_nearest():

@@ -22,7 +22,7 @@ from datasets.resize import resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.write_report import write_report
 from evaluation.segmenter.evaluate import evaluate_to_folder
-from evaluation.segmenter.saved_network import load_product
+from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
@@ -209,7 +209,7 @@ class Experiment:
         settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes}
 
         def run(folder: pathlib.Path) -> None:
-            network = load_product(self._path(column)).network
+            network = load_network(self._path(column))
             store = PairStore(self._path("data", f"{self._segmenter}-films"))
             evaluate_to_folder(probabilities_of(network), store, store.ids("test"), folder,
                                scored=config.classes == "scored", window=config.crop, overlap=config.overlap)

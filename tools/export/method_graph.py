@@ -1,35 +1,41 @@
 """A whole method as one TensorFlow graph: from a count and a seed to pairs, to be exported."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from datasets import grey
-
-Draw = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]  # indices [N], seed [] -> tensors [N, ...]
+from models.methods import Method
 
 
 class MethodGraph(tf.Module):
     """Makes pairs `batch` at a time, so that memory does not grow with the count but by the pairs themselves.
 
     Args:
-      draw: makes the tensors of int64 indices [N] and seed []: "labels" uint8 [N, H, W], "values" float32
-        [N, H, W, 1] in [-1, 1], and "dots" uint8 [N, h, w] where the method has them.
+      method: of tensors, int64 indices [N] and seed [], that refuses none.
       variables: the networks' weights.
       class_names: by code, background first.
       batch: pairs made at a time.
 
     Attributes:
-      functions: "generate": (count int32 [], seed int64 [], first int64 []) -> what `draw` gives for the indices
-        first to first + count - 1, and "films" uint8 [N, H, W]: the values as grey levels. "serving_default" is
-        the same. "class_names": () -> {"class_names": string [K]}.
+      functions: "generate": (count int32 [], seed int64 [], first int64 []) -> for the indices first to
+        first + count - 1 "labels" uint8 [N, H, W], "values" float32 [N, H, W, 1] in [-1, 1], the same as grey
+        levels in "films" uint8 [N, H, W], and "dots" uint8 [N, h, w] where the method has them.
+        "serving_default" is the same. "class_names": () -> {"class_names": string [K]}.
     """
 
-    def __init__(self, draw: Draw, variables: Sequence[tf.Variable], class_names: Sequence[str], batch: int = 4):
+    def __init__(self, method: Method, variables: Sequence[tf.Variable], class_names: Sequence[str],
+                 batch: int = 4):
         super().__init__()
         self.weights = list(variables)
-        indices = tf.TensorSpec((None,), tf.int64)
-        draw = tf.function(draw).get_concrete_function(indices, tf.TensorSpec((), tf.int64))
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int64)])
+        def draw(indices, seed):
+            pairs = method(indices, seed)
+            made = {"labels": pairs.labels, "values": pairs.films}
+            return made if pairs.dots is None else {**made, "dots": pairs.dots}
+
+        draw = draw.get_concrete_function()
         generate = tf.function(lambda count, seed, first: _generate(draw, batch, count, seed, first),
                                input_signature=[tf.TensorSpec((), tf.int32, "count"),
                                                 tf.TensorSpec((), tf.int64, "seed"),

@@ -1,72 +1,57 @@
 """Mending of generated dots and label maps as TensorFlow operations, for a method that is exported.
 
-The same functions of the same bits as `datasets.dots` and `datasets.label_cleaning`, which work in Python and say
-why.
+The same functions of the same bits as `datasets.sample_checks` without checks, which work in Python;
+`datasets.dots` and `datasets.label_cleaning` say why.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-
-def mend_dots(dots: tf.Tensor, num_classes: int, radius: float, speck: float) -> tf.Tensor:
-    """Dots uint8 [N, S, S] drawn anew as discs; maps without one dot per organ stay.
-
-    Args:
-      radius: of the discs in pixels.
-      speck: share of a disc below which a part is noise.
-    """
-    smallest = max(1.0, speck * math.pi * radius**2)
-    return tf.map_fn(lambda one: _redrawn(one, num_classes, radius, smallest), dots)
+from datasets.class_table import ClassTable
+from datasets.dots import Dot
+from datasets.label_cleaning import SPECK_SHARE
 
 
-def mend_labels(labels: tf.Tensor, parts: Sequence[Sequence[int]], rims: bool, speck: float) -> tf.Tensor:
-    """Label maps uint8 [N, H, W] without false rims (if `rims`) and without specks.
+def mend_dots(dots: tf.Tensor, dot: Dot, num_classes: int) -> tf.Tensor:
+    """Dots uint8 [N, S, S] drawn anew as discs; maps without one dot per organ stay."""
+    def mend(one):
+        rows, columns = (tf.cast(grid, tf.float64) for grid in
+                         tf.meshgrid(tf.range(tf.shape(one)[0]), tf.range(tf.shape(one)[1]), indexing="ij"))
+        redrawn, whole = tf.zeros_like(one), tf.constant(True)
+        for code in range(1, num_classes):
+            parts = _components(one == code)
+            areas = _sums(tf.ones_like(rows), parts)
+            largest = tf.argmax(areas)
+            whole &= tf.reduce_sum(tf.cast(areas >= dot.least_area, tf.int32)) == 1
+            y, x = (_sums(places, parts)[largest] / areas[largest] for places in (rows, columns))
+            distance = tf.square(rows - y) + tf.square(columns - x)
+            disc = (distance <= dot.radius**2) | (distance == tf.reduce_min(distance))
+            redrawn = tf.where(disc, tf.constant(code, tf.uint8), redrawn)
+        return tf.where(whole, redrawn, one)
 
-    Args:
-      parts: for each organ, its code and those of the organs painted over it (see `organ_parts`).
-      speck: share of its organ below which a component goes.
-    """
+    return tf.map_fn(mend, dots)
+
+
+def mend_labels(labels: tf.Tensor, classes: ClassTable, rims: bool) -> tf.Tensor:
+    """Label maps uint8 [N, H, W] without false rims (if `rims`) and without specks."""
     def mend(one):
         if rims:
-            one = _majority(one, len(parts) + 1)
+            one = _majority(one, classes.num_classes)
         keep = tf.ones_like(one, tf.bool)
-        for codes in parts:
-            keep &= ~_specks(one, codes, speck)
+        for code in range(1, classes.num_classes):
+            keep &= ~_specks(one, classes.codes_within(code))
         return _filled(one, keep)
 
     return tf.map_fn(mend, labels)
 
 
-def organ_parts(names: Sequence[str], fold_back: Mapping[str, str]) -> list[list[int]]:
-    """For each class but the first, its code and those of the classes that fold back to it."""
-    return [[code, *(names.index(top) for top, below in fold_back.items() if below == names[code])]
-            for code in range(1, len(names))]
-
-
-def _redrawn(dots: tf.Tensor, num_classes: int, radius: float, smallest: float) -> tf.Tensor:
-    rows, columns = (tf.cast(grid, tf.float64) for grid in
-                     tf.meshgrid(tf.range(tf.shape(dots)[0]), tf.range(tf.shape(dots)[1]), indexing="ij"))
-    redrawn, whole = tf.zeros_like(dots), tf.constant(True)
-    for code in range(1, num_classes):
-        parts = _components(dots == code)
-        areas = _sums(tf.ones_like(rows), parts)
-        largest = tf.argmax(areas)
-        whole &= tf.reduce_sum(tf.cast(areas >= smallest, tf.int32)) == 1
-        y, x = (_sums(places, parts)[largest] / areas[largest] for places in (rows, columns))
-        distance = tf.square(rows - y) + tf.square(columns - x)
-        disc = (distance <= radius**2) | (distance == tf.reduce_min(distance))
-        redrawn = tf.where(disc, tf.constant(code, tf.uint8), redrawn)
-    return tf.where(whole, redrawn, dots)
-
-
-def _specks(labels: tf.Tensor, codes: Sequence[int], share: float) -> tf.Tensor:
+def _specks(labels: tf.Tensor, codes: Sequence[int]) -> tf.Tensor:
     """Where bool [H, W] a pixel of the first code lies in a component of all codes that is too small."""
     organ = labels == codes[0]
     parts = _components(tf.reduce_any([labels == code for code in codes], 0))
     own = tf.cast(organ, tf.float64)
-    small = _sums(own, parts) < share * tf.reduce_sum(own)
+    small = _sums(own, parts) < SPECK_SHARE * tf.reduce_sum(own)
     return organ & tf.gather(small, tf.maximum(parts, 0))
 
 

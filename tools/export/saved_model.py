@@ -11,20 +11,16 @@ that computes alike.
 import contextlib
 import importlib
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 from absl import logging
 
-from datasets import dots, label_cleaning
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.dots import dot_radius
 from evaluation.segmenter.film_segmenter import FilmSegmenter
 from evaluation.segmenter.load import ASSET
-from models import methods
 from tools.export import postprocess_graph
 from tools.export.method_graph import MethodGraph
 from tools.generation.method_from_runs import Assembly
@@ -67,58 +63,13 @@ def export_method(assembly: Assembly, out: str, batch: int | None = None) -> Non
 
 def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
     """`assembly.method(checked=False)` as one graph, in float32."""
-    networks = {stage: product.network for stage, product in assembly.products.items()}
-    make = {"single": _single, "two": _two, "three": _three}[assembly.method_name](assembly, networks)
-    variables = [variable.value for network in networks.values() for variable in network.variables]
-    return MethodGraph(make, variables, assembly.classes.names, batch)
-
-
-def _single(assembly: Assembly, networks: Mapping[str, keras.Model]):
-    coding = assembly.products["pairs"].coding
-    pairs, mend = methods.pair_graph(networks["pairs"], coding), _mender(assembly, coding)
-
-    def draw(indices, seed):
-        labels, films = pairs(methods.draw_latents(indices, seed, networks["pairs"].latent_size))
-        return {"labels": mend(labels), "values": films}
-
-    return draw
-
-
-def _two(assembly: Assembly, networks: Mapping[str, keras.Model]):
-    coding = assembly.products["labels"].coding
-    maps, mend = methods.code_graph(networks["labels"], coding), _mender(assembly, coding)
-    film = methods.film_graph(networks["labels_to_film"], assembly.num_classes)
-
-    def draw(indices, seed):
-        labels = mend(maps(methods.draw_latents(indices, seed, networks["labels"].latent_size)))
-        return {"labels": labels, "values": film(labels)}
-
-    return draw
-
-
-def _three(assembly: Assembly, networks: Mapping[str, keras.Model]):
-    coding = assembly.products["dots_to_labels"].coding
-    place = methods.code_graph(networks["dots"], assembly.products["dots"].coding)
-    translate = methods.label_graph(networks["dots_to_labels"], assembly.size, coding)
-    mend = _mender(assembly, coding)
-    film = methods.film_graph(networks["labels_to_film"], assembly.num_classes)
-    radius = dot_radius(2.0, networks["dots"].resolution)
-
-    def draw(indices, seed):
-        placed = place(methods.draw_latents(indices, seed, networks["dots"].latent_size))
-        placed = postprocess_graph.mend_dots(placed, assembly.num_classes, radius, dots.SPECK)
-        labels = mend(translate(placed))
-        return {"dots": placed, "labels": labels, "values": film(labels)}
-
-    return draw
-
-
-def _mender(assembly: Assembly, coding):
-    """Mends label maps made in `coding`; only grey ones have false rims."""
     classes = assembly.classes
-    parts = postprocess_graph.organ_parts(classes.names, classes.fold_back)
-    return lambda labels: postprocess_graph.mend_labels(labels, parts, coding.kind == "grey",
-                                                        label_cleaning.SPECK_SHARE)
+    method = assembly.compose(
+        lambda stage: stage,
+        lambda dots: (postprocess_graph.mend_dots(dots, assembly.dot, classes.num_classes), None),
+        lambda labels: (postprocess_graph.mend_labels(labels, classes, assembly.has_rims), None))
+    variables = [variable.value for network in assembly.networks.values() for variable in network.variables]
+    return MethodGraph(method, variables, classes.names, batch)
 
 
 def _find_tf2onnx():

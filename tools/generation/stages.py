@@ -15,6 +15,14 @@ MADE_BY = {
     "dots_to_labels": {"task": "train_pix2pixhd", "translate_from": "dots"},
     "labels_to_film": {"task": "train_pix2pixhd", "translate_from": "labels"},
 }
+# stage -> what else a method needs of it
+NEEDED = {
+    "pairs": ("size", "coding"),
+    "labels": ("size", "coding"),
+    "dots": ("size", "coding", "dot"),
+    "dots_to_labels": ("size", "coding", "dot", "phase"),
+    "labels_to_film": ("size", "num_classes", "phase"),
+}
 
 
 def command_line(made_by: dict[str, str | None]) -> str:

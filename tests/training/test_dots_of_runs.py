@@ -1,0 +1,65 @@
+"""What its dots look like stays with a run: its snapshots are judged by it, and its product says it."""
+
+import dataclasses
+
+import pytest
+
+from datasets.dots import Dot
+from evaluation.segmenter.saved_network import read_product
+from tests.helpers.tiny_networks import phantom_store
+from training import pggan, pix2pixhd, presets
+from training.config import PGGANConfig, Pix2PixHDConfig
+
+PGGAN = PGGANConfig(target="dots", resolution=32, start_resolution=32, fmap_base=64, fmap_max=8, max_batch=4,
+                    dot_radius=6.0, score_images=4, precision="float32")
+TRANSLATOR = Pix2PixHDConfig(translate_from="dots", dot_size=16, dot_radius=6.0, ngf=4, ndf=4, n_downsampling=1,
+                             n_blocks=1, n_layers=1, num_D=1, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return str(phantom_store(tmp_path_factory.mktemp("data") / "phantoms").path)
+
+
+def _finish_at_once(trainer, folder, config):
+    """In place of `training.loop.run`: not a step is taken."""
+    folder.finish(trainer.finish(folder))
+
+
+@pytest.mark.parametrize(("config", "dot"), [
+    (PGGAN, Dot(32, 3.0)), (dataclasses.replace(PGGAN, target="labels"), None)])
+def test_a_pggan_keeps_its_dots(config, dot, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(pggan, "run", _finish_at_once)
+    pggan.train(config, store, str(tmp_path / "run"))
+    assert read_product(tmp_path / "run").dot == dot
+
+
+@pytest.mark.parametrize(("changes", "dot"), [
+    ({}, Dot(16, 1.5)), ({"translate_from": "labels"}, None), ({"network": "local", "phase": "global_half"},
+                                                              Dot(16, 1.5))])
+def test_a_translator_keeps_its_dots_and_its_phase(changes, dot, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(pix2pixhd, "run", _finish_at_once)
+    pix2pixhd.train(dataclasses.replace(TRANSLATOR, **changes), store, str(tmp_path / "run"))
+    product = read_product(tmp_path / "run")
+    assert product.dot == dot and product.facts["phase"] == changes.get("phase", "both")
+
+
+def test_snapshots_are_judged_by_the_dots_of_the_run(store, tmp_path, monkeypatch):
+    rough = Dot(32, 3.0).redraw({1: (4, 4), 2: (4, 14), 3: (14, 4), 4: (14, 14), 5: (24, 4)})
+    rough[28:31, 28:30] = 1  # a speck; beside the discs of 2 at 64 pixels it would be a dot
+    found = []
+
+    def score(trainer, folder, config):
+        channels = trainer.coding.encode(rough[None]).numpy()
+        monkeypatch.setattr(trainer, "samples", lambda count: channels.repeat(count, 0))
+        found.append(trainer.score(trainer.total, folder))
+
+    monkeypatch.setattr(pggan, "run", score)
+    pggan.train(PGGAN, store, str(tmp_path / "run"))
+    assert found[0]["valid"] == 1.0
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_the_dots_of_a_preset_fit(name):
+    preset = presets.load(name)
+    assert preset.dots.dot == preset.dots_to_labels.dot

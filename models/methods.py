@@ -8,7 +8,7 @@ model or a folder of label maps.
     two-stage                     sample_labels --------------> labels_to_film -> label map and film
     three-stage    sample_dots -> dots_to_labels -------------> labels_to_film -> label map and film
 
-The same composition works on arrays, sample by sample checked, and on tensors, where it becomes part of a graph.
+The same composition works on arrays, where samples may be refused, and on tensors, where it becomes one graph.
 
 Shapes: indices [N] int; latents [N, L]; dots uint8 [N, 64, 64]; labels uint8 [N, H, W]; films float32
 [N, H, W, 1] in [-1, 1].
@@ -29,7 +29,7 @@ Method = Callable[[Array, Array | int], "Pairs"]
 Sampler = Callable[[Array, Array | int], Array]  # (indices, seed) -> codes
 PairSampler = Callable[[Array, Array | int], tuple[Array, Array]]  # (indices, seed) -> labels, films
 Translator = Callable[[Array], Array]  # codes -> codes, or codes -> films
-# codes -> mended codes, and for each of them the reason why it is refused, or None; None in all if none is
+# codes -> mended codes, and for each of them why it is refused or None; None for all where none ever is
 Check = Callable[[Array], tuple[Array, list[str | None] | None]]
 
 
@@ -97,7 +97,7 @@ def _keep(check: Check, maps: Array, indices: Array, rejected: dict[int, str]) -
     """The mended maps that pass, and which of them they were (bool [N]); notes the others in `rejected`."""
     maps, reasons = check(maps)
     if reasons is None:
-        return maps, slice(None)
+        return maps, slice(None)  # tensors too, whose values no graph knows while it is built
     kept = np.array([reason is None for reason in reasons], bool)
     rejected.update({int(i): reason for i, reason in zip(indices, reasons, strict=True) if reason is not None})
     return maps[kept], kept
@@ -109,7 +109,7 @@ _CODES = tf.TensorSpec((None, None, None), tf.uint8, "codes")
 
 
 def code_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
-    """A PGGAN of dots or label maps, as a sampler of tensors: codes uint8 [N, h, w]."""
+    """A PGGAN of dots or label maps, as a sampler of tensors."""
 
     def sample(indices, seed):
         return coding.decode(generator(draw_latents(indices, seed, generator.latent_size)))

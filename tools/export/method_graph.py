@@ -24,8 +24,7 @@ class MethodGraph(tf.Module):
         "serving_default" is the same. "class_names": () -> {"class_names": string [K]}.
     """
 
-    def __init__(self, method: Method, variables: Sequence[tf.Variable], class_names: Sequence[str],
-                 batch: int = 4):
+    def __init__(self, method: Method, variables: Sequence[tf.Variable], class_names: Sequence[str], batch: int):
         super().__init__()
         self.weights = list(variables)
 

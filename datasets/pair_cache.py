@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from datasets import grey
+from datasets.common.machine import usable_cores
 from datasets.pair_store import PairStore, split_ids
 from datasets.resize import resize_film, resize_labels
 
@@ -48,7 +49,7 @@ def load_pairs(store: PairStore, ids: Sequence[str], scored: bool = False, size:
             film, label = resize_film(film, size), resize_labels(label, size, source.classes.num_classes)
         films[row], labels[row] = film, label
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(load, range(len(pairs))))  # list() raises what a thread raised
     return films, labels
 

@@ -6,7 +6,6 @@ smaller; compare figures of one machine only.
 
 import dataclasses
 import gc
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import grey
+from datasets.common.machine import peak_memory
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models import methods
 from models.label_coding import LabelCoding
@@ -69,7 +69,7 @@ def measure(name: str, precision: str, seconds: float) -> dict[str, Any]:
     median = statistics.median(times)
     return {"item": name, "size": item.size, "precision": resolve_precision(precision), "median": median,
             "spread": high - low, "images_per_second": item.images / median, "first": first, "turns": len(times),
-            "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+            "peak_gib": peak_memory() / 2**30}
 
 
 def _timed(turn: Turn) -> float:

@@ -8,9 +8,7 @@ import contextlib
 import dataclasses
 import math
 import re
-import resource
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -20,6 +18,7 @@ import psutil
 import tensorflow as tf
 
 from datasets.common.errors import UserError
+from datasets.common.machine import peak_memory
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import any_worker
@@ -190,10 +189,7 @@ class _Interruption:
 
     def __enter__(self) -> "_Interruption":
         self.asked = False
-        self._old = {}
-        if sys.platform != "win32":
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._ask)
+        self._old = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_) -> None:
@@ -235,11 +231,9 @@ def failures_explained(folder: RunFolder, config: EngineConfig) -> Iterator[None
 
 def measured() -> str:
     """Peak memory of this process and of its accelerators, and what the machine has."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     machine = psutil.virtual_memory()
-    parts = [f"this process took {_size(peak)} at its peak, {_size(machine.available)} of {_size(machine.total)} "
-             "are free"]
+    parts = [f"this process took {_size(peak_memory())} at its peak, {_size(machine.available)} of "
+             f"{_size(machine.total)} are free"]
     for device in tf.config.list_logical_devices("GPU"):
         info = tf.config.experimental.get_memory_info(device.name.replace("/device:", ""))
         parts.append(f"{device.name}: {_size(info['peak'])} at its peak")

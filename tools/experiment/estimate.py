@@ -9,13 +9,13 @@ import dataclasses
 import logging
 import math
 import multiprocessing
-import resource
 import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from datasets.common.errors import UserError
+from datasets.common.machine import peak_memory
 from datasets.common.tensorflow_startup import quiet_tensorflow
 from training.config import EngineConfig, PGGANConfig, SMANetConfig, total_kimg
 
@@ -113,8 +113,7 @@ def _measure(job: TrainingJob) -> Estimate:
         first_seconds += first
         seconds += each * count / batch
     batch = parts[-1][2] if isinstance(job.config, PGGANConfig) else job.config.batch
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return Estimate(round(steps), first_seconds, seconds, peak, batch)
+    return Estimate(round(steps), first_seconds, seconds, peak_memory() / 2**30, batch)
 
 
 def _time_steps(trainer, position: int) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from datasets.common.errors import UserError
+from datasets.common.machine import usable_cores
 from datasets.common.tensorflow_startup import quiet_tensorflow
 
 _SAVING_SECONDS = 60.0  # what a process that is asked to stop may take to save its run
@@ -145,7 +146,7 @@ def _take_share(number: int, jobs: int) -> None:
     import cv2
     import tensorflow as tf
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, usable_cores() // jobs)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     cv2.setNumThreads(threads)
     gpus = tf.config.list_physical_devices("GPU")

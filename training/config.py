@@ -10,10 +10,18 @@ from typing import Any
 from datasets.dots import Dot
 
 
-def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, most: float | None = None) -> Any:
-    """A field with its help text and what values it takes: `choices`, or numbers from `least` to `most`."""
+def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, most: float | None = None,
+           decides: str = "result") -> Any:
+    """A field with its help text, what values it takes (`choices`, or numbers from `least` to `most`), and what it
+    decides:
+
+        result   what a run becomes
+        input    likewise, by the content of the file or run folder that it names
+        length   how far a run goes: its folder continues under another value, an experiment's task is done again
+        nothing  how a run is watched, saved and spread over devices
+    """
     return dataclasses.field(default=default, metadata={"help": meaning, "choices": choices, "least": least,
-                                                        "most": most})
+                                                        "most": most, "decides": decides})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,11 +34,12 @@ class EngineConfig:
         ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
     strategy: str = option(
         "auto", "how the work is spread over devices; auto is mirrored with several GPUs, else one_device",
-        ("auto", "one_device", "mirrored", "multi_worker"))
+        ("auto", "one_device", "mirrored", "multi_worker"), decides="nothing")
     deterministic: bool = option(False, "bit-identical results from run to run (slower)")
-    checkpoint_minutes: float = option(10.0, "time between checkpoints; what a killed run can lose")
-    log_lines: int = option(100, "how many lines of metrics the whole run writes")
-    grids: int = option(20, "how many fixed-seed picture grids the whole run draws")
+    checkpoint_minutes: float = option(10.0, "time between checkpoints; what a killed run can lose",
+                                       decides="nothing")
+    log_lines: int = option(100, "how many lines of metrics the whole run writes", decides="nothing")
+    grids: int = option(20, "how many fixed-seed picture grids the whole run draws", decides="nothing")
 
 
 _POWERS = tuple(2**level for level in range(2, 13))
@@ -51,7 +60,8 @@ class PGGANConfig(EngineConfig):
                            least=1)
     label_coding: str = option("grey", "label maps as one grey channel or one channel per class",
                                ("grey", "one_hot"))
-    total_kimg: float = option(0.0, "thousands of real images shown in all; 0: until 2400 after full growth")
+    total_kimg: float = option(0.0, "thousands of real images shown in all; 0: until 2400 after full growth",
+                               decides="length")
     train_kimg: float = option(600.0, "thousands of images at each resolution before the next fades in")
     fade_kimg: float = option(600.0, "thousands of images over which a resolution fades in")
     max_batch: int = option(128, "upper bound on the images per step (by resolution: 128 ... 4)", least=1)
@@ -60,6 +70,8 @@ class PGGANConfig(EngineConfig):
     drift_weight: float = option(1e-3, "weight of score(real)^2")
     average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples", most=1)
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    snapshots: int = option(20, "how many snapshots the whole run keeps once full-grown, each with a score; the "
+                                "best stands for the run (0: the last)")
     score_images: int = option(256, "generated pictures per snapshot score (sliced Wasserstein); 0 for none")
     diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
 
@@ -78,7 +90,8 @@ class Pix2PixHDConfig(EngineConfig):
     network: str = option("global", "global generator, or the local enhancer around it", ("global", "local"))
     phase: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
                         ("both", "global_half", "enhancer"))
-    init_from: str = option("", "run folder or .keras file whose weights this phase starts from; empty for none")
+    init_from: str = option("", "run folder or .keras file whose weights this phase starts from; empty for none",
+                            decides="input")
     ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)", least=1)
     n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
     n_blocks: int = option(9, "residual blocks of the global generator")
@@ -90,13 +103,14 @@ class Pix2PixHDConfig(EngineConfig):
                                ("one_hot", "grey"))
     dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)", least=4)
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
-    epochs: int = option(100, "passes over the data at the constant rate")
-    epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero")
+    epochs: int = option(100, "passes over the data at the constant rate", decides="length")
+    epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero", decides="length")
     batch: int = option(1, "images per step", least=1)
     learning_rate: float = option(2e-4, "Adam's rate for both networks (beta1 0.5)")
     feature_weight: float = option(10.0, "weight of feature matching; 0 switches it off")
     perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")
-    vgg_weights: str = option("", "Keras VGG19 weight file without top (.h5); empty switches the term off")
+    vgg_weights: str = option("", "Keras VGG19 weight file without top (.h5); empty switches the term off",
+                              decides="input")
     pool_size: int = option(0, "history of generated images shown to the discriminators; 0 for none")
     diff_augment: str = option("none", _DIFF_AUGMENT, DIFF_AUGMENT)
 
@@ -116,15 +130,23 @@ class SMANetConfig(EngineConfig):
                             ("multiscale", "psp", "none"))
     dropout: float = option(0.1, "dropout before the decoder", most=0.95)
     bn_momentum: float = option(0.99, "decay of the batch-normalisation statistics", most=1)
-    encoder_weights: str = option("", "ImageNet weights of keras.applications.ResNet50/101 (.h5); empty for none")
-    standardize: bool = option(True, "bring every crop to one mean and deviation: films differ in exposure")
+    encoder_weights: str = option("", "ImageNet weights of keras.applications.ResNet50/101 (.h5); empty for none",
+                                  decides="input")
+    standardize: bool = option(False, "bring every picture to one mean and deviation, as films differ in exposure "
+                                      "(ours, not in the paper)")
     classes: str = option("scored", "segment the organs the tables score, or all", ("scored", "all"))
     crop: int = option(377, "side of the random training crops in pixels; shrinks to small images", least=16)
     batch: int = option(17, "crops per step", least=1)
-    steps: int = option(20000, "updates in all (the paper does not say)")
+    steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")
     validate_every: int = option(500, "updates between validations; the best mean J is kept", least=1)
     overlap: float = option(1 / 3, "share of a window that the next one covers in validation", most=0.95)
+
+
+def options_deciding(config: EngineConfig, *what: str) -> dict[str, Any]:
+    """Name -> value of the options that decide one of `what`, as in `option`."""
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)
+            if field.metadata["decides"] in what}
 
 
 def total_kimg(config: PGGANConfig, grown_kimg: float) -> float:

@@ -21,7 +21,7 @@ from training.devices import is_chief, prepare
 from training.discriminator_inputs import diff_augment
 from training.loop import run
 from training.optimizers import gradient_norm, make_optimizer, reset_optimizer
-from training.run_folder import RunFolder, read_metrics
+from training.run_folder import RunFolder
 from training.schedules import GrowthSchedule
 
 _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
@@ -50,8 +50,8 @@ class PGGANTrainer:
         self.schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg,
                                        config.fade_kimg, config.max_batch)
         self.total = round(1000 * total_kimg(config, self.schedule.grown_kimg))
-        scored = config.score_images and config.grids and config.resolution >= SMALLEST_LEVEL
-        self.score_every = max(1, self.total // config.grids) if scored else 0
+        scored = config.score_images and config.snapshots and config.resolution >= SMALLEST_LEVEL
+        self.score_every = max(1, self.total // config.snapshots) if scored else 0
         self._batches = None
         self._steps: dict[int, Callable] = {}
         channels = coding.channels + (films is not None)
@@ -211,7 +211,7 @@ class PGGANTrainer:
 
     def finish(self, folder: RunFolder) -> dict:
         """The snapshot of `choose_snapshot` stands for the run; without scores, the last average."""
-        position = choose_snapshot(read_metrics(folder.path))
+        position = choose_snapshot(folder.rows())
         name = "last" if position is None else f"snapshots/{position:09d}"
         folder.save_network(self.average, "last")
         return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",

@@ -16,28 +16,27 @@ Start and continuation are the same path: `restore` is always called and finds n
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
-import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import shutil
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import write_png
+from evaluation.results import run_log
+from evaluation.segmenter import saved_network
 from training.checkpoints import Checkpoints, Progress
-from training.config import EngineConfig
+from training.config import EngineConfig, options_deciding
 from training.devices import resolve_precision
 from training.run_page import write_run_page
-
-# Options that may differ when a run is continued: how far it goes and how it is watched and spread.
-CHANGEABLE = ("total_kimg", "epochs", "epochs_decay", "steps", "checkpoint_minutes", "strategy")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class RunFolder:
@@ -56,15 +55,16 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, inputs: Mapping[str, str],
                  chief: bool = True):
         self.path = atomic_files.make_folder(path)
-        self.chief, self._task = chief, task
+        self.chief = chief
         if not chief:
             return
+        self._log = self.path / run_log.NAME
         self._lock = lock_folder(self.path, "training in this run folder")
-        options = dataclasses.asdict(config)
-        options["precision"] = resolve_precision(config.precision)  # "auto" is the machine's, a run stays with one
-        self._identity = {"task": task, **inputs, "config": options}
         try:
-            self._check_identity()
+            # "auto" is the machine's, a run stays with one
+            config = dataclasses.replace(config, precision=resolve_precision(config.precision))
+            self._settings = {"task": task, **inputs, **_digests(config), "config": dataclasses.asdict(config)}
+            self._check_settings(config)
         except BaseException:
             self._lock.close()
             raise
@@ -77,9 +77,8 @@ class RunFolder:
         From here on the folder belongs to its settings and data; until then, they may still turn out bad.
         """
         if self.chief:
-            atomic_files.write_json(self.path / "config.json", self._identity)
+            atomic_files.write_json(self.path / "config.json", self._settings)
             atomic_files.make_folder(self.path / "grids")
-            self._writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
         self._checkpoints = Checkpoints(self.path / "checkpoints", parts, progress, self.chief, self.say)
         found = self._checkpoints.restore()
         if not found and self.finished_at() is not None:
@@ -87,12 +86,13 @@ class RunFolder:
                             "are gone, so it cannot be continued; choose another --workdir")
         if self.chief:
             self._drop_after(progress.position)
+            self._renew_tensorboard()
 
     def save(self) -> None:
         """Writes a checkpoint; everything logged before it reaches the disk first."""
         if self.chief:
             self._writer.flush()
-            with contextlib.suppress(FileNotFoundError), open(self.path / "metrics.jsonl", "rb") as lines:
+            with contextlib.suppress(FileNotFoundError), open(self._log, "rb") as lines:
                 os.fsync(lines.fileno())
         self._checkpoints.save()
 
@@ -102,55 +102,50 @@ class RunFolder:
 
     def log(self, position: int, values: dict[str, float]) -> None:
         """Appends one line to metrics.jsonl and to TensorBoard."""
-        if not self.chief:
-            return
-        with self._room_needed(), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"position": position, **values}) + "\n")
-        with self._writer.as_default(step=position):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
+        if self.chief:
+            run_log.append_row(self._log, position, values)
+            self._chart({"position": position, **values})
 
-    def draw(self, position: int, picture) -> None:
+    def rows(self) -> list[dict[str, float]]:
+        """All lines of metrics.jsonl; see `run_log.read_rows`."""
+        return run_log.read_rows(self._log)
+
+    def draw(self, position: int, picture: np.ndarray) -> None:
         """Keeps `picture` (uint8 [H, W] or [H, W, 3]) as grids/POSITION.png."""
-        if not self.chief:
-            return
-        colours = picture[..., ::-1] if picture.ndim == 3 else picture  # OpenCV writes blue first
-        with self._room_needed():
+        if self.chief:
+            colours = picture[..., ::-1] if picture.ndim == 3 else picture  # OpenCV writes blue first
             write_png(self.path / "grids" / f"{position:09d}.png", colours)
-        with self._writer.as_default(step=position):
-            tf.summary.image("grid", picture.reshape(1, *picture.shape[:2], -1))
+            self._chart_grid(position, picture)
 
     def say(self, line: str) -> None:
         """Prints a line and keeps it in log.txt."""
         if self.chief:
             print(line, flush=True)
-            with self._room_needed(), open(self.path / "log.txt", "a", encoding="utf-8") as log:
-                log.write(line + "\n")
+            atomic_files.append_text(self.path / "log.txt", line + "\n")
 
     def write_page(self, total: int, unit: str) -> None:
         """Renews index.html."""
         if self.chief:
-            with self._room_needed():
-                write_run_page(self.path, read_metrics(self.path), f"{self._task}: {self.path.name}", total, unit)
+            write_run_page(self.path, self._settings, self.rows(), total, unit)
 
     def save_network(self, model, name: str) -> None:
         """Saves a Keras model as NAME.keras in the folder, whole or not at all."""
         if self.chief:
             path = self.path / f"{name}.keras"
             atomic_files.make_folder(path.parent)
-            with self._room_needed(), atomic_files.replacing(path) as temporary:
+            with atomic_files.replacing(path) as temporary:
                 model.save(temporary)
 
     def best(self, score: str) -> tuple[float, int] | None:
         """The largest value of `score` in metrics.jsonl and its position (the first of equals), if any."""
-        scored = [(line[score], line["position"]) for line in read_metrics(self.path)
+        scored = [(line[score], line["position"]) for line in self.rows()
                   if math.isfinite(line.get(score, math.nan))]
         return min(scored, key=lambda pair: (-pair[0], pair[1]), default=None)
 
     def records(self, score: str) -> list[int]:
         """Positions at which `score` was larger than ever before, oldest first."""
         positions, best = [], float("-inf")
-        for line in read_metrics(self.path):
+        for line in self.rows():
             if line.get(score, best) > best:  # never so for a score that is no number
                 best = line[score]
                 positions.append(line["position"])
@@ -165,13 +160,11 @@ class RunFolder:
     def finish(self, product: dict[str, Any]) -> None:
         """Writes product.json: the kept network that stands for the run, and what it is."""
         if self.chief:
-            with self._room_needed():
-                atomic_files.write_json(self.path / "product.json", product)
+            saved_network.write_product(self.path, product)
 
     def finished_at(self) -> int | None:
         """The position at which the product was made, if one was."""
-        path = self.path / "product.json"
-        return int(atomic_files.read_json(path).get("position", 0)) if path.is_file() else None
+        return saved_network.finished_at(self.path)
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -180,43 +173,50 @@ class RunFolder:
                 self._writer.close()
             self._lock.close()
 
-    def _check_identity(self) -> None:
+    def _check_settings(self, config: EngineConfig) -> None:
         path = self.path / "config.json"
         if path.is_file():
             found = atomic_files.read_json(path)
             if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
                 raise UserError(f"{path}: not a run's settings; choose another --workdir")
-            changes = differences(found, self._identity)
+            changes = _differences(found, self._settings, options_deciding(config, "input", "length", "nothing"))
             if changes:
                 raise UserError(f"{path}: this run folder belongs to other settings ({'; '.join(changes)}); "
                                 "use those, or another --workdir")
 
     def _drop_after(self, position: int) -> None:
         """Forgets lines and pictures of positions that will be trained again."""
-        path = self.path / "metrics.jsonl"
-        if path.is_file():
-            kept = [line for line in read_metrics(self.path) if line["position"] <= position]
-            atomic_files.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        run_log.drop_after(self._log, position)
         for kind in ("grids", "snapshots"):
             for file in (self.path / kind).glob("*.*"):
                 if file.stem.isdigit() and int(file.stem) > position:
                     file.unlink()
+
+    def _renew_tensorboard(self) -> None:
+        """Writes its files anew from the log and the grids: events cannot be taken out of them."""
+        shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        self._writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
+        for row in self.rows():
+            self._chart(row)
+        for file in sorted((self.path / "grids").glob("*.png")):
+            if file.stem.isdigit():
+                self._chart_grid(int(file.stem), tf.io.decode_png(file.read_bytes()).numpy())
+
+    def _chart(self, row: Mapping[str, float]) -> None:
+        with self._writer.as_default(step=row["position"]):
+            for name, value in row.items():
+                if name != "position":
+                    tf.summary.scalar(name, value)
+
+    def _chart_grid(self, position: int, picture: np.ndarray) -> None:
+        with self._writer.as_default(step=position):
+            tf.summary.image("grid", picture.reshape(1, *picture.shape[:2], -1))
 
     def _sweep(self) -> None:
         """Removes the temporary files of a killed process; the lock says that none is alive."""
         for pattern in (".*.partial*", "grids/.*.partial*", "snapshots/.*.partial*"):
             for file in self.path.glob(pattern):
                 file.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _room_needed(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise UserError(f"{self.path}: could not be written ({error.strerror}); the last checkpoint is whole; "
-                            "make room and run the same command") from None
 
 
 def lock_folder(path: pathlib.Path, doing: str):
@@ -233,30 +233,32 @@ def lock_folder(path: pathlib.Path, doing: str):
     return handle
 
 
-def differences(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """`name: was A, now B` for every option that may not change between starts of one run."""
-    before = {**found, **found.get("config", {})}
-    after = {**asked, **asked["config"]}
-    names = sorted((set(before) | set(after)) - {"config", *CHANGEABLE})
-    return [f"{name}: was {_shown(before, name)}, now {_shown(after, name)}" for name in names
-            if before.get(name) != after.get(name)]
+def decisive(config: EngineConfig) -> dict[str, Any]:
+    """All that decides what a run with `config` becomes: options, and digests of what they name.
+
+    A run folder holds to it, but for how far the run goes; an experiment's task is done again when it changes.
+    """
+    return {**options_deciding(config, "result", "length"), **_digests(config)}
 
 
-def _shown(settings: dict[str, Any], name: str) -> str:
-    value = settings.get(name)
-    if isinstance(value, str) and len(value) == 64 and name not in settings["config"]:
-        return f"files with digest {value[:12]}"
-    return repr(value)
+def _digests(config: EngineConfig) -> dict[str, str]:
+    """Option -> digest of the file or network it names: a moved one is the same, an altered one is not."""
+    named = {name: path for name, path in options_deciding(config, "input").items() if path}
+    for name, path in named.items():
+        if not os.path.exists(path):
+            raise UserError(f"{path}: no such file or folder, found in --{name}; set it to where the file is now")
+    return {name: saved_network.network_digest(path) for name, path in named.items()}
 
 
-def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
-    """Whole lines of a run's metrics.jsonl; a line cut short by a kill is left out."""
-    rows = []
-    file = pathlib.Path(path) / "metrics.jsonl"
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+def _differences(found: dict[str, Any], asked: dict[str, Any], free: Container[str]) -> list[str]:
+    """`name: was A, now B` for all settings but the options `free`, which may change between a run's starts."""
+    before, after = ({**{name: value for name, value in settings["config"].items() if name not in free},
+                      **{name: value for name, value in settings.items() if name != "config"}}
+                     for settings in (found, asked))
+    return [f"{name}: was {_shown(before.get(name))}, now {_shown(after.get(name))}"
+            for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
 
+
+def _shown(value: Any) -> str:
+    digest = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+    return f"files with digest {value[:12]}" if digest else repr(value)

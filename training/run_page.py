@@ -8,7 +8,8 @@ import itertools
 import json
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets.common import atomic_files
 
@@ -27,29 +28,37 @@ _CHARTS = (
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 200, 62, 22  # of a chart in pixels, with room for numbers
 
+_ADVICE = (" A grid marked with <code>--snapshot</code> belongs to a kept network: <code>tools.generate</code> "
+           "takes it by that flag instead of the run's own choice.")
+
 Line = tuple[str, list[tuple[float, float]]]  # name, points
 
 
-def write_run_page(folder: pathlib.Path, metrics: Sequence[dict[str, float]], title: str, total: int,
-                   unit: str) -> None:
+def write_run_page(folder: pathlib.Path, settings: Mapping[str, Any], metrics: Sequence[dict[str, float]],
+                   total: int, unit: str) -> None:
     """Writes index.html to a run folder from its grids, snapshots and the rows of its metrics.
 
     Args:
+      settings: the content of config.json: task, options, digests.
       metrics: rows of metrics.jsonl: {"position": ..., name: value, ...}.
       total, unit: where the run ends, e.g. 20000 and "steps".
     """
     rows = [_with_gap(row) for row in metrics]
+    title = html.escape(f"{settings['task']}: {folder.name}")
+    # Networks that `--snapshot` can name: those that make pictures.
+    snapshots = ({file.stem for file in (folder / "snapshots").glob("*.keras") if file.stem.isdigit()}
+                 if settings["task"] == "train_pggan" else set())
     last = max((row["position"] for row in rows), default=0)
     charts = "".join(_chart(*chart, rows, total, unit) for chart in _CHARTS)
-    text = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
+    text = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.5 sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#222}}
 img{{max-width:100%;image-rendering:pixelated}}figure{{margin:1.5em 0}}code{{background:#eee;padding:0 .3em}}
 .side{{display:flex;flex-wrap:wrap;gap:1.5em}}.side figure{{margin:0}}.charts figure{{width:{_WIDTH}px}}
 svg{{font-size:11px}}</style>
-<h1>{html.escape(title)}</h1><p>At {last:,} of {total:,} {unit}.{_advice(folder)}</p>
+<h1>{title}</h1><p>At {last:,} of {total:,} {unit}.{_ADVICE if snapshots else ""}</p>
 <div class="side charts">{charts}</div>
-<h2>Grids</h2><div class="side">{_grids(folder, rows, unit)}</div>
-<h2>Options</h2><pre>{html.escape(_options(folder))}</pre></html>
+<h2>Grids</h2><div class="side">{_grids(folder, snapshots, rows, unit)}</div>
+<h2>Options</h2><pre>{html.escape(json.dumps(settings, indent=2))}</pre></html>
 """
     atomic_files.write_text(folder / "index.html", text)
 
@@ -60,25 +69,8 @@ def _with_gap(row: dict[str, float]) -> dict[str, float]:
     return {**row, "critic gap": row["score_real"] - row["score_fake"]}
 
 
-def _advice(folder: pathlib.Path) -> str:
-    if not _snapshots(folder):
-        return ""
-    return (" A grid marked with <code>--snapshot</code> belongs to a kept network: <code>tools.generate</code> "
-            "takes it by that flag instead of the run's own choice.")
-
-
-def _snapshots(folder: pathlib.Path) -> set[str]:
-    """Positions of the networks that `--snapshot` can name: those that make pictures."""
-    path = folder / "config.json"
-    settings = atomic_files.read_json(path) if path.is_file() else {}
-    if not isinstance(settings, dict) or settings.get("task") != "train_pggan":
-        return set()
-    return {file.stem for file in (folder / "snapshots").glob("*.keras") if file.stem.isdigit()}
-
-
-def _grids(folder: pathlib.Path, rows: Sequence[dict[str, float]], unit: str) -> str:
+def _grids(folder: pathlib.Path, snapshots: set[str], rows: Sequence[dict[str, float]], unit: str) -> str:
     """Newest first, each with its scores and, where the network was kept, its name."""
-    kept = _snapshots(folder)
     figures = []
     for file in sorted((folder / "grids").glob("*.png"), reverse=True):
         if not file.stem.isdigit():
@@ -87,15 +79,10 @@ def _grids(folder: pathlib.Path, rows: Sequence[dict[str, float]], unit: str) ->
         for row in rows:
             caption += "".join(f", {name} {row[name]:.4g}" for name in ("swd", "valid", "val_j")
                                if name in row and row["position"] == int(file.stem))
-        mark = f" <code>--snapshot={int(file.stem)}</code>" if file.stem in kept else ""
+        mark = f" <code>--snapshot={int(file.stem)}</code>" if file.stem in snapshots else ""
         figures.append(f'<figure id="{file.stem}"><img src="grids/{file.name}" loading="lazy" alt="{caption}">'
                        f"<figcaption>{caption}{mark}</figcaption></figure>")
     return "".join(figures)
-
-
-def _options(folder: pathlib.Path) -> str:
-    path = folder / "config.json"
-    return json.dumps(atomic_files.read_json(path), indent=2) if path.is_file() else ""
 
 
 def _chart(title: str, meaning: str, names: Sequence[str], rows: Sequence[dict[str, float]], total: int,

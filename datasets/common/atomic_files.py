@@ -26,8 +26,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose another "
-                        "folder") from None
+        raise _refused(path, error) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -54,8 +53,7 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
                 os.replace(old, path)
             if not isinstance(error, OSError):
                 raise
-            raise UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose "
-                            "another folder") from None
+            raise _refused(path, error) from None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -64,9 +62,24 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def append_text(path: str | os.PathLike, text: str) -> None:
+    """Adds `text` (UTF-8) to the end of `path`. A kill may cut it short. Raises UserError as `replacing`."""
+    path = pathlib.Path(path)
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Replaces `path` by `value` as indented JSON."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def _refused(path: pathlib.Path, error: OSError) -> UserError:
+    return UserError(f"{path}: could not be written ({error.strerror or error}); make room, or choose another "
+                     "folder")
 
 
 def read_json(path: str | os.PathLike) -> Any:

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -93,7 +92,11 @@ def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
 
     A .keras file says nothing; crop and overlap are then the paper's. Raises UserError for another network.
     """
-    network, facts = _read(pathlib.Path(path))
+    file, facts = pathlib.Path(path), {}
+    if file.is_dir():
+        product = read_product(file)
+        file, facts = product.network, product.facts
+    network = load_keras(file)
     if not isinstance(network, SMANet) or facts.get("task", "train_smanet") != "train_smanet":
         raise UserError(f"{path}: found a {type(network).__name__}, expected a segmenter: a run of train_smanet "
                         "or its .keras file")
@@ -106,14 +109,3 @@ def check_size(path: str, facts: Mapping[str, Any], store: PairStore) -> None:
     if size is not None and int(size) != found:
         raise UserError(f"{path}: was trained on pictures of {size} pixels, but {store.path} has {found}; make "
                         f"that folder at --size={size}, or segment its films with tools.predict, which resizes")
-
-
-def _read(path: pathlib.Path) -> tuple[keras.Model, dict[str, Any]]:
-    """Network and facts; older runs say window and overlap in their config alone."""
-    if not path.is_dir():
-        return load_keras(path), {}
-    product = read_product(path)
-    config = path / "config.json"
-    found = atomic_files.read_json(config).get("config", {}) if config.is_file() else {}
-    windows = {name: found[name] for name in ("crop", "overlap") if name in found}
-    return load_keras(product.network), {**windows, **product.facts}

@@ -17,6 +17,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -27,6 +28,24 @@ from datasets.dots import Dot
 from models import pggan, pix2pixhd, smanet  # noqa: F401 (loading a .keras file needs the classes registered)
 from models.label_coding import LabelCoding
 from models.precision import float32_policy, to_float32
+
+PRODUCT = "product.json"
+
+
+def write_product(path: str | os.PathLike, facts: Mapping[str, Any]) -> None:
+    """Finishes run folder `path`: keeps what its network is.
+
+    Args:
+      facts: network (the .keras file that stands for the run, by its name in the folder), position (where the
+        training ended), coding, and whatever else the trainer says of it.
+    """
+    atomic_files.write_json(pathlib.Path(path) / PRODUCT, facts)
+
+
+def finished_at(path: str | os.PathLike) -> int | None:
+    """The position at which the product of run folder `path` was made, if one was."""
+    file = pathlib.Path(path) / PRODUCT
+    return int(atomic_files.read_json(file).get("position", 0)) if file.is_file() else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +74,9 @@ def read_product(path: str | os.PathLike, snapshot: int | None = None) -> Produc
     Raises UserError for a folder without a finished run, or without that snapshot.
     """
     path = pathlib.Path(path)
-    if not (path / "product.json").is_file():
+    if not (path / PRODUCT).is_file():
         raise UserError(f"{path}: no finished run (no product.json); run its training command to the end")
-    facts = atomic_files.read_json(path / "product.json")
+    facts = atomic_files.read_json(path / PRODUCT)
     try:
         name = str(facts["network"]) if snapshot is None else f"snapshots/{snapshot:09d}.keras"
         coding = LabelCoding.from_json(facts["coding"]) if facts.get("coding") else None

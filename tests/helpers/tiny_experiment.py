@@ -11,11 +11,11 @@ from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 
 _GAN = {"fmap_base": 64, "fmap_max": 8, "start_resolution": 8, "train_kimg": 0.016, "fade_kimg": 0.016,
-        "max_batch": 8, "log_lines": 4, "grids": 2, "score_images": 8, "deterministic": True}
+        "max_batch": 8, "log_lines": 4, "grids": 2, "snapshots": 2, "score_images": 8, "deterministic": True}
 _TRANSLATOR = {"ngf": 4, "ndf": 4, "n_downsampling": 1, "n_blocks": 1, "n_layers": 1, "num_D": 1, "batch": 6,
                "dot_size": 16, "epochs": 1, "epochs_decay": 1, "log_lines": 4, "grids": 1, "deterministic": True}
 _SEGMENTER = {"depth": 14, "width": 8, "batch": 4, "steps": 4, "validate_every": 2, "log_lines": 2, "grids": 1,
-              "bn_momentum": 0.5, "deterministic": True}
+              "bn_momentum": 0.5, "standardize": True, "deterministic": True}
 
 PRESET = Preset(
     size=32,
@@ -29,6 +29,7 @@ PRESET = Preset(
     finetune=SMANetConfig(**_SEGMENTER),
     synthetic_train=8,
     synthetic_validation=4,
+    check_samples=True,
 )
 
 

@@ -46,7 +46,7 @@ def jobs(store) -> dict[str, Job]:
     return {
         "pggan": Job(("training.train_pggan", "--target=dots", data, *_COMMON, "--resolution=16",
                       "--start_resolution=8", "--fmap_max=8", "--train_kimg=0.03", "--fade_kimg=0.04",
-                      "--total_kimg=0.1", "--max_batch=4", "--score_images=4"), 100),
+                      "--total_kimg=0.1", "--max_batch=4", "--snapshots=4", "--score_images=4"), 100),
         "pix2pixhd": Job(("training.train_pix2pixhd", "--translate_from=labels", data, *_COMMON, "--ngf=4",
                           "--ndf=4",
                           "--n_downsampling=1", "--n_blocks=1", "--n_layers=1", "--num_D=2", "--batch=2",

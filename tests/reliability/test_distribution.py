@@ -13,9 +13,9 @@ import socket
 import numpy as np
 import pytest
 
+from evaluation.results.run_log import read_rows
 from tests.reliability.conftest import FULL
 from tests.reliability.processes import output_of, run, saved, start, wait_for
-from training.run_folder import read_metrics
 
 _SAME, _OTHER = ("pggan", "pix2pixhd", "smanet"), ("pggan, groups cut", "smanet, own statistics")
 
@@ -56,7 +56,7 @@ def test_two_workers_agree_with_one_process_and_survive_a_loss(jobs, tmp_path, r
     for worker in _cluster(job, folder):
         output_of(worker)
     run(job.into(tmp_path / "one", "--dropout=0", "--batch=4"))
-    two, one = ([row["loss"] for row in read_metrics(path) if "loss" in row]
+    two, one = ([row["loss"] for row in read_rows(path / "metrics.jsonl") if "loss" in row]
                 for path in (folder, tmp_path / "one"))
     assert len(one) == job.total and one[-1] < 0.9 * one[0]
     np.testing.assert_allclose(two[:3], one[:3], rtol=1e-3)  # Adam enlarges rounding from step to step

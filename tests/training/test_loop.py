@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from evaluation.results.run_log import read_rows
 from training.config import SMANetConfig
 from training.loop import run
-from training.run_folder import RunFolder, read_metrics
+from training.run_folder import RunFolder
 
 CONFIG = SMANetConfig(log_lines=5, grids=2)
 
@@ -69,7 +70,7 @@ def _content(path):
 
 def test_lines_pictures_scores_and_product(tmp_path):
     _run(tmp_path, Line())
-    rows = read_metrics(tmp_path)
+    rows = read_rows(tmp_path / "metrics.jsonl")
     assert [row["position"] for row in rows if "loss" in row] == [8, 16, 24, 32, 40]
     assert [row["position"] for row in rows if "slope" in row] == [10, 20, 30, 40]
     assert sorted(file.stem for file in (tmp_path / "grids").iterdir()) == ["000000000", "000000020", "000000040"]

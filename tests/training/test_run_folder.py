@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from datasets.common.errors import UserError
+from evaluation.results.run_log import read_rows
 from training.checkpoints import Checkpoints, Progress
 from training.config import PGGANConfig
-from training.run_folder import RunFolder, read_metrics
+from training.run_folder import RunFolder
 
 CONFIG = PGGANConfig(resolution=16, fmap_max=8)
 
@@ -173,6 +174,6 @@ def test_what_follows_the_checkpoint_is_forgotten(tmp_path):
         lines.write('{"position": 3, "los')  # cut short by a kill
     folder = _open(tmp_path)
     folder.restore({"model": state.model}, state.progress)
-    assert [line["position"] for line in read_metrics(tmp_path)] == [1, 2]
+    assert [line["position"] for line in read_rows(tmp_path / "metrics.jsonl")] == [1, 2]
     assert sorted(file.stem for file in (tmp_path / "grids").iterdir()) == ["000000001", "000000002"]
     folder.close()

@@ -4,7 +4,6 @@ import html.parser
 
 import numpy as np
 
-from datasets.common import atomic_files
 from datasets.pair_store import write_png
 from training.run_page import write_run_page
 
@@ -35,29 +34,29 @@ def _folder(path, task):
     for position in (0, 30):
         write_png(path / "grids" / f"{position:09d}.png", np.zeros((4, 4), np.uint8))
     (path / "snapshots" / "000000030.keras").touch()
-    atomic_files.write_json(path / "config.json", {"task": task, "note": "<script>"})
-    return path
+    return path, {"task": task, "note": "<script>"}
 
 
 def test_curves_grids_and_snapshots(tmp_path):
-    folder = _folder(tmp_path, "train_pggan")
-    write_run_page(folder, ROWS, "a <b>run</b>", 40, "images")
+    folder, settings = _folder(tmp_path / "a <b>run", "train_pggan")
+    write_run_page(folder, settings, ROWS, 40, "images")
     page = Page(folder / "index.html")
     assert page.elements.count("svg") == 3  # distance, critic gap, losses
     assert page.elements.count("polyline") == 4
     assert page.pictures == ["grids/000000030.png", "grids/000000000.png"]
     assert all((folder / picture).is_file() for picture in page.pictures)
     assert "30 images, swd 12.5" in page.text and "--snapshot=30" in page.text and "--snapshot=0" not in page.text
+    assert "train_pggan: a <b>run" in page.text and "<script>" in page.text
     assert not {"b", "script", "link"} & set(page.elements)
 
 
 def test_a_segmenter_offers_no_snapshot_flag(tmp_path):
-    folder = _folder(tmp_path, "train_smanet")
-    write_run_page(folder, [{"position": 5, "val_j": 0.5, "loss": float("nan")}], "x", 40, "steps")
+    folder, settings = _folder(tmp_path, "train_smanet")
+    write_run_page(folder, settings, [{"position": 5, "val_j": 0.5, "loss": float("nan")}], 40, "steps")
     page = Page(folder / "index.html")
     assert "--snapshot" not in page.text and page.elements.count("svg") == 1
 
 
 def test_a_run_without_lines_has_a_page(tmp_path):
-    write_run_page(tmp_path, [], "x", 40, "steps")
+    write_run_page(tmp_path, {"task": "train_smanet"}, [], 40, "steps")
     assert "At 0 of 40 steps" in Page(tmp_path / "index.html").text

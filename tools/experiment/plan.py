@@ -13,7 +13,6 @@ have stand behind them where they are asked for:
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
@@ -29,8 +28,9 @@ from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly, source_name
 from tools.generation.stages import STAGES
 from training import pggan, pix2pixhd, smanet
-from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
+from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
+from training.run_folder import decisive
 
 METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables
 EXTRAS = ("mix", "shape")
@@ -149,7 +149,7 @@ class Experiment:
         def run(folder: pathlib.Path) -> None:
             train(config, self._path("data", "gan-augmented"), str(folder))
 
-        return Task(stage, _TITLES[stage], ("data",), _decisive(config), run)
+        return Task(stage, _TITLES[stage], ("data",), decisive(config), run)
 
     def _train_pairs(self) -> int:
         """Pairs that the GANs see: the chosen films, augmented."""
@@ -186,7 +186,7 @@ class Experiment:
                                  finetune_from=self._path(start) if start else None)
 
         title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
-        return Task(column, title, (source, start) if start else (source,), _decisive(config), run)
+        return Task(column, title, (source, start) if start else (source,), decisive(config), run)
 
     def _mixed_config(self) -> SMANetConfig:
         """The segmenter's options for as many updates as its training and its fine-tuning have together."""
@@ -202,7 +202,7 @@ class Experiment:
                                  mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
         return Task(f"mix-{number}", f"segmenter on {source} and real films in equal parts", (source, "data"),
-                    _decisive(config), run)
+                    decisive(config), run)
 
     def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter
@@ -223,14 +223,6 @@ class Experiment:
 
         reads = tuple(f"evaluate-{column}" for column in self.columns())
         return Task("report", "tables, figures, realism, copies, page", reads, {}, run)
-
-
-def _decisive(config: EngineConfig) -> dict[str, Any]:
-    """The options that decide what a run becomes."""
-    values = dataclasses.asdict(config)
-    for name in ("checkpoint_minutes", "strategy"):
-        del values[name]
-    return values
 
 
 def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int = 0) -> Pix2PixHDConfig:

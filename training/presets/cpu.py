@@ -11,14 +11,15 @@ from training.presets import Preset
 # float32: at these widths bfloat16 is slower without AMX, and results should not depend on the processor.
 # One channel per class: after so few images, in one draw dots in grey coding passed the check in 1 of 20 tries.
 _GAN = {"precision": "float32", "label_coding": "one_hot", "average_decay": 0.99, "log_lines": 50, "grids": 10,
-        "score_images": 128}
+        "snapshots": 10, "score_images": 128}
 _GROWTH = {"resolution": 128, "start_resolution": 16, "fmap_base": 512, "total_kimg": 30.0, "train_kimg": 3.0,
            "fade_kimg": 3.0, "max_batch": 8, "learning_rate": 2e-3, **_GAN}
 _TRANSLATOR = {"precision": "float32", "ngf": 16, "ndf": 16, "n_downsampling": 3, "n_blocks": 4, "batch": 4,
                "dot_size": 32, "learning_rate": 6e-4, "log_lines": 50, "grids": 10}
 # Crops of 97 to films of 128, as the paper's 377 to 512.
 _SEGMENTER = {"precision": "float32", "depth": 14, "width": 16, "crop": 97, "batch": 8, "steps": 1000,
-              "learning_rate": 1e-3, "validate_every": 200, "bn_momentum": 0.9, "log_lines": 20, "grids": 2}
+              "learning_rate": 1e-3, "validate_every": 200, "bn_momentum": 0.9, "log_lines": 20, "grids": 2,
+              "standardize": True}
 
 PRESET = Preset(
     size=128,
@@ -35,4 +36,5 @@ PRESET = Preset(
     finetune=SMANetConfig(**_SEGMENTER),
     synthetic_train=1000,
     synthetic_validation=100,
+    check_samples=True,
 )

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from datasets.common.errors import UserError
-from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
+from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig, options_deciding
 from training.flags import config_from_flags
 
 
@@ -30,6 +30,13 @@ def test_numbers_out_of_range_are_refused(base, given, said):
     with pytest.raises(UserError) as caught:
         _config(base, **given)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("config", [SMANetConfig(), Pix2PixHDConfig(), PGGANConfig()])
+def test_every_option_says_what_it_decides(config):
+    parts = [options_deciding(config, what) for what in ("result", "input", "length", "nothing")]
+    assert sorted(name for part in parts for name in part) == sorted(config.__dataclass_fields__)
+    assert parts[3].keys() == {"strategy", "checkpoint_minutes", "log_lines", "grids"}
 
 
 @pytest.mark.parametrize("base", [SMANetConfig(), Pix2PixHDConfig(), PGGANConfig()])

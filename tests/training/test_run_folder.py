@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from datasets.common.errors import UserError
 from evaluation.results.run_log import read_rows
+from tests.helpers.tiny_networks import write_run
 from training.checkpoints import Checkpoints, Progress
-from training.config import PGGANConfig
+from training.config import PGGANConfig, Pix2PixHDConfig
 from training.run_folder import RunFolder
 
 CONFIG = PGGANConfig(resolution=16, fmap_max=8)
@@ -155,7 +156,84 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
         _open(tmp_path, dataclasses.replace(CONFIG, fmap_max=16))
     with pytest.raises(UserError, match="data: was files with digest aaaaaaaaaaaa, now files with digest bbbb"):
         _open(tmp_path, data="b" * 64)
-    _open(tmp_path, dataclasses.replace(CONFIG, total_kimg=9.0, checkpoint_minutes=1.0)).close()
+    with pytest.raises(UserError, match="snapshots: was 20, now 4"):
+        _open(tmp_path, dataclasses.replace(CONFIG, snapshots=4))
+
+
+def test_how_far_a_run_goes_and_how_it_is_watched_may_change(tmp_path):
+    folder = _open(tmp_path)
+    folder.restore({}, Progress())
+    folder.close()
+    _open(tmp_path, dataclasses.replace(CONFIG, total_kimg=9.0, checkpoint_minutes=1.0, strategy="mirrored",
+                                        log_lines=7, grids=3)).close()
+
+
+@pytest.mark.parametrize("option", ["init_from", "vgg_weights"])
+def test_named_files_count_by_their_content(tmp_path, option):
+    def opened():
+        return RunFolder(tmp_path / "run", "train_pix2pixhd", Pix2PixHDConfig(**{option: str(named)}), {})
+
+    named = tmp_path / "weights.h5"
+    named.write_bytes(b"first")
+    folder = opened()
+    folder.restore({}, Progress())
+    folder.close()
+    named = named.rename(tmp_path / "moved.h5")
+    opened().close()
+    named.write_bytes(b"other")
+    with pytest.raises(UserError, match=f"{option}: was files with digest .*, now files with digest"):
+        opened()
+    named.unlink()
+    with pytest.raises(UserError, match=f"{named}: no such file .*--{option}"):
+        opened()
+
+
+def test_a_named_run_folder_counts_by_its_network(tmp_path):
+    def opened(earlier):
+        config = Pix2PixHDConfig(network="local", phase="enhancer", init_from=str(earlier))
+        return RunFolder(tmp_path / "run", "train_pix2pixhd", config, {})
+
+    first = write_run(tmp_path / "first", State(tmp_path / "state").model, task="train_pix2pixhd")
+    folder = opened(first)
+    folder.restore({}, Progress())
+    folder.close()
+    moved = first.rename(tmp_path / "moved")
+    (moved / "log.txt").write_text("read by nobody")
+    opened(moved).close()
+    with pytest.raises(UserError, match="init_from: was files with digest"):
+        opened(write_run(tmp_path / "other", State(tmp_path / "another").model, task="train_pix2pixhd"))
+
+
+def _events(path):
+    """What TensorBoard shows of a run: rows as in metrics.jsonl, and positions of pictures."""
+    rows, pictures = {}, []
+    for file in (path / "tensorboard").glob("*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.tag == "grid":
+                    width, height, picture = tf.make_ndarray(value.tensor)[:3]
+                    pictures.append((event.step, int(width), int(height), tf.io.decode_png(picture).numpy().max()))
+                else:
+                    rows.setdefault(event.step, {})[value.tag] = tf.make_ndarray(value.tensor).item()
+    return rows, sorted(pictures)
+
+
+def test_tensorboard_holds_what_the_folder_holds(tmp_path):
+    state = State(tmp_path / "other")
+    for last in (3, 4):  # the second start forgets position 3 of the first
+        folder = _open(tmp_path)
+        folder.restore({"model": state.model}, state.progress)
+        for position in range(state.progress.position + 1, last + 1):
+            state.progress.position = position
+            folder.log(position, {"val_j": last + 0.25, "loss": float(position)})
+            folder.draw(position, np.full((4, 6, 3), 10 * position + last, np.uint8))
+            if position < 3:
+                folder.save()
+        folder.close()
+    rows, pictures = _events(tmp_path)
+    assert rows == {row.pop("position"): row for row in read_rows(tmp_path / "metrics.jsonl")}
+    assert rows[2]["val_j"] == 3.25 and rows[3]["val_j"] == 4.25 and sorted(rows) == [1, 2, 3, 4]
+    assert pictures == [(1, 6, 4, 13), (2, 6, 4, 23), (3, 6, 4, 34), (4, 6, 4, 44)]
 
 
 def test_what_follows_the_checkpoint_is_forgotten(tmp_path):

@@ -80,15 +80,35 @@ def _times(root):
     return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-def test_changed_settings_make_stale_what_follows(finished):
-    made, _ = finished
-    changed = dataclasses.replace(made, preset=dataclasses.replace(
-        PRESET, dots=dataclasses.replace(PRESET.dots, learning_rate=5e-4)))
+def _states(made, **dots):
+    """Task -> its state, were these options of the dots' PGGAN others."""
+    preset = dataclasses.replace(PRESET, dots=dataclasses.replace(PRESET.dots, **dots))
     lines = []
-    run_tasks(changed.tasks(), made.workdir, dry_run=True, say=lines.append)
-    stale = {line.split("] ")[1].split(":")[0] for line in lines if "(stale)" in line}
-    assert stale == {"dots", "synthetic-3", "synth-3", "finetune-3", "evaluate-synth-3", "evaluate-finetune-3",
-                     "report"}
+    run_tasks(dataclasses.replace(made, preset=preset).tasks(), made.workdir, dry_run=True, say=lines.append)
+    return dict(re.match(r"\[.*\] ([\w-]+): .* \(([\w ]+)\)\n", line).groups() for line in lines)
+
+
+@pytest.mark.parametrize("changed", [{"learning_rate": 5e-4}, {"total_kimg": 0.08}, {"snapshots": 1}])
+def test_changed_settings_make_stale_what_follows(finished, changed):
+    states = _states(finished[0], **changed)
+    assert {task for task, state in states.items() if state == "stale"} == {
+        "dots", "synthetic-3", "synth-3", "finetune-3", "evaluate-synth-3", "evaluate-finetune-3", "report"}
+
+
+def test_how_a_run_is_watched_makes_nothing_stale(finished):
+    states = _states(finished[0], log_lines=9, grids=1, checkpoint_minutes=1.0, strategy="one_device")
+    assert set(states.values()) == {"done"}
+
+
+def test_a_file_that_an_option_names_counts_by_its_content(finished, tmp_path):
+    def settings(name, content):
+        (tmp_path / name).write_bytes(content)
+        preset = dataclasses.replace(PRESET, labels_to_film=dataclasses.replace(
+            PRESET.labels_to_film, vgg_weights=str(tmp_path / name)))
+        tasks = dataclasses.replace(finished[0], preset=preset).tasks()
+        return next(task.settings for task in tasks if task.name == "labels_to_film")
+
+    assert settings("a.h5", b"first") == settings("moved.h5", b"first") != settings("a.h5", b"other")
 
 
 @pytest.fixture(scope="module")

@@ -45,8 +45,9 @@ def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) ->
 def gradient_norm(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
     """Norm over all gradients, float32; infinite or not a number as soon as one of them is.
 
-    Of several replicas each has the norm of its own share. With loss scaling, gradients that are not finite are
-    expected now and then (the optimizer leaves the step out and halves the scale) and count as 0.
+    Call it before the optimizer applies them, which may change its loss scale. Of several replicas each has the
+    norm of its own share. With loss scaling, gradients that are not finite are expected now and then (the
+    optimizer leaves the step out and halves the scale) and count as 0.
     """
     norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients if gradient is not None])
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):

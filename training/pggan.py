@@ -289,8 +289,9 @@ class _Phase(tf.Module):
 def _apply(optimizer, gradients: list, model) -> tf.Tensor:
     """Updates the variables that took part (levels not grown yet have no gradient); the gradients' norm."""
     pairs = [(g, v) for g, v in zip(gradients, model.trainable_variables, strict=True) if g is not None]
+    norm = gradient_norm(optimizer, [gradient for gradient, _ in pairs])
     optimizer.apply_gradients(pairs)
-    return gradient_norm(optimizer, [gradient for gradient, _ in pairs])
+    return norm
 
 
 def _box_average(images: tf.Tensor, factor: int) -> tf.Tensor:

@@ -107,10 +107,10 @@ class Pix2PixHDTrainer:
             g_scaled = self.g_optimizer.scale_loss(sum(g_metrics.values()) / replicas)
         critic = self.discriminator.trainable_variables
         g_gradients, d_gradients = g_tape.gradient(g_scaled, self.trained), d_tape.gradient(d_scaled, critic)
-        self.g_optimizer.apply_gradients(zip(g_gradients, self.trained, strict=True))
-        self.d_optimizer.apply_gradients(zip(d_gradients, critic, strict=True))
         norms = {"d_gradient": gradient_norm(self.d_optimizer, d_gradients),
                  "g_gradient": gradient_norm(self.g_optimizer, g_gradients)}
+        self.g_optimizer.apply_gradients(zip(g_gradients, self.trained, strict=True))
+        self.d_optimizer.apply_gradients(zip(d_gradients, critic, strict=True))
         return {**{name: value / replicas for name, value in {**metrics, **g_metrics}.items()}, **norms}
 
     def _discriminate(self, condition, real, fake, position):

@@ -91,10 +91,11 @@ class SMANetTrainer:
             scaled = self.optimizer.scale_loss(loss)
         variables = self.network.trainable_variables
         gradients = tape.gradient(scaled, variables)
+        norm = gradient_norm(self.optimizer, gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         hits = tf.cast(tf.argmax(logits, -1, tf.int32) == tf.cast(labels, tf.int32), tf.float32)
         return {"loss": loss, "accuracy": tf.reduce_mean(hits) / replicas,
-                "gradient": gradient_norm(self.optimizer, gradients)}
+                "gradient": norm}
 
     def predict(self, films: np.ndarray) -> np.ndarray:
         """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""

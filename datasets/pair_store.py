@@ -16,7 +16,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -265,6 +265,22 @@ def check_square(store: PairStore, size: int) -> None:
         height, width = store.description.size
         raise UserError(f"{store.path}: found pictures of {width} x {height}, expected {size} x {size}; set "
                         "--resolution, or prepare the data at that size (a power of two)")
+
+
+def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:
+    """Places in `ids` of up to `count` pairs for a grid: one of each film, spread over them, then others.
+
+    An augmented copy ID-OPERATION has its film as its source; other pairs are films of their own.
+    """
+    sources = {entry.id: entry.source for entry in store.entries}
+    first: dict[str, int] = {}
+    for place, id_ in enumerate(ids):
+        film = sources[id_] if sources[id_] and id_.startswith(f"{sources[id_]}-") else id_
+        first.setdefault(film, place)
+    films = list(first.values())
+    if len(films) >= count:
+        return [films[place] for place in np.linspace(0, len(films) - 1, count).astype(int)]
+    return [*films, *sorted(set(range(len(ids))) - set(films))][:count]
 
 
 def _read_description(path: pathlib.Path) -> Description:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from models.precision import float32_policy
+from models.precision import dtype_policy
 
 Features = Sequence[Sequence[tf.Tensor]]  # for each scale, the features of each layer; score map [N, h, w, 1] last
 
@@ -122,7 +122,7 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 def vgg19_features() -> keras.Model:
     """VGG19 with the outputs of VGG_LAYERS, random weights, frozen, in float32 whatever the global policy."""
-    with float32_policy():
+    with dtype_policy("float32"):
         network = keras.applications.VGG19(include_top=False, weights=None, input_shape=(None, None, 3))
     features = keras.Model(network.input, [network.get_layer(name).output for name in VGG_LAYERS])
     features.trainable = False

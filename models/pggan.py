@@ -31,6 +31,7 @@ def feature_maps(level: int, fmap_base: int, fmap_max: int) -> int:
     return min(fmap_base // 2 ** (level - 1), fmap_max)
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class GeneratorBlock(keras.layers.Layer):
     """[N, H, W, C] -> [N, 2H, 2W, filters]: upscale and 3x3 conv, then 3x3 conv."""
 
@@ -48,7 +49,14 @@ class GeneratorBlock(keras.layers.Layer):
         x = pixel_norm(leaky_relu(self.up(x)))
         return pixel_norm(leaky_relu(self.conv(x)))
 
+    def compute_output_shape(self, input_shape):
+        return self.up.compute_output_shape(input_shape)
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.up.filters, "fused": self.up.fused}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class DiscriminatorBlock(keras.layers.Layer):
     """[N, H, W, C] -> [N, H/2, W/2, filters]: 3x3 conv, then 3x3 conv and downscale; bias after pooling."""
 
@@ -57,7 +65,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.filters, self.fused = filters, fused
 
     def build(self, input_shape):
-        self.conv = EqualizedConv2D(input_shape[-1], 3, name="conv")
+        self.conv = EqualizedConv2D(input_shape[-1], 3, name="conv")  # keeps its input's number of maps
         self.down = ConvDownscale2D(self.filters, self.fused, name="down")
         self.conv.build(input_shape)
         self.down.build(input_shape)
@@ -65,6 +73,12 @@ class DiscriminatorBlock(keras.layers.Layer):
 
     def call(self, x):
         return leaky_relu(self.down(leaky_relu(self.conv(x))))
+
+    def compute_output_shape(self, input_shape):
+        return self.down.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "fused": self.fused}
 
 
 class _Growing(keras.Model):
@@ -125,9 +139,9 @@ class Generator(_Growing):
         self.latent_to_maps.build((None, self.latent_size))
         self.first_conv.build((None, 4, 4, self._maps(FIRST_LEVEL)))
         for block, level in zip(self.blocks, self.levels[1:], strict=True):
-            block.build((None, None, None, self._maps(level - 1)))
+            block.build((None, 2 ** (level - 1), 2 ** (level - 1), self._maps(level - 1)))
         for to_image, level in zip(self.to_image, self.levels, strict=True):
-            to_image.build((None, None, None, self._maps(level)))
+            to_image.build((None, 2**level, 2**level, self._maps(level)))
         self.built = True
 
     def call(self, latents, level: int | None = None, fade: float | tf.Tensor = 1.0):
@@ -173,10 +187,10 @@ class Discriminator(_Growing):
         self.to_score = EqualizedDense(1, gain=1.0, name="to_score")
 
     def build(self, input_shape):
-        for from_image in self.from_image:
-            from_image.build((None, None, None, self.channels))
+        for from_image, level in zip(self.from_image, self.levels, strict=True):
+            from_image.build((None, 2**level, 2**level, self.channels))
         for block, level in zip(self.blocks, self.levels[1:], strict=True):
-            block.build((None, None, None, self._maps(level)))
+            block.build((None, 2**level, 2**level, self._maps(level)))
         maps = self._maps(FIRST_LEVEL)
         self.last_conv.build((None, 4, 4, maps + 1))
         self.dense.build((None, 16 * maps))

@@ -22,7 +22,7 @@ class _Equalized(keras.layers.Layer):
         self.kernel = self.add_weight(name="kernel", shape=kernel_shape,
                                       initializer=keras.initializers.RandomNormal(0.0, 1.0))
         self.bias = self.add_weight(name="bias", shape=(bias,), initializer="zeros")
-        self._factor = gain / math.sqrt(fan_in)
+        self._factor = gain / math.sqrt(fan_in)  # He's constant, applied at run time
 
     def _scaled_kernel(self) -> tf.Tensor:
         return tf.convert_to_tensor(self.kernel) * self._factor
@@ -31,6 +31,7 @@ class _Equalized(keras.layers.Layer):
         return x + tf.convert_to_tensor(self.bias)
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class EqualizedDense(_Equalized):
     """[N, inputs] -> [N, units]."""
 
@@ -45,7 +46,14 @@ class EqualizedDense(_Equalized):
     def call(self, x):
         return self._add_bias(tf.matmul(x, self._scaled_kernel()))
 
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
 
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "gain": self.gain}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class LatentToMaps(_Equalized):
     """The generator's first layer: [N, latent] -> [N, 4, 4, filters], one bias per map."""
 
@@ -62,7 +70,14 @@ class LatentToMaps(_Equalized):
         x = tf.matmul(x, self._scaled_kernel())
         return self._add_bias(tf.reshape(x, (-1, 4, 4, self.filters)))
 
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 4, 4, self.filters)
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class EqualizedConv2D(_Equalized):
     """Convolution with zero padding that keeps the size; square kernel of `kernel_size`."""
 
@@ -78,7 +93,15 @@ class EqualizedConv2D(_Equalized):
     def call(self, x):
         return self._add_bias(tf.nn.conv2d(x, self._scaled_kernel(), 1, "SAME"))
 
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,
+                "gain": self.gain}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class UpscaleConv2D(_Equalized):
     """2x nearest-neighbour upscaling and 3x3 convolution.
 
@@ -106,7 +129,15 @@ class UpscaleConv2D(_Equalized):
         x = tf.nn.conv2d_transpose(x, _sum_of_shifts(kernel), output_shape, 2, "SAME")
         return self._add_bias(x)
 
+    def compute_output_shape(self, input_shape):
+        count, *sides, _ = input_shape
+        return (count, *(None if side is None else 2 * side for side in sides), self.filters)
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "fused": self.fused}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class ConvDownscale2D(_Equalized):
     """3x3 convolution and 2x2 mean pooling, then the bias; fused into one 4x4 convolution of stride 2."""
 
@@ -124,6 +155,13 @@ class ConvDownscale2D(_Equalized):
         if not self.fused:
             return self._add_bias(downscale(tf.nn.conv2d(x, kernel, 1, "SAME")))
         return self._add_bias(tf.nn.conv2d(x, _sum_of_shifts(kernel) * 0.25, 2, "SAME"))
+
+    def compute_output_shape(self, input_shape):
+        count, *sides, _ = input_shape
+        return (count, *(None if side is None else side // 2 for side in sides), self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "fused": self.fused}
 
 
 def _sum_of_shifts(kernel: tf.Tensor) -> tf.Tensor:

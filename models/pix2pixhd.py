@@ -23,21 +23,16 @@ from models.pix2pixhd_layers import (
     mean_pool,
 )
 
-OUTPUT_ACTIVATIONS = ("tanh", "softmax")
 MAX_DISCRIMINATOR_MAPS = 512
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class OutputHead(keras.layers.Layer):
-    """7x7 convolution and output activation, the last in float32.
+    """7x7 convolution with reflected borders, and tanh in float32: [N, H, W, C] -> [N, H, W, channels]."""
 
-    "tanh" for images and grey codings; "softmax" for one channel per class, stretched to [-1, 1] as 2p - 1.
-    """
-
-    def __init__(self, channels: int, activation: str, **kwargs):
+    def __init__(self, channels: int, **kwargs):
         super().__init__(**kwargs)
-        if activation not in OUTPUT_ACTIVATIONS:
-            raise ValueError(f"output_activation must be one of {OUTPUT_ACTIVATIONS}; received {activation!r}")
-        self.activation = activation
+        self.channels = channels
         self.conv = PaddedConv2D(channels, 7, pad=3, reflect=True, dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -45,13 +40,16 @@ class OutputHead(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        x = tf.cast(self.conv(inputs), tf.float32)
-        return tf.nn.tanh(x) if self.activation == "tanh" else 2.0 * tf.nn.softmax(x) - 1.0
+        return tf.nn.tanh(tf.cast(self.conv(inputs), tf.float32))
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)
 
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
 
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class GlobalFeatures(keras.layers.Layer):
     """The global generator without its last three layers: [N, H, W, C] -> [N, H', W', ngf].
 
@@ -62,6 +60,7 @@ class GlobalFeatures(keras.layers.Layer):
 
     def __init__(self, ngf: int, n_downsampling: int, n_blocks: int, **kwargs):
         super().__init__(**kwargs)
+        self.ngf, self.n_downsampling, self.n_blocks = ngf, n_downsampling, n_blocks
         self.minimum_side = max(4, 2**n_downsampling + 1)
         maps = [ngf * 2**i for i in range(n_downsampling + 1)]
         policy = self.dtype_policy
@@ -91,29 +90,31 @@ class GlobalFeatures(keras.layers.Layer):
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
+    def get_config(self):
+        return {**super().get_config(), "ngf": self.ngf, "n_downsampling": self.n_downsampling,
+                "n_blocks": self.n_blocks}
+
 
 @keras.saving.register_keras_serializable(package="chest_gan")
 class GlobalGenerator(keras.Model):
     """The global generator.
 
     Args:
-      output_channels: 1 for grey films and grey label maps, the number of classes with "softmax".
+      output_channels: 1 for grey films and grey label maps, else a channel for each class.
       ngf: feature maps of the first layer.
       n_downsampling: stride-2 convolutions.
       n_blocks: residual blocks.
-      output_activation: see `OutputHead`.
     """
 
     def __init__(self, output_channels: int = 1, ngf: int = 64, n_downsampling: int = 4, n_blocks: int = 9,
-                 output_activation: str = "tanh", **kwargs):
+                 **kwargs):
         super().__init__(**kwargs)
         self.output_channels = output_channels
         self.ngf = ngf
         self.n_downsampling = n_downsampling
         self.n_blocks = n_blocks
-        self.output_activation = output_activation
         self.features = GlobalFeatures(ngf, n_downsampling, n_blocks, dtype=self.dtype_policy)
-        self.head = OutputHead(output_channels, output_activation, dtype=self.dtype_policy)
+        self.head = OutputHead(output_channels, dtype=self.dtype_policy)
 
     @property
     def minimum_side(self) -> int:
@@ -132,8 +133,7 @@ class GlobalGenerator(keras.Model):
 
     def get_config(self):
         return {**super().get_config(), "output_channels": self.output_channels, "ngf": self.ngf,
-                "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks,
-                "output_activation": self.output_activation}
+                "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks}
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -150,21 +150,20 @@ class LocalEnhancer(keras.Model):
     """
 
     def __init__(self, output_channels: int = 1, ngf: int = 32, n_downsampling: int = 4, n_blocks: int = 9,
-                 n_local_blocks: int = 3, output_activation: str = "tanh", **kwargs):
+                 n_local_blocks: int = 3, **kwargs):
         super().__init__(**kwargs)
         self.output_channels = output_channels
         self.ngf = ngf
         self.n_downsampling = n_downsampling
         self.n_blocks = n_blocks
         self.n_local_blocks = n_local_blocks
-        self.output_activation = output_activation
         policy = self.dtype_policy
         self.global_generator = GlobalFeatures(2 * ngf, n_downsampling, n_blocks, dtype=policy)
         self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True, dtype=policy))
         self.down = ConvNormReLU(PaddedConv2D(2 * ngf, 3, 2, pad=1, dtype=policy))
         self.blocks = [ResidualBlock(2 * ngf, dtype=policy) for _ in range(n_local_blocks)]
         self.up = ConvNormReLU(DoublingConv2DTranspose(ngf, dtype=policy))
-        self.head = OutputHead(output_channels, output_activation, dtype=policy)
+        self.head = OutputHead(output_channels, dtype=policy)
 
     @property
     def minimum_side(self) -> int:
@@ -209,7 +208,7 @@ class LocalEnhancer(keras.Model):
     def get_config(self):
         return {**super().get_config(), "output_channels": self.output_channels, "ngf": self.ngf,
                 "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks,
-                "n_local_blocks": self.n_local_blocks, "output_activation": self.output_activation}
+                "n_local_blocks": self.n_local_blocks}
 
     def _check_multiple(self, inputs):
         step = 2**self.n_downsampling
@@ -218,6 +217,7 @@ class LocalEnhancer(keras.Model):
                              f"shape {tuple(inputs.shape)}")
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class PatchDiscriminator(keras.layers.Layer):
     """4x4 convolutions padded by 2 on both sides; returns the features of every layer, score map last.
 
@@ -228,6 +228,7 @@ class PatchDiscriminator(keras.layers.Layer):
 
     def __init__(self, ndf: int, n_layers: int, **kwargs):
         super().__init__(**kwargs)
+        self.ndf, self.n_layers = ndf, n_layers
         maps = [min(ndf * 2**i, MAX_DISCRIMINATOR_MAPS) for i in range(n_layers + 1)]
         layers = [*((count, 2) for count in maps[:-1]), (maps[-1], 1), (1, 1)]  # maps, stride
         policy = self.dtype_policy
@@ -248,6 +249,16 @@ class PatchDiscriminator(keras.layers.Layer):
             features.append(x)
         features.append(self.convs[-1](x))
         return [tf.cast(feature, tf.float32) for feature in features]
+
+    def compute_output_shape(self, input_shape):
+        shapes = []
+        for conv in self.convs:
+            input_shape = conv.compute_output_shape(input_shape)
+            shapes.append(input_shape)
+        return shapes
+
+    def get_config(self):
+        return {**super().get_config(), "ndf": self.ndf, "n_layers": self.n_layers}
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -287,6 +298,14 @@ class MultiscaleDiscriminator(keras.Model):
             inputs = mean_pool(inputs)
             results.append(discriminator(inputs))
         return results
+
+    def compute_output_shape(self, input_shape):
+        shapes = []
+        for discriminator in self.discriminators:
+            shapes.append(discriminator.compute_output_shape(input_shape))
+            count, *sides, maps = input_shape
+            input_shape = (count, *(None if side is None else -(-side // 2) for side in sides), maps)
+        return shapes
 
     def get_config(self):
         return {**super().get_config(), "ndf": self.ndf, "n_layers": self.n_layers, "num_D": self.num_D}

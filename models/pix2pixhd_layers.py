@@ -16,6 +16,7 @@ INIT_STDDEV = 0.02  # of every kernel: Wang et al. 2018, as released; biases sta
 NORM_EPSILON = 1e-5
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class PaddedConv2D(keras.layers.Conv2D):
     """Convolution after padding both sides of height and width alike.
 
@@ -26,7 +27,8 @@ class PaddedConv2D(keras.layers.Conv2D):
 
     def __init__(self, filters: int, kernel_size: int, strides: int = 1, pad: int = 0, reflect: bool = False,
                  **kwargs):
-        super().__init__(filters, kernel_size, strides, kernel_initializer=normal_initializer(), **kwargs)
+        kwargs.setdefault("kernel_initializer", normal_initializer())
+        super().__init__(filters, kernel_size, strides, **kwargs)
         self.pad = pad
         self.reflect = reflect
 
@@ -44,7 +46,11 @@ class PaddedConv2D(keras.layers.Conv2D):
                  for side, size, stride in zip(sides, self.kernel_size, self.strides, strict=True)]
         return (count, *sides, self.filters)
 
+    def get_config(self):
+        return {**super().get_config(), "pad": self.pad, "reflect": self.reflect}
 
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
     """3x3 transposed convolution of stride 2 that exactly doubles height and width.
 
@@ -53,7 +59,8 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
     """
 
     def __init__(self, filters: int, **kwargs):
-        super().__init__(filters, 3, 2, kernel_initializer=normal_initializer(), **kwargs)
+        kwargs.setdefault("kernel_initializer", normal_initializer())
+        super().__init__(filters, 3, 2, **kwargs)
 
     def call(self, inputs):
         count, height, width, _ = tf.unstack(tf.shape(inputs))
@@ -66,13 +73,19 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
         count, *sides, _ = input_shape
         return (count, *(None if side is None else 2 * side for side in sides), self.filters)
 
+    def get_config(self):
+        config = super().get_config()
+        return {name: value for name, value in config.items() if name not in ("kernel_size", "strides")}
 
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class ResidualBlock(keras.layers.Layer):
     """x + norm(conv(relu(norm(conv(x))))), 3x3 with reflected borders; no activation after the sum."""
 
     def __init__(self, filters: int, **kwargs):
         super().__init__(**kwargs)
         policy = self.dtype_policy
+        self.filters = filters
         self.convs = [PaddedConv2D(filters, 3, pad=1, reflect=True, dtype=policy) for _ in range(2)]
         self.norms = [InstanceNorm(dtype=policy) for _ in range(2)]
 
@@ -87,12 +100,16 @@ class ResidualBlock(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
 
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class ConvNormReLU(keras.layers.Layer):
     """A convolution, instance norm and ReLU."""
 
-    def __init__(self, conv: keras.layers.Layer):
-        super().__init__(dtype=conv.dtype_policy)
+    def __init__(self, conv: keras.layers.Layer, **kwargs):
+        super().__init__(**{"dtype": conv.dtype_policy, **kwargs})
         self.conv = conv
         self.norm = InstanceNorm(dtype=conv.dtype_policy)
 
@@ -106,7 +123,15 @@ class ConvNormReLU(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)
 
+    def get_config(self):
+        return {**super().get_config(), "conv": keras.saving.serialize_keras_object(self.conv)}
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "conv": keras.saving.deserialize_keras_object(config["conv"])})
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class InstanceNorm(keras.layers.Layer):
     """Each map of each image to mean 0 and variance 1 over its pixels; no weights.
 

@@ -11,9 +11,11 @@ import keras
 import tensorflow as tf
 
 BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+FEATURES = ("stem", "stage1", "stage2", "stage3", "stage4")
 _BN_EPSILON = 1.001e-5
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch normalisation of [N, H, W, C] by the fused operation, which Keras 3 no longer uses.
 
@@ -22,6 +24,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Takes and returns [N, H, W, C] in any floating-point format.
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
 
     def call(self, inputs, training=None):
         training = bool(training) and self.trainable
@@ -46,8 +51,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 def batch_norm(momentum: float, synchronized: bool, name: str, epsilon: float = 1e-3) -> BatchNormalization:
     """Batch normalisation; computed in float32 under mixed precision."""
-    return BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name,
-                              dtype="float32", autocast=False)
+    return BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name)
 
 
 def convolve(conv: keras.layers.Conv2D, norm: BatchNormalization, x: tf.Tensor, training: bool) -> tf.Tensor:
@@ -61,6 +65,7 @@ def convolve(conv: keras.layers.Conv2D, norm: BatchNormalization, x: tf.Tensor, 
     return norm.with_running(conv.convolution_op(tf.cast(x, kernel.dtype), kernel), conv.bias.value)
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class Bottleneck(keras.layers.Layer):
     """1x1, 3x3, 1x1 convolutions with batch norm, added to the input or to its 1x1 projection.
 
@@ -74,6 +79,8 @@ class Bottleneck(keras.layers.Layer):
     def __init__(self, filters: int, stride: int, dilation: int, project: bool, bn_momentum: float,
                  synchronized_bn: bool, **kwargs):
         super().__init__(**kwargs)
+        self.filters, self.stride, self.dilation, self.project = filters, stride, dilation, project
+        self.bn_momentum, self.synchronized_bn = bn_momentum, synchronized_bn
 
         def conv(number: int, maps: int, kernel: int, stride: int = 1, dilation: int = 1):
             return (keras.layers.Conv2D(maps, kernel, stride, "same" if kernel > 1 else "valid",
@@ -114,6 +121,11 @@ class Bottleneck(keras.layers.Layer):
         for conv, _ in self.convs:
             input_shape = conv.compute_output_shape(input_shape)
         return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "stride": self.stride, "dilation": self.dilation,
+                "project": self.project, "bn_momentum": self.bn_momentum,
+                "synchronized_bn": self.synchronized_bn}
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -162,6 +174,13 @@ class DilatedResNet(keras.Model):
                 x = block(x, training=training)
             features[f"stage{number}"] = x
         return features
+
+    def compute_output_shape(self, input_shape):
+        count, *sides, _ = input_shape
+        strides = (2, 4, 8, 8, 8) if self.dilated else (2, 4, 8, 16, 32)
+        maps = [self.width, *(self.width * 2 ** (stage + 2) for stage in range(4))]
+        return {name: (count, *(None if side is None else -(-side // stride) for side in sides), filters)
+                for name, stride, filters in zip(FEATURES, strides, maps, strict=True)}
 
     def layers_by_name(self) -> Mapping[str, keras.layers.Layer]:
         """Every layer with weights under its name in keras.applications, e.g. conv2_block1_1_conv."""

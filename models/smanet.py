@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from models.cpu_conv import conv3x3
+from models.precision import gradient_norm
 from models.resnet import DilatedResNet, batch_norm
 
 ATTENTIONS = ("multiscale", "psp", "none")
@@ -23,6 +24,7 @@ _FLATTEST = 1 / 255  # deviation below which a film is not stretched further
 _BGR_MEANS = (103.939, 116.779, 123.68)  # grey levels; what ImageNet weights of keras.applications expect
 
 
+@keras.saving.register_keras_serializable(package="chest_gan")
 class SameConv2D(keras.layers.Conv2D):
     """Keras' convolution of stride 1 without bias: [N, H, W, C] -> [N, H, W, filters]; 3x3 ones by `conv3x3`."""
 
@@ -34,12 +36,18 @@ class SameConv2D(keras.layers.Conv2D):
             return super().convolution_op(inputs, kernel)
         return conv3x3(tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]]), tf.convert_to_tensor(kernel))
 
+    def get_config(self):
+        config = super().get_config()
+        return {name: value for name, value in config.items() if name not in ("padding", "use_bias")}
 
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class ConvBlock(keras.layers.Layer):
     """Convolution without bias, batch norm, ReLU; keeps the size."""
 
     def __init__(self, filters: int, kernel_size: int, bn_momentum: float, synchronized_bn: bool, **kwargs):
         super().__init__(**kwargs)
+        self.bn_momentum, self.synchronized_bn = bn_momentum, synchronized_bn
         self.conv = SameConv2D(filters, kernel_size, name="conv")
         self.norm = batch_norm(bn_momentum, synchronized_bn, "norm")
 
@@ -51,13 +59,21 @@ class ConvBlock(keras.layers.Layer):
     def call(self, x, training=False):
         return tf.nn.relu(self.norm(self.conv(x), training=training))
 
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.conv.filters)
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.conv.filters, "kernel_size": self.conv.kernel_size[0],
+                "bn_momentum": self.bn_momentum, "synchronized_bn": self.synchronized_bn}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class ScaleAttention(keras.layers.Layer):
     """One scale: [N, h, w, C] -> weighed values [N, h, w, V] and their attention map [N, h, w, 1] in (0, 1)."""
 
     def __init__(self, scale: int, values: int, bn_momentum: float, synchronized_bn: bool, **kwargs):
         super().__init__(**kwargs)
-        self.scale = scale
+        self.scale, self.bn_momentum, self.synchronized_bn = scale, bn_momentum, synchronized_bn
         self.pooled = ConvBlock(values, 3, bn_momentum, synchronized_bn, name="pooled")
         self.to_map = keras.layers.Conv2D(1, 1, name="to_map")
         self.values = ConvBlock(values, 1, bn_momentum, synchronized_bn, name="values")
@@ -74,13 +90,21 @@ class ScaleAttention(keras.layers.Layer):
         values = self.values(x, training=training)
         return values * tf.cast(attention, values.dtype), attention
 
+    def compute_output_shape(self, input_shape):
+        return self.values.compute_output_shape(input_shape), (*input_shape[:-1], 1)
 
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "values": self.values.conv.filters,
+                "bn_momentum": self.bn_momentum, "synchronized_bn": self.synchronized_bn}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
 class ScalePooling(keras.layers.Layer):
     """One scale of PSPNet's pyramid pooling: [N, h, w, C] -> [N, h, w, V]."""
 
     def __init__(self, scale: int, values: int, bn_momentum: float, synchronized_bn: bool, **kwargs):
         super().__init__(**kwargs)
-        self.scale = scale
+        self.scale, self.bn_momentum, self.synchronized_bn = scale, bn_momentum, synchronized_bn
         self.values = ConvBlock(values, 1, bn_momentum, synchronized_bn, name="values")
 
     def build(self, input_shape):
@@ -89,6 +113,13 @@ class ScalePooling(keras.layers.Layer):
 
     def call(self, x, training=False):
         return enlarge_to(self.values(adaptive_pool(x, self.scale), training=training), x)
+
+    def compute_output_shape(self, input_shape):
+        return self.values.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "values": self.values.conv.filters,
+                "bn_momentum": self.bn_momentum, "synchronized_bn": self.synchronized_bn}
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -151,6 +182,20 @@ class SMANet(keras.Model):
             low = skip(features[name], training=training)
             x = refine(tf.concat([enlarge_to(x, low), low], -1), training=training)
         return tf.cast(enlarge_to(self.to_logits(x), films), tf.float32)
+
+    def train_step(self, data):
+        """Keras' step with loss and metrics as compiled; its logs also tell the norm of the gradients."""
+        films, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            logits = self(films, training=True)
+            loss = self.compute_loss(films, labels, logits, weights)  # with replicas, this one's share
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        norm = gradient_norm(self.optimizer, gradients) * replicas
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(films)[0])
+        return {**self.compute_metrics(films, labels, logits, weights), "gradient": norm}
 
     def attention_maps(self, films) -> dict[int, tf.Tensor]:
         """Scale -> attention [N, h, w, 1] in (0, 1) at stride 8; empty unless attention is "multiscale"."""

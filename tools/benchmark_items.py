@@ -22,6 +22,7 @@ from models import methods
 from models.label_coding import LabelCoding
 from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer
+from models.precision import dtype_policy
 from models.smanet import SMANet
 from training.batches import distributed_batches
 from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
@@ -89,8 +90,9 @@ def _films(count: int, size: int) -> np.ndarray:
 def _forward(make: Callable[[], keras.Model], channels: int, size: int) -> Callable[[str], Turn]:
     def build(precision: str) -> Turn:
         prepare(EngineConfig(precision=precision))
-        network = make()
-        network.build((None, None, None, channels))
+        with dtype_policy(resolve_precision(precision)):
+            network = make()
+            network.build((None, None, None, channels))
         compiled = tf.function(network, input_signature=[tf.TensorSpec((None, None, None, channels))])
         picture = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)), tf.float32)
         return lambda: compiled(picture).numpy()
@@ -142,12 +144,12 @@ def _three_stage(size: int) -> Callable[[str], Turn]:
     """One pair of the three-stage method at the paper's sizes, drawn as `tools.generate` draws it."""
     def build(precision: str) -> Turn:
         prepare(EngineConfig(precision=precision))
-        sampler = Generator(64)
-        sampler.build((None, sampler.latent_size))
         one_hot = LabelCoding("one_hot", tuple(range(_CLASSES)))
-        to_labels, to_film = GlobalGenerator(_CLASSES, output_activation="softmax"), GlobalGenerator()
-        for translator in (to_labels, to_film):
-            translator.build((None, None, None, _CLASSES))
+        with dtype_policy(resolve_precision(precision)):
+            sampler, to_labels, to_film = Generator(64), GlobalGenerator(_CLASSES), GlobalGenerator()
+            sampler.build((None, sampler.latent_size))
+            for translator in (to_labels, to_film):
+                translator.build((None, None, None, _CLASSES))
         method = methods.three_stage(methods.code_sampler(sampler, _GREY),
                                      methods.label_translator(to_labels, size, one_hot),
                                      methods.film_translator(to_film, _CLASSES))
@@ -165,8 +167,9 @@ def _batches(precision: str) -> Turn:
 
 def _windows(precision: str) -> Turn:
     prepare(EngineConfig(precision=precision))
-    network = SMANet(4)
-    network.build((None, None, None, 1))
+    with dtype_policy(resolve_precision(precision)):
+        network = SMANet(4)
+        network.build((None, None, None, 1))
     predict = probabilities_of(network)
     film = grey.from_levels(_films(1, 512))[0, ..., None]
     return lambda: sliding_window(predict, film)

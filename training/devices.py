@@ -14,7 +14,7 @@ from training.cpu_memory import keep_freed_memory
 
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
-    """Seeds Keras, sets the precision policy and determinism, and returns the strategy to build under.
+    """Seeds Keras, sets determinism, and returns the strategy to build under.
 
     Freed memory is kept for the steps to come, but for what an earlier training in this process left.
     """
@@ -25,7 +25,6 @@ def prepare(config: EngineConfig) -> tf.distribute.Strategy:
     keras.utils.set_random_seed(config.seed % 2**32)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.mixed_precision.set_global_policy(resolve_precision(config.precision))
     return strategy
 
 

@@ -1,6 +1,4 @@
-"""Adam, whose update is one operation per variable, its loss scaling, and what is measured of its gradients."""
-
-from collections.abc import Sequence
+"""Adam whose update is one operation per variable, with loss scaling where the format needs it."""
 
 import keras
 import numpy as np
@@ -40,20 +38,6 @@ def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) ->
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(adam)
     return adam
-
-
-def gradient_norm(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    """Norm over all gradients, float32; infinite or not a number as soon as one of them is.
-
-    Call it before the optimizer applies them, which may change its loss scale. Of several replicas each has the
-    norm of its own share. With loss scaling, gradients that are not finite are expected now and then (the
-    optimizer leaves the step out and halves the scale) and count as 0.
-    """
-    norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients if gradient is not None])
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        norm = norm / optimizer.dynamic_scale
-        return tf.where(tf.math.is_finite(norm), norm, 0.0)
-    return norm
 
 
 def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:

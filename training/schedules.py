@@ -6,12 +6,16 @@ PGGAN growth: Karras et al. 2018, section 2 and appendix A. Learning-rate decay:
 import dataclasses
 import math
 
+import keras
+
+from training.optimizers import reset_optimizer
+
 # Images per step by resolution on one GPU, as the PGGAN authors released it; 4 beyond.
 MINIBATCH = {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4, 1024: 4}
 
 
 @dataclasses.dataclass(frozen=True)
-class Growth:
+class GrowthState:
     """State of the growing network at one moment.
 
     Attributes:
@@ -44,7 +48,7 @@ class GrowthSchedule:
         if self.start_resolution > self.resolution:
             raise ValueError(f"start_resolution {self.start_resolution} is above resolution {self.resolution}")
 
-    def at(self, images: int) -> Growth:
+    def at(self, images: int) -> GrowthState:
         """The state after `images` images were shown."""
         first, last = int(math.log2(self.start_resolution)), int(math.log2(self.resolution))
         period = (self.train_kimg + self.fade_kimg) * 1000.0
@@ -53,7 +57,7 @@ class GrowthSchedule:
         fading = index < last - first and into >= 0 and self.fade_kimg > 0
         level = first + index + fading
         fade = max(into, 1.0) / (self.fade_kimg * 1000.0) if fading else 1.0
-        return Growth(level, min(fade, 1.0), 2 * index + fading, self._batch(level))
+        return GrowthState(level, min(fade, 1.0), 2 * index + fading, self._batch(level))
 
     def _batch(self, level: int) -> int:
         return max(1, min(self.max_batch, MINIBATCH.get(2**level, 4)))
@@ -63,6 +67,38 @@ class GrowthSchedule:
         """Thousands of images until the full resolution trains unfaded."""
         doublings = math.log2(self.resolution / self.start_resolution)
         return doublings * (self.train_kimg + self.fade_kimg)
+
+
+class Growth(keras.callbacks.Callback):
+    """Grows a `PGGAN` under `fit` by a schedule, and forgets its optimizers' moments when a fade begins or ends.
+
+    Batches are as large as the data set's at every level.
+    """
+
+    def __init__(self, schedule: GrowthSchedule):
+        super().__init__()
+        self.schedule, self.phase = schedule, None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        state = self.schedule.at(int(self.model.position.numpy()))
+        self.model.grow(state.level, state.fade)
+        if self.phase not in (None, state.phase):
+            reset_optimizer(self.model.optimizer)
+            reset_optimizer(self.model.discriminator_optimizer)
+        self.phase = state.phase
+
+
+class LinearDecay(keras.callbacks.Callback):
+    """Sets both rates of a `Pix2PixHD` under `fit` at each epoch's begin: see `linear_decay`."""
+
+    def __init__(self, rate: float, epochs: int, epochs_decay: int):
+        super().__init__()
+        self.schedule = (rate, epochs, epochs_decay)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        rate, *epochs = self.schedule
+        for optimizer in (self.model.optimizer, self.model.discriminator_optimizer):
+            optimizer.learning_rate = linear_decay(rate, epoch, *epochs)
 
 
 def linear_decay(rate: float, epoch: int, epochs: int, epochs_decay: int) -> float:

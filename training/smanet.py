@@ -1,5 +1,6 @@
 """Trains SMANet on pairs, or fine-tunes it: random crops, cross-entropy, Adam at a constant rate.
 
+The step itself is `models.smanet.SMANet.train_step`.
 Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
 """
 
@@ -11,26 +12,27 @@ import tensorflow as tf
 
 from datasets import grey, pair_cache
 from datasets.common.errors import UserError
-from datasets.pair_store import PairStore, split_ids
+from datasets.pair_store import PairStore, different_films, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.saved_network import load_network, network_digest
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.losses import cross_entropy
+from models.precision import dtype_policy
 from models.smanet import SMANet
 from training.batches import distributed_batches
 from training.config import SMANetConfig
-from training.devices import is_chief, prepare
+from training.devices import is_chief, prepare, resolve_precision
 from training.keras_weights import load_encoder_weights
 from training.loop import run
-from training.optimizers import gradient_norm, make_optimizer
+from training.optimizers import make_optimizer
 from training.run_folder import RunFolder
 
 _GRID_ROWS = 6
 
 
 class SMANetTrainer:
-    """A segmenter and its training step, for `training.loop`.
+    """A segmenter with its data and validation, for `training.loop`.
 
     Args:
       config: the options.
@@ -40,21 +42,24 @@ class SMANetTrainer:
       strategy: from `training.devices`.
       class_names: by code, for whoever uses the finished run.
       rows: which pairs an epoch holds, some perhaps several times; None is each once.
+      shown: rows of the pairs in the grid; None for the first ones.
     """
 
     unit = "steps"
 
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
                  validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
-                 class_names: Sequence[str] = (), rows: np.ndarray | None = None):
+                 class_names: Sequence[str] = (), rows: np.ndarray | None = None,
+                 shown: Sequence[int] | None = None):
         self.class_names = tuple(class_names)
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
         self._arrays, self._rows, self._validation = (films, labels), rows, validation
         self.total = config.steps
         self.images_per_position = float(config.batch)
         self.score_every = config.validate_every if validation else 0
-        self._batches = None
-        with strategy.scope():
+        self._shown = np.arange(min(_GRID_ROWS, len(films))) if shown is None else np.asarray(shown)
+        self._batches, self._next = None, -1
+        with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
             self.network = SMANet(
                 num_classes, depth=config.depth, width=config.width, attention=config.attention,
                 pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
@@ -63,52 +68,48 @@ class SMANetTrainer:
             self.network.build((None, None, None, 1))
             if config.encoder_weights:
                 load_encoder_weights(self.network, config.encoder_weights)
-            self.optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
-            self.optimizer.build(self.network.trainable_variables)
+            optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
+            optimizer.build(self.network.trainable_variables)
+            self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+            self.network.compile(optimizer, cross_entropy, metrics=[self._accuracy], auto_scale_loss=False)
         self._predict = probabilities_of(self.network)
 
     def trackables(self) -> dict:
-        return {"network": self.network, "optimizer": self.optimizer}
+        return {"network": self.network, "optimizer": self.network.optimizer}
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
-        if self._batches is None:
+        if position != self._next:
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
                 crop=self.config.crop, rows=self._rows)
-        return position + 1, self._step(next(self._batches))
+        self._next = position + 1
+        return self._next, self._step(next(self._batches))
 
     @tf.function
-    def _step(self, batch):
-        metrics = self.strategy.run(self._train, (batch,))
-        return {name: self.strategy.reduce("SUM", value, None) for name, value in metrics.items()}
+    def _step(self, batch) -> dict[str, tf.Tensor]:
+        def train(films, labels):
+            self.network.reset_metrics()
+            self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
+            return self.network.train_step((grey.from_levels(films[..., None]), labels))
 
-    def _train(self, batch) -> dict[str, tf.Tensor]:
-        films, labels = batch
-        replicas = self.strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            logits = self.network(grey.from_levels(films[..., None]), training=True)
-            loss = cross_entropy(labels, logits) / replicas
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.network.trainable_variables
-        gradients = tape.gradient(scaled, variables)
-        norm = gradient_norm(self.optimizer, gradients)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        hits = tf.cast(tf.argmax(logits, -1, tf.int32) == tf.cast(labels, tf.int32), tf.float32)
-        return {"loss": loss, "accuracy": tf.reduce_mean(hits) / replicas,
-                "gradient": norm}
+        metrics = self.strategy.run(train, batch)
+        return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
 
     def predict(self, films: np.ndarray) -> np.ndarray:
         """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""
         return self._predict(films).numpy()
 
     def grid(self, position: int) -> np.ndarray:
-        """Rows of film, prediction and true labels for the first pairs of the data."""
-        films, labels = (array[:_GRID_ROWS] for array in self._arrays)
-        inputs = grey.from_levels(films[..., None])
-        predicted = np.argmax(self.predict(inputs), -1)
-        cells = np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
-                          colour_labels(labels, self.num_classes)], 1)
-        return grid(cells.reshape(-1, *cells.shape[2:]), 6, films.shape[1])
+        """Rows of film, prediction and true labels; as many predicted at a time as in training."""
+        rows = []
+        for start in range(0, len(self._shown), self.config.batch):
+            films, labels = (array[self._shown[start:start + self.config.batch]] for array in self._arrays)
+            inputs = grey.from_levels(films[..., None])
+            predicted = np.argmax(self.predict(inputs), -1)
+            rows.append(np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
+                                  colour_labels(labels, self.num_classes)], 1))
+        cells = np.concatenate(rows)  # [rows, 3, H, W, 3]
+        return grid(cells.reshape(-1, *cells.shape[2:]), 6, cells.shape[2])
 
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         """Pooled mean J on the validation pairs; the best weights so far are kept."""
@@ -154,8 +155,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
         films, labels, rows = _load_pairs(store, mixed, scored)
+        shown = different_films(store, split_ids(store, "train"), _GRID_ROWS)
         task = SMANetTrainer(config, films, labels, classes.num_classes,
-                          _validation_pairs(validation), strategy, classes.names, rows)
+                             _validation_pairs(validation), strategy, classes.names, rows, shown)
         if finetune_from:
             _start_from(task.network, finetune_from)
         run(task, folder, config)

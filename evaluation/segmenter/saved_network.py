@@ -27,7 +27,7 @@ from datasets.common.errors import UserError
 from datasets.dots import Dot
 from models import pggan, pix2pixhd, smanet  # noqa: F401 (loading a .keras file needs the classes registered)
 from models.label_coding import LabelCoding
-from models.precision import float32_policy, to_float32
+from models.precision import dtype_policy, to_float32
 
 PRODUCT = "product.json"
 
@@ -107,7 +107,7 @@ def load_keras(path: str | os.PathLike) -> keras.Model:
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a run folder or a .keras file of this project")
     try:
-        with float32_policy():
+        with dtype_policy("float32"):
             return to_float32(keras.saving.load_model(path, compile=False, safe_mode=True))
     except Exception as error:  # Keras raises many kinds for foreign or damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -136,19 +136,10 @@ def test_initial_weights():
     assert all(np.all(variable == 0) for variable in network.variables if variable.name == "bias")
 
 
-def test_output_activations():
-    chances = (GlobalGenerator(4, ngf=2, output_activation="softmax", **SMALL)(noise(1, 8, 8, 3)) + 1) / 2
-    np.testing.assert_allclose(tf.reduce_sum(chances, -1), 1, atol=1e-6)
-    assert np.min(chances) > 0
-    for make in (GlobalGenerator, LocalEnhancer):
-        with pytest.raises(ValueError, match="'sigmoid'"):
-            make(output_activation="sigmoid")
-
-
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("make", [
     lambda dtype: GlobalGenerator(2, ngf=4, dtype=dtype, **SMALL),
-    lambda dtype: LocalEnhancer(3, ngf=2, n_local_blocks=1, output_activation="softmax", dtype=dtype, **SMALL),
+    lambda dtype: LocalEnhancer(3, ngf=2, n_local_blocks=1, dtype=dtype, **SMALL),
     lambda dtype: MultiscaleDiscriminator(ndf=4, n_layers=2, num_D=3, dtype=dtype)])
 def test_keras_file_round_trip(tmp_path, make, policy):
     network = built(make(policy))

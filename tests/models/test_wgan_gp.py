@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from models import losses
-from models.pggan import Generator
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = RNG.standard_normal((2, 3, 2, 2, 1))
@@ -61,14 +60,3 @@ def test_penalty_is_zero_for_slope_one_and_grows_with_the_target():
 
 def test_generator_loss_is_the_negative_score():
     assert losses.generator_loss(tf.constant([[2.0], [-3.0]])).numpy().tolist() == [-2.0, 3.0]
-
-
-def test_average_follows_by_its_decay():
-    model, average = (Generator(8, fmap_base=16, fmap_max=4) for _ in range(2))
-    for network in (model, average):
-        network.build((None, 4))
-    before = [weight.copy() for weight in average.get_weights()]
-    losses.update_average(average, model, 0.9)
-    losses.update_average(average, model, 0.9)
-    for old, target, new in zip(before, model.get_weights(), average.get_weights(), strict=True):
-        np.testing.assert_allclose(new, 0.81 * old + 0.19 * target, rtol=1e-5, atol=1e-6)

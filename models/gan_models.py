@@ -1,0 +1,349 @@
+"""The two GANs as Keras models: `compile`, `fit`, callbacks and `save` work as for any other.
+
+`train_step` is the whole mathematics of an update. Training with exact continuation (`training.loop`) calls the
+same method; every random draw in it is a function of the seed and of the counter `position`, which is a weight.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from models import losses
+from models.pggan import FIRST_LEVEL, Discriminator, Generator
+from models.pggan_layers import downscale, upscale
+from models.precision import gradient_norm
+
+_LATENT_D, _LATENT_G, _MIX, _AUGMENT = range(4)  # purposes of the random draws of a PGGAN's step
+
+
+class _TwoPlayers(keras.Model):
+    """What both GANs share: a generator, a discriminator, an optimizer and a counter of steps for each.
+
+    `compile` takes Keras optimizers; what is logged are means since `reset_metrics`, as `fit` resets them.
+    """
+
+    def __init__(self, generator: keras.Model, discriminator: keras.Model, metrics: tuple[str, ...], seed: int,
+                 **kwargs):
+        super().__init__(**kwargs)
+        self.generator, self.discriminator, self.seed = generator, discriminator, seed
+        self.trackers = {name: keras.metrics.Mean(name) for name in metrics}
+        # Counts what was shown, over all replicas: draws and continuation depend on it.
+        self.position = self.add_weight(name="position", dtype="int64", initializer="zeros", trainable=False,
+                                        aggregation="only_first_replica")
+
+    def compile(self, generator_optimizer="adam", discriminator_optimizer="adam", **kwargs):
+        """Both optimizers by name or as objects, float16 ones with their own `LossScaleOptimizer`.
+
+        Keyword arguments are those of `keras.Model.compile`: `jit_compile`, `run_eagerly`, ...
+        """
+        super().compile(optimizer=generator_optimizer, auto_scale_loss=False, **kwargs)
+        self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
+        if self.generator.built and self.discriminator.built:
+            self._build_optimizers()
+
+    def _build_optimizers(self) -> None:
+        self.optimizer.build(self.generator_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]:
+        """What the generator's optimizer trains."""
+        return self.generator.trainable_variables
+
+    @property
+    def replicas(self) -> int:
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def advance(self, count: int) -> None:
+        """Moves the counter on by `count`, once for all replicas."""
+        self.position.assign_add(tf.constant(count, tf.int64))
+
+    def logged(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Notes this replica's values of a step; returns the means so far."""
+        for name, value in values.items():
+            self.trackers[name].update_state(value)
+        return {name: self.trackers[name].result() for name in values}
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed,
+                "generator": keras.saving.serialize_keras_object(self.generator),
+                "discriminator": keras.saving.serialize_keras_object(self.discriminator)}
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("generator", "discriminator")
+        return cls(**{**config, **{name: keras.saving.deserialize_keras_object(config[name]) for name in parts}})
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        return {"generator_optimizer": keras.saving.serialize_keras_object(self.optimizer),
+                "discriminator_optimizer": keras.saving.serialize_keras_object(self.discriminator_optimizer)}
+
+    def compile_from_config(self, config):
+        self.compile(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class PGGAN(_TwoPlayers):
+    """A growing GAN trained by WGAN-GP (Karras et al. 2018, appendix A): latents [N, L] -> pictures in [-1, 1].
+
+    `train_step` takes real pictures float32 [N, R, R, C] in [-1, 1] at the full resolution R, N known. `call` is
+    the averaged generator at the present level. `grow` sets level and fade; under `fit`,
+    `training.schedules.Growth` does.
+
+    Args:
+      generator, discriminator: of one resolution and number of channels.
+      average_decay: of the averaged generator, at each step.
+      penalty_weight, drift_weight: of the gradient penalty, and of score(real)^2.
+      augment: what the discriminator sees of pictures, (pictures, seed int64 [2]) -> pictures; None for all.
+      seed: of every draw.
+      level: at which it begins; None for the full resolution.
+    """
+
+    def __init__(self, generator: Generator, discriminator: Discriminator, average_decay: float = 0.999,
+                 penalty_weight: float = 10.0, drift_weight: float = 1e-3,
+                 augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None, seed: int = 0,
+                 level: int | None = None, **kwargs):
+        super().__init__(generator, discriminator, ("d_loss", "score_real", "score_fake", "penalty", "d_gradient",
+                                                    "g_loss", "g_gradient"), seed, **kwargs)
+        if (generator.resolution, generator.channels) != (discriminator.resolution, discriminator.channels):
+            raise ValueError("generator and discriminator must be of one resolution and number of channels; "
+                             f"received {generator.resolution}, {generator.channels} and "
+                             f"{discriminator.resolution}, {discriminator.channels}")
+        self.average_decay, self.penalty_weight, self.drift_weight = average_decay, penalty_weight, drift_weight
+        self.augment = augment
+        self.average = Generator.from_config({**generator.get_config(), "name": "average"})
+        pictures = (None, discriminator.resolution, discriminator.resolution, discriminator.channels)
+        for network, shape in ((generator, (None, generator.latent_size)),
+                               (self.average, (None, generator.latent_size)), (discriminator, pictures)):
+            if not network.built:  # one from a file is
+                network.build(shape)
+        self.average.set_weights(generator.get_weights())
+        # A Python number: each level is a graph of its own.
+        self.level = generator.last_level if level is None else level
+        self.fade = self.add_weight(name="fade", initializer="ones", dtype="float32", trainable=False)
+        self.built = True
+
+    def grow(self, level: int, fade: float = 1.0) -> None:
+        """Trains at 2^level pixels from now on, its newest block weighing `fade` in (0, 1].
+
+        A change of level makes `fit` trace its step anew. Raises ValueError for a level that there is not.
+        """
+        if level not in self.generator.levels:
+            raise ValueError(f"level must be in {self.generator.levels}; received {level}")
+        self.fade.assign(fade)
+        if level != self.level:
+            self.level = level
+            if getattr(self, "train_function", None) is not None:
+                self.make_train_function(force=True)
+
+    def call(self, latents):
+        return self.average(latents, level=self.level, fade=tf.convert_to_tensor(self.fade))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2**self.level, 2**self.level, self.generator.channels)
+
+    def train_step(self, data):
+        """Discriminator, average, generator: one update of each, as released."""
+        images, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        fade = tf.convert_to_tensor(self.fade)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.position)])
+        real = at_level(images, self.level, fade)
+        values = self._train_discriminator(real, fade, seed)
+        self._update_average()
+        values |= self._train_generator(real.shape[0], fade, seed)
+        self.advance(real.shape[0] * self.replicas)
+        return self.logged(values)
+
+    def _train_discriminator(self, real, fade, seed) -> dict[str, tf.Tensor]:
+        optimizer, critic, count = self.discriminator_optimizer, self.discriminator, real.shape[0]
+        fake = self.generator(self._draw(seed, _LATENT_D, count), level=self.level, fade=fade)
+        real, fake = self._augmented(real, seed, 0), self._augmented(fake, seed, 1)
+        mix = self._draw(seed, _MIX, count)
+
+        def score(images):
+            return critic(images, level=self.level, fade=fade)
+
+        with tf.GradientTape() as tape:
+            real_scores, fake_scores = score(real), score(fake)
+            penalty = losses.gradient_penalty(score, real, fake, mix, self.penalty_weight)
+            each = (losses.critic_loss(real_scores, fake_scores) + penalty
+                    + losses.drift(real_scores, self.drift_weight))
+            loss = tf.reduce_mean(each)
+            scaled = optimizer.scale_loss(loss / self.replicas)
+        norm = self._apply(optimizer, tape.gradient(scaled, critic.trainable_variables), critic)
+        return {"d_loss": loss, "score_real": tf.reduce_mean(real_scores),
+                "score_fake": tf.reduce_mean(fake_scores), "penalty": tf.reduce_mean(penalty),
+                "d_gradient": norm}
+
+    def _train_generator(self, count: int, fade, seed) -> dict[str, tf.Tensor]:
+        draw = self._draw(seed, _LATENT_G, count)
+        with tf.GradientTape() as tape:
+            fake = self.generator(draw, level=self.level, fade=fade)
+            seen = self._augmented(fake, seed, 2)
+            scores = self.discriminator(seen, level=self.level, fade=fade)
+            loss = tf.reduce_mean(losses.generator_loss(scores))
+            scaled = self.optimizer.scale_loss(loss / self.replicas)
+        gradients = tape.gradient(scaled, self.generator.trainable_variables)
+        return {"g_loss": loss, "g_gradient": self._apply(self.optimizer, gradients, self.generator)}
+
+    def _apply(self, optimizer, gradients: list, network: keras.Model) -> tf.Tensor:
+        """Updates the variables that took part (levels not grown yet have no gradient); the gradients' norm."""
+        pairs = [(gradient, variable) for gradient, variable
+                 in zip(gradients, network.trainable_variables, strict=True) if gradient is not None]
+        norm = gradient_norm(optimizer, [gradient for gradient, _ in pairs]) * self.replicas
+        optimizer.apply_gradients(pairs)
+        return norm
+
+    def _update_average(self) -> None:
+        """average <- decay x average + (1 - decay) x generator, variable by variable."""
+        def update(strategy) -> None:
+            for ours, theirs in zip(self.average.variables, self.generator.variables, strict=True):
+                ours.assign(theirs + (ours - theirs) * self.average_decay)
+
+        tf.distribute.get_replica_context().merge_call(update)  # mirrored variables change together
+
+    def _draw(self, seed: tf.Tensor, purpose: int, count: int) -> tf.Tensor:
+        """This replica's rows of the step's latents [count, L], or mixing factors [count, 1, 1, 1]."""
+        total = count * self.replicas
+        seed = tf.stack([seed[0] * 4 + purpose, seed[1]])
+        if purpose == _MIX:
+            drawn = tf.random.stateless_uniform((total, 1, 1, 1), seed, alg="philox")
+        else:
+            drawn = tf.random.stateless_normal((total, self.generator.latent_size), seed, alg="philox")
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return tf.gather(drawn, replica + self.replicas * tf.range(count))  # dealt in turn, as real pictures are
+
+    def _augmented(self, images: tf.Tensor, seed: tf.Tensor, number: int) -> tf.Tensor:
+        """`images` as the discriminator sees them; `number` tells a step's calls apart."""
+        if self.augment is None:
+            return images
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([seed[0] * 4 + _AUGMENT, seed[1]])
+        for part in (number, replica):
+            seed = tf.random.experimental.stateless_fold_in(seed, part)
+        return self.augment(images, seed=seed)
+
+    def get_config(self):
+        return {**super().get_config(), "average_decay": self.average_decay,
+                "penalty_weight": self.penalty_weight, "drift_weight": self.drift_weight, "level": self.level}
+
+
+def at_level(images: tf.Tensor, level: int, fade: tf.Tensor | float) -> tf.Tensor:
+    """Pictures [N, R, R, C] box-averaged to side 2^level, their newest detail faded in as the generator's is."""
+    factor = images.shape[1] // 2**level
+    real = images if factor == 1 else tf.nn.avg_pool2d(images, factor, factor, "VALID")
+    if level == FIRST_LEVEL:
+        return real
+    coarse = upscale(downscale(real))
+    return coarse + (real - coarse) * fade
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class Pix2PixHD(_TwoPlayers):
+    """A translator (Wang et al. 2018): one-hot label maps [N, H, W, K] -> pictures [N, H, W, C] in [-1, 1].
+
+    `train_step` takes (condition, picture) and updates both networks from the same forward pass, as released.
+
+    Args:
+      generator: a `GlobalGenerator` or `LocalEnhancer`.
+      discriminator: a `MultiscaleDiscriminator`.
+      feature_weight: of feature matching; 0 switches it off.
+      perceptual_loss: a `losses.PerceptualLoss`, or None.
+      augment: what the discriminators see of condition and picture [N, H, W, K + C], (pair, seed int64 [2]) ->
+        pair; a step's real and fake pairs share the seed, so that their features can be matched. None for all.
+      pool: has `query(pairs, position)`, the fakes that the discriminators learn from; None for the newest.
+      enhancer_only: trains a `LocalEnhancer` without its global generator.
+      seed: of every draw.
+    """
+
+    def __init__(self, generator: keras.Model, discriminator: keras.Model, feature_weight: float = 10.0,
+                 perceptual_loss: losses.PerceptualLoss | None = None,
+                 augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None, pool=None,
+                 enhancer_only: bool = False, seed: int = 0, **kwargs):
+        names = ["d_real", "d_fake", "g_gan"]
+        names += ["g_features"] if feature_weight else []
+        names += ["g_vgg"] if perceptual_loss else []
+        super().__init__(generator, discriminator, (*names, "d_gradient", "g_gradient"), seed, **kwargs)
+        self.feature_weight, self.perceptual_loss = feature_weight, perceptual_loss
+        self.augment, self.pool, self.enhancer_only = augment, pool, enhancer_only
+
+    def build(self, input_shape):
+        """Both networks for conditions of `input_shape` [N, H, W, K], and their optimizers once compiled."""
+        channels = self.generator.output_channels
+        if not self.generator.built:
+            self.generator.build((None, None, None, input_shape[-1]))
+        if not self.discriminator.built:
+            self.discriminator.build((None, None, None, input_shape[-1] + channels))
+        self.built = True
+        if self.compiled:
+            self._build_optimizers()
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]:
+        return self.generator.enhancer_variables if self.enhancer_only else self.generator.trainable_variables
+
+    def call(self, condition):
+        return self.generator(condition)
+
+    def compute_output_shape(self, input_shape):
+        return self.generator.compute_output_shape(input_shape)
+
+    def train_step(self, data):
+        condition, real, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if not self.built:  # `fit` leaves that to the first step
+            with tf.init_scope():
+                self.build(condition.shape)
+        position = tf.convert_to_tensor(self.position)
+        with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
+            fake = self.generator(condition)
+            real_seen, fake_seen, shown_seen = self._discriminate(condition, real, fake, position)
+            d_values = {"d_real": losses.lsgan_loss(real_seen, True),
+                        "d_fake": losses.lsgan_loss(shown_seen, False)}
+            d_scaled = self.discriminator_optimizer.scale_loss(sum(d_values.values()) * (0.5 / self.replicas))
+            g_values = self._generator_losses(real, fake, real_seen, fake_seen)
+            g_scaled = self.optimizer.scale_loss(sum(g_values.values()) / self.replicas)
+        g_norm = self._apply(self.optimizer, g_tape, g_scaled, self.generator_variables)
+        d_norm = self._apply(self.discriminator_optimizer, d_tape, d_scaled,
+                             self.discriminator.trainable_variables)
+        self.advance(1)
+        return self.logged({**d_values, **g_values, "d_gradient": d_norm, "g_gradient": g_norm})
+
+    def _apply(self, optimizer, tape: tf.GradientTape, loss: tf.Tensor, variables: list) -> tf.Tensor:
+        """Updates the variables; the norm of their gradients."""
+        gradients = tape.gradient(loss, variables)
+        norm = gradient_norm(optimizer, gradients) * self.replicas
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return norm
+
+    def _discriminate(self, condition, real, fake, position):
+        """Features of real and fake pictures, and of the fakes that the discriminators learn from.
+
+        One pass serves the last two unless a pool of earlier fakes is kept.
+        """
+        real_pair, fake_pair = (self._augmented(tf.concat([condition, image], -1), position)
+                                for image in (real, fake))
+        real_seen, fake_seen = self.discriminator(real_pair), self.discriminator(fake_pair)
+        if self.pool is None:
+            return real_seen, fake_seen, fake_seen
+        return real_seen, fake_seen, self.discriminator(self.pool.query(fake_pair, position))
+
+    def _augmented(self, pair: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+        if self.augment is None:
+            return pair
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.random.experimental.stateless_fold_in([self.seed, tf.cast(position, tf.int32)], replica)
+        return self.augment(pair, seed=seed)
+
+    def _generator_losses(self, real, fake, real_seen, fake_seen) -> dict[str, tf.Tensor]:
+        values = {"g_gan": losses.lsgan_loss(fake_seen, True)}
+        if self.feature_weight:
+            values["g_features"] = losses.feature_matching_loss(real_seen, fake_seen, self.feature_weight)
+        if self.perceptual_loss:
+            values["g_vgg"] = self.perceptual_loss(real, fake)
+        return values
+
+    def get_config(self):
+        return {**super().get_config(), "feature_weight": self.feature_weight, "enhancer_only": self.enhancer_only}

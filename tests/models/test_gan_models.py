@@ -1,0 +1,167 @@
+"""PGGAN and Pix2PixHD as Keras models: fit, callbacks, saving, XLA, and draws that depend on seed and position."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.gan_models import PGGAN, Pix2PixHD, at_level
+from models.pggan import Discriminator, Generator
+from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
+from training.schedules import Growth, GrowthSchedule, LinearDecay, linear_decay
+
+NET = {"fmap_base": 64, "fmap_max": 8}
+SMALL = {"ngf": 4, "n_downsampling": 1, "n_blocks": 1}
+
+
+def _pictures(count=8, side=16, channels=1):
+    return np.random.default_rng(0).uniform(-1, 1, (count, side, side, channels)).astype(np.float32)
+
+
+def _pggan(seed=0, **options):
+    keras.utils.set_random_seed(1)
+    gan = PGGAN(Generator(16, **NET), Discriminator(16, **NET), seed=seed, **options)
+    gan.compile(keras.optimizers.Adam(1e-3, 0.0, 0.99), keras.optimizers.Adam(1e-3, 0.0, 0.99))
+    return gan
+
+
+def _translator(**options):
+    keras.utils.set_random_seed(1)
+    translator = Pix2PixHD(GlobalGenerator(**SMALL), MultiscaleDiscriminator(4, 1, 2), **options)
+    translator.compile(keras.optimizers.Adam(2e-4, 0.5), keras.optimizers.Adam(2e-4, 0.5))
+    return translator
+
+
+def _labelled(count=4, side=16):
+    codes = np.random.default_rng(1).integers(0, 3, (count, side, side))
+    return np.eye(3, dtype=np.float32)[codes], _pictures(count, side)
+
+
+def _same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+def test_a_pggan_grows_under_fit():
+    gan, levels = _pggan(), []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: levels.append(
+        (gan.level, round(float(gan.fade.numpy()), 3))))
+    data = tf.data.Dataset.from_tensor_slices(_pictures(16)).batch(4, drop_remainder=True)
+    history = gan.fit(data, epochs=2, verbose=0,
+                      callbacks=[Growth(GrowthSchedule(16, 8, 0.008, 0.016, 4)), watch]).history
+    # 8 images at 8 pixels, 16 while 16 pixels fade in, then whole
+    first = round(1 / 16, 3)  # a fade begins with the weight of its first image
+    assert levels == [(3, 1.0), (3, 1.0), (4, first), (4, 0.25), (4, 0.5), (4, 0.75), (4, 1.0), (4, 1.0)]
+    assert int(gan.position.numpy()) == 32
+    assert all(np.isfinite(history[name]).all() for name in ("d_loss", "g_loss", "penalty", "g_gradient"))
+
+
+def test_the_average_follows_the_generator():
+    gan = _pggan(average_decay=0.5)
+    before = [weights.copy() for weights in gan.average.get_weights()]
+    generator = [weights.copy() for weights in gan.generator.get_weights()]
+    gan.train_on_batch(_pictures(4))
+    # updated between the discriminator's step and the generator's, so it saw the generator as it was
+    for ours, old, theirs in zip(gan.average.get_weights(), before, generator, strict=True):
+        np.testing.assert_allclose(ours, 0.5 * old + 0.5 * theirs, rtol=1e-6)
+    gan.train_on_batch(_pictures(4))
+    assert not _same(gan.average, gan.generator)
+    latents = np.ones((2, 8), np.float32)
+    np.testing.assert_allclose(gan(latents), gan.average(latents), atol=1e-6)
+
+
+@pytest.mark.parametrize("moved", ["seed", "position"])
+def test_draws_depend_on_seed_and_position_alone(moved):
+    one, other, same = _pggan(), _pggan(seed=1 if moved == "seed" else 0), _pggan()
+    if moved == "position":
+        other.position.assign(4)
+    for gan in (one, other, same):
+        gan.train_on_batch(_pictures(4))
+    assert _same(one, same) and not _same(one, other)
+
+
+def test_real_pictures_fade_as_generated_ones_do():
+    pictures = _pictures(2)
+    fine = pictures.reshape(2, 8, 2, 8, 2, 1).mean((2, 4))
+    coarse = np.repeat(np.repeat(fine.reshape(2, 4, 2, 4, 2, 1).mean((2, 4)), 2, 1), 2, 2)
+    np.testing.assert_allclose(at_level(pictures, 3, 0.25), coarse + 0.25 * (fine - coarse), atol=1e-6)
+    np.testing.assert_allclose(at_level(pictures, 4, 1.0), pictures, atol=1e-6)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="16"):
+        PGGAN(Generator(16, **NET), Discriminator(32, **NET))
+    with pytest.raises(ValueError, match="5"):
+        _pggan().grow(5)
+
+
+def test_a_translator_is_built_and_trained_by_fit():
+    translator = _translator()
+    data = tf.data.Dataset.from_tensor_slices(_labelled()).batch(2, drop_remainder=True)
+    rates = []
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: rates.append(float(translator.optimizer.learning_rate)))
+    history = translator.fit(data, epochs=3, verbose=0, callbacks=[LinearDecay(1e-3, 1, 2), watch]).history
+    assert set(history) == {"d_real", "d_fake", "g_gan", "g_features", "d_gradient", "g_gradient"}
+    np.testing.assert_allclose(rates, [linear_decay(1e-3, epoch, 1, 2) for epoch in range(3)], rtol=1e-6)
+    assert int(translator.position.numpy()) == 6
+    known = {id(variable) for variable in translator.generator.trainable_variables}
+    moments = len(translator.optimizer.variables) - 2  # a step count and a rate
+    assert moments == 2 * len(known)  # the discriminator's variables are not among them
+
+
+def test_only_the_enhancer_is_trained():
+    translator = Pix2PixHD(LocalEnhancer(n_local_blocks=1, **SMALL), MultiscaleDiscriminator(4, 1, 1),
+                           enhancer_only=True)
+    translator.compile("adam", "adam")
+    data = _labelled(2)
+    translator.build(data[0].shape)
+    before = translator.generator.global_generator.get_weights()
+    outer = [variable.numpy() for variable in translator.generator.enhancer_variables]
+    translator.train_on_batch(*data)
+    for ours, theirs in zip(translator.generator.global_generator.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert any(not np.array_equal(variable, old) for variable, old
+               in zip(translator.generator.enhancer_variables, outer, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["pggan", "pix2pixhd"])
+def test_a_saved_model_goes_on_as_if_it_had_not_been(kind, tmp_path):
+    model, batch = (_pggan(), (_pictures(4),)) if kind == "pggan" else (_translator(), _labelled(2))
+    if kind == "pggan":
+        model.grow(3, 0.5)
+    model.train_on_batch(*batch)
+    model.reset_metrics()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    if kind == "pggan":
+        assert again.level == 3 and float(again.fade.numpy()) == 0.5
+    for one in (model, again):
+        one.train_on_batch(*batch)
+    assert int(again.position.numpy()) == int(model.position.numpy()) > 0
+    assert _same(model, again)
+
+
+@pytest.mark.parametrize("kind", ["pggan", "pix2pixhd"])
+def test_xla_computes_the_same_step(kind, monkeypatch):
+    """But for its random numbers, which XLA makes in another order."""
+    made, draws = [], np.random.default_rng(2).uniform(-1, 1, (4, 8)).astype(np.float32)
+    monkeypatch.setattr(PGGAN, "_draw", lambda self, seed, purpose, count: tf.constant(
+        np.abs(draws[:, :1, None, None]) if purpose == 2 else draws))
+    for jit in (None, False, True):
+        model, batch = (_pggan(), (_pictures(4),)) if kind == "pggan" else (_translator(), _labelled(2))
+        model.compile(keras.optimizers.SGD(1e-2), keras.optimizers.SGD(1e-2), jit_compile=bool(jit))
+        if kind == "pix2pixhd":
+            model.build(batch[0].shape)
+        if jit is not None:
+            model.train_on_batch(*batch)
+        made.append(np.concatenate([weights.ravel() for weights in model.generator.get_weights()]))
+    start, plain, xla = made
+    assert np.abs(plain - start).max() > 1e-4
+    np.testing.assert_allclose(xla - start, plain - start, atol=0.05 * np.abs(plain - start).max())
+
+
+def test_a_summary_shows_shapes():
+    lines = []
+    _pggan().summary(print_fn=lines.append, expand_nested=True)
+    text = "\n".join(lines)
+    assert "(None, 16, 16, 1)" in text and "?" not in text

@@ -10,12 +10,13 @@ import tensorflow as tf
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
 from datasets.sources.phantom import write_phantoms
+from models.precision import gradient_norm
 from tests.reliability import two_devices
 from tests.reliability.conftest import FULL
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import cpu_has_bfloat16, prepare, resolve_precision
-from training.optimizers import gradient_norm, make_optimizer
+from training.optimizers import make_optimizer
 from training.run_folder import RunFolder
 
 _STEPS = 40 if FULL else 3

@@ -4,9 +4,10 @@
         --data=STORE --count=10000 --validation=2500 --out=SYNTHETIC
 
 --data names the pair folder whose classes the networks were trained on; its train label maps also say which
-organ areas are plausible. As many pairs are made at a time as memory allows (one of 1024 pixels, at most 16).
-The same command continues a run that was stopped. --method=shape is not the paper's: a statistical shape model
-fitted to those label maps stands in place of the stages before --labels_to_film.
+organ areas are plausible. --dots and --dots_to_labels must be runs of the same dots (size and radius), and no
+translator one of --phase=global_half. As many pairs are made at a time as memory allows (one of 1024 pixels, at
+most 16). The same command continues a run that was stopped. --method=shape is not the paper's: a statistical
+shape model fitted to those label maps stands in place of the stages before --labels_to_film.
 """
 
 from absl import app, flags

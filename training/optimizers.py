@@ -33,7 +33,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) -> keras.optimizers.Optimizer:
-    """Adam, with loss scaling under mixed_float16. Call inside the strategy's scope."""
+    """Adam, with loss scaling inside `dtype_policy("mixed_float16")`. Call it inside the strategy's scope."""
     adam = FusedAdam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
     if keras.mixed_precision.global_policy().name == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(adam)

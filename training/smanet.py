@@ -60,22 +60,22 @@ class SMANetTrainer:
         self._shown = np.arange(min(_GRID_ROWS, len(films))) if shown is None else np.asarray(shown)
         self._batches, self._next = None, -1
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
-            self.network = SMANet(
+            self.model = SMANet(
                 num_classes, depth=config.depth, width=config.width, attention=config.attention,
                 pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
                 bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1,
                 standardize=config.standardize)
-            self.network.build((None, None, None, 1))
+            self.model.build((None, None, None, 1))
             if config.encoder_weights:
-                load_encoder_weights(self.network, config.encoder_weights)
+                load_encoder_weights(self.model, config.encoder_weights)
             optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
-            optimizer.build(self.network.trainable_variables)
+            optimizer.build(self.model.trainable_variables)
             self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-            self.network.compile(optimizer, cross_entropy, metrics=[self._accuracy], auto_scale_loss=False)
-        self._predict = probabilities_of(self.network)
+            self.model.compile(optimizer, cross_entropy, metrics=[self._accuracy], auto_scale_loss=False)
+        self._predict = probabilities_of(self.model)
 
     def trackables(self) -> dict:
-        return {"network": self.network, "optimizer": self.network.optimizer}
+        return {"network": self.model, "optimizer": self.model.optimizer}
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
         if position != self._next:
@@ -88,9 +88,9 @@ class SMANetTrainer:
     @tf.function
     def _step(self, batch) -> dict[str, tf.Tensor]:
         def train(films, labels):
-            self.network.reset_metrics()
+            self.model.reset_metrics()
             self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
-            return self.network.train_step((grey.from_levels(films[..., None]), labels))
+            return self.model.train_step((grey.from_levels(films[..., None]), labels))
 
         metrics = self.strategy.run(train, batch)
         return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
@@ -121,14 +121,14 @@ class SMANetTrainer:
         if folder.chief:
             folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
             if best is None or mean_j > best[0]:
-                folder.save_network(self.network, f"snapshots/{position:09d}")
+                folder.save_network(self.model, f"snapshots/{position:09d}")
         return {"val_j": mean_j}
 
     def finish(self, folder: RunFolder) -> dict:
         best = folder.best("val_j")
         name = f"snapshots/{best[1]:09d}" if best else "last"
         if best is None:
-            folder.save_network(self.network, "last")
+            folder.save_network(self.model, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
                 "classes": self.config.classes, "num_classes": self.num_classes,
                 "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:]),
@@ -156,11 +156,11 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         classes = store.classes.scored_table() if scored else store.classes
         films, labels, rows = _load_pairs(store, mixed, scored)
         shown = different_films(store, split_ids(store, "train"), _GRID_ROWS)
-        task = SMANetTrainer(config, films, labels, classes.num_classes,
-                             _validation_pairs(validation), strategy, classes.names, rows, shown)
+        trainer = SMANetTrainer(config, films, labels, classes.num_classes,
+                                _validation_pairs(validation), strategy, classes.names, rows, shown)
         if finetune_from:
-            _start_from(task.network, finetune_from)
-        run(task, folder, config)
+            _start_from(trainer.model, finetune_from)
+        run(trainer, folder, config)
     finally:
         folder.close()
 

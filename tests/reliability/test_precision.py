@@ -10,7 +10,7 @@ import tensorflow as tf
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
 from datasets.sources.phantom import write_phantoms
-from models.precision import gradient_norm
+from models.precision import dtype_policy, gradient_norm
 from tests.reliability import two_devices
 from tests.reliability.conftest import FULL
 from training.checkpoints import Progress
@@ -22,12 +22,6 @@ from training.run_folder import RunFolder
 _STEPS = 40 if FULL else 3
 _FLAGS = ("processor\t: 0\nvendor_id\t: {}\nmodel name\t: X\nflags\t\t: fpu sse2 avx2 avx512f {}\n"
           "bugs\t\t: amx_bf16\n")
-
-
-@pytest.fixture(autouse=True)
-def float32_afterwards():
-    yield
-    keras.mixed_precision.set_global_policy("float32")
 
 
 @pytest.mark.parametrize(("vendor", "flags", "has"), [
@@ -57,9 +51,9 @@ def test_a_gradient_that_is_not_finite_is_told():
 
 
 def test_float16_leaves_out_a_step_that_overflows_and_halves_the_scale():
-    prepare(EngineConfig(precision="mixed_float16"))
     weights = keras.Variable(np.ones(3, np.float32))
-    optimizer = make_optimizer(0.1, 0.9, 0.999, 1e-7)
+    with dtype_policy("mixed_float16"):
+        optimizer = make_optimizer(0.1, 0.9, 0.999, 1e-7)
     optimizer.build([weights])
     before = float(optimizer.dynamic_scale)
     bad = tf.constant([1.0, np.inf, 0.0])

@@ -34,24 +34,28 @@ _STEPS = 3
 
 def pggan(config: PGGANConfig, strategy, labels, films) -> tuple[PGGANTrainer, list, list]:
     dots = np.stack([config.dot.draw(label, 6) for label in labels])
-    task = PGGANTrainer(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)
-    return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
+    trainer = PGGANTrainer(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)
+    return trainer, *_parts(trainer.model)
 
 
 def pix2pixhd(config: Pix2PixHDConfig, strategy, labels, films) -> tuple[Pix2PixHDTrainer, list, list]:
-    task = Pix2PixHDTrainer(config, labels, films, 6, None, strategy)
-    return task, [task.generator, task.discriminator], [task.g_optimizer, task.d_optimizer]
+    trainer = Pix2PixHDTrainer(config, labels, films, 6, None, strategy)
+    return trainer, *_parts(trainer.model)
+
+
+def _parts(model) -> tuple[list, list]:
+    return [model.generator, model.discriminator], [model.optimizer, model.discriminator_optimizer]
 
 
 def smanet(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:
-    task = SMANetTrainer(config, films, labels, 6, None, strategy)
-    return task, [task.network], [task.optimizer]
+    trainer = SMANetTrainer(config, films, labels, 6, None, strategy)
+    return trainer, [trainer.model], [trainer.model.optimizer]
 
 
 def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:
     """With batch statistics of each device's own part."""
     made = smanet(config, strategy, labels, films)
-    for layer in made[0].network._flatten_layers():
+    for layer in made[0].model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = False
     return made
@@ -60,11 +64,11 @@ def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetT
 def trained(build: Callable, config, strategy_name: str, data: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """Moments, and weights minus the initial ones, after a few steps, each as one vector."""
     strategy = prepare(dataclasses.replace(config, strategy=strategy_name))
-    task, networks, optimizers = build(config, strategy, *data)
+    trainer, networks, optimizers = build(config, strategy, *data)
     before = [weight.copy() for network in networks for weight in network.get_weights()]
     position = 0
     for _ in range(_STEPS):
-        position, _ = task.step(position)
+        position, _ = trainer.step(position)
     after = [weight for network in networks for weight in network.get_weights()]
     moments = [moment.numpy() for optimizer in optimizers for moment in optimizer._momentums]
     changes = [new - old for new, old in zip(after, before, strict=True)]

@@ -51,7 +51,7 @@ def test_snapshots_are_judged_by_the_dots_of_the_run(store, tmp_path, monkeypatc
 
     def score(trainer, folder, config):
         channels = trainer.coding.encode(rough[None]).numpy()
-        monkeypatch.setattr(trainer, "samples", lambda count: channels.repeat(count, 0))
+        monkeypatch.setattr(trainer, "_samples", lambda count, growth: iter([channels.repeat(count, 0)]))
         found.append(trainer.score(trainer.total, folder))
 
     monkeypatch.setattr(pggan, "run", score)

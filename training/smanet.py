@@ -71,7 +71,7 @@ class SMANetTrainer:
             optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
             optimizer.build(self.model.trainable_variables)
             self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-            self.model.compile(optimizer, cross_entropy, metrics=[self._accuracy], auto_scale_loss=False)
+            self.model.compile(optimizer, self._loss, metrics=[self._accuracy], auto_scale_loss=False)
         self._predict = probabilities_of(self.model)
 
     def trackables(self) -> dict:
@@ -94,6 +94,10 @@ class SMANetTrainer:
 
         metrics = self.strategy.run(train, batch)
         return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
+
+    def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """This replica's share of the mean; Keras shares out only losses that it averages itself."""
+        return cross_entropy(labels, logits) / self.strategy.num_replicas_in_sync
 
     def predict(self, films: np.ndarray) -> np.ndarray:
         """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""

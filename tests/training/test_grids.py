@@ -1,4 +1,4 @@
-"""Fixed-seed grids show different films, never test ones, and no more pictures are held at once than in training."""
+"""Grids show different films, never test ones, and hold no more pictures at once than training does."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """Pictures as plain arrays: coloured label maps, films, overlays and grids, all uint8 RGB."""
 
-import cv2
 import numpy as np
+from skimage.util import montage
 
 from datasets import grey
 
@@ -28,14 +28,9 @@ def grey_to_rgb(films: np.ndarray) -> np.ndarray:
 def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:
     """uint8 [N, h, w, 3] -> one picture of `columns` per row, each enlarged to `height` (nearest neighbour)."""
     factor = max(1, height // pictures.shape[1])
-    rows = -(-len(pictures) // columns)
-    cell_h, cell_w = pictures.shape[1] * factor, pictures.shape[2] * factor
-    sheet = np.full((rows * (cell_h + 2) + 2, columns * (cell_w + 2) + 2, 3), 128, np.uint8)
-    for index, picture in enumerate(pictures):
-        top, left = (index // columns) * (cell_h + 2) + 2, (index % columns) * (cell_w + 2) + 2
-        big = cv2.resize(picture, (cell_w, cell_h), interpolation=cv2.INTER_NEAREST)
-        sheet[top:top + cell_h, left:left + cell_w] = big
-    return sheet
+    large = pictures.repeat(factor, 1).repeat(factor, 2)
+    return montage(large, [128] * 3, grid_shape=(-(-len(pictures) // columns), columns), padding_width=2,
+                   channel_axis=-1)
 
 
 def error_overlay(film: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:

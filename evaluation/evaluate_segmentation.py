@@ -31,8 +31,9 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from datasets.common import atomic_files
     from datasets.pair_store import PairStore
-    from evaluation.results.per_film import hardest, summarize
-    from evaluation.results.tables import comparison, to_markdown
+    from evaluation.results.per_film import film_scores, hardest, summarize
+    from evaluation.results.table_formats import markdown
+    from evaluation.results.tables import comparison
     from evaluation.segmenter.evaluate import evaluate_to_folder
     from evaluation.segmenter.load import check_size, read_segmenter
     from evaluation.segmenter.sliding_window import probabilities_of
@@ -49,9 +50,10 @@ def main(argv: Sequence[str]) -> None:
     scored = _scored_only(network, store)
     out = atomic_files.make_folder(_OUT.value)
     result = evaluate_to_folder(probabilities_of(network), store, ids, out, scored, window, overlap)
-    atomic_files.write_text(out / "summary.csv", summarize(result.per_film()).round(4).to_csv())
-    atomic_files.write_text(out / "hardest.csv", hardest(result.per_film(), result.scored).round(4).to_csv())
-    print(to_markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))
+    table = result.per_film()
+    atomic_files.write_text(out / "summary.csv", summarize(table).round(4).to_csv())
+    atomic_files.write_text(out / "hardest.csv", hardest(film_scores(table, result.scored)).round(4).to_csv())
+    print(markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))
 
 
 def _scored_only(network, store) -> bool:

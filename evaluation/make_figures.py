@@ -3,8 +3,8 @@ r"""Draws an experiment's figures as PDF and PNG, at the width of a journal's pa
     python -m evaluation.make_figures --results=runs/full --out=runs/full/figures
 
 samples-K (label map and film of method K), stages (dots, label map, film), errors-COLUMN (film, gold, prediction,
-errors), errors (all columns side by side), gan-curves, segmenter-curves, boxes (J of single films per organ) and
-boxes-finetuned. captions.md says what each shows.
+errors), errors (all columns side by side), boxes (J of single films per organ), boxes-finetuned, curves-STAGE (how
+a GAN was trained) and curves-segmenters. captions.md says what each shows.
 """
 
 import pathlib

@@ -29,12 +29,13 @@ _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the b
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from evaluation.results.tables import comparison, to_markdown
+    from evaluation.results.table_formats import markdown
+    from evaluation.results.tables import comparison
     from evaluation.results.write_tables import Results, write_results
 
     results = Results(_RESULTS.value)
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
-    print(f"{results.caption()}\n\n{to_markdown(comparison(results.pooled))}")
+    print(f"{results.caption()}\n\n{markdown(comparison(results.pooled))}")
     print(f"{_OUT.value}: {', '.join(names)}")
 
 

@@ -16,7 +16,7 @@ from datasets.common.errors import UserError, report_user_errors
 from tools.generation.flags import define_method_flags
 from tools.generation.stages import STAGES
 
-_METHOD, _RUNS = define_method_flags(("single", "two", "three", "shape"), required=True)
+_METHOD, _RUNS = define_method_flags(tuple(STAGES), required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the networks were trained on", required=True)
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _COUNT = flags.DEFINE_integer("count", 10000, "pairs in all (paper: 10,000)", lower_bound=1)

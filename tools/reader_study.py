@@ -48,7 +48,7 @@ def build() -> None:
     import pathlib
 
     from datasets.pair_store import PairStore
-    from evaluation.reader_study.study import KEY, PAGE, Results, find_results, hardest, write_study
+    from evaluation.reader_study.study import KEY, PAGE, Results, choose_films, find_results, write_study
 
     if bool(_EXPERIMENT.value) == bool(_DATA.value) or bool(_DATA.value) != bool(_RESULTS.value):
         raise UserError("build: give either --experiment=RUN, or --data=STORE and --results=FOLDER")
@@ -56,7 +56,7 @@ def build() -> None:
         results = find_results(_EXPERIMENT.value, _COLUMN.value)
     else:
         results = Results(PairStore(_DATA.value), pathlib.Path(_RESULTS.value), _COLUMN.value)
-    films = hardest(results, _FILMS.value)
+    films = choose_films(results, _FILMS.value)
     title = f"{results.store.description.name}, {results.column}"
     write_study(films, _OUT.value, title, _SEED.value, _SIDE.value)
     page = pathlib.Path(_OUT.value) / PAGE

@@ -16,14 +16,15 @@ import tempfile
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from evaluation.results.columns import EXTRAS, PAPER_METHODS
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
 _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY (paper: 11)")
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
-_METHODS = flags.DEFINE_list("methods", ["single", "two", "three"], "methods compared with the real films alone")
-_EXTRAS = flags.DEFINE_list("extras", [], "baselines beyond the paper, columns of their own: mix, shape")
+_METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared with the real films alone")
+_EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, columns of their own: {', '.join(EXTRAS)}")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _JOBS = flags.DEFINE_integer("jobs", 1, "tasks run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
@@ -36,7 +37,7 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the tasks with their settin
 def main(argv) -> None:
     from datasets.common.errors import UserError
 
-    for flag, names in ((_METHODS, ("single", "two", "three")), (_EXTRAS, ("mix", "shape"))):
+    for flag, names in ((_METHODS, PAPER_METHODS), (_EXTRAS, EXTRAS)):
         unknown = [name for name in flag.value if name not in names]
         if unknown:
             raise UserError(f"--{flag.name}={','.join(flag.value)}: found {unknown[0]!r}, expected some of "
@@ -76,13 +77,13 @@ def _data_folder(scratch: str) -> str:
 
 
 def _run(data: str) -> None:
-    from tools.experiment.plan import Experiment, load_extras, load_methods
+    from tools.experiment.plan import Experiment
     from tools.experiment.tasks import run_tasks
     from tools.experiment.workers import run_tasks_at_once
     from training import presets
 
-    experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), load_methods(_METHODS.value),
-                            _SEED.value, _WORKDIR.value, _command(), load_extras(_EXTRAS.value))
+    experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), tuple(_METHODS.value), _SEED.value,
+                            _WORKDIR.value, _command(), tuple(_EXTRAS.value))
     if _ESTIMATE.value:
         _estimate(experiment)
     elif _JOBS.value > 1 and not _DRY_RUN.value:

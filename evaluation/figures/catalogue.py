@@ -6,10 +6,10 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from evaluation.figures.chart_figures import box_plots, gan_curves, segmenter_curves
+from evaluation.figures.chart_figures import box_plots, measured_charts, training_curves
 from evaluation.figures.film_figures import column_rows, comparison_rows, sample_sheet, stage_sheet
+from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
-from evaluation.results.tables import GROUPS, heading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +29,16 @@ class ExperimentFigure:
 
 def experiment_figures(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     """All figures that `experiment` has the files for, in reading order."""
-    return [*_synthetic(experiment), *_films(experiment), *_charts(experiment)]
+    return [*_synthetic(experiment), *_films(experiment), *_boxes(experiment), *_curves(experiment)]
 
 
 def _synthetic(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     found = []
-    for number in experiment.methods():
-        store = experiment.synthetic(number)
-        title = ", ".join(part for part in (GROUPS[number], experiment.configuration) if part)
-        found.append(ExperimentFigure(f"samples-{number}", f"{title}: synthetic label maps and their films.",
+    for method in experiment.methods():
+        store = experiment.synthetic(method)
+        title = ", ".join(part for part in (method.title, experiment.configuration) if part)
+        found.append(ExperimentFigure(f"samples-{method.suffix}",
+                                      f"{title}: synthetic label maps and their films.",
                                       partial(sample_sheet, store, title)))
         if any((store.path / "dots").glob("*.png")):
             found.append(ExperimentFigure("stages", f"{title}: dots, the label map made from them, and its film.",
@@ -46,29 +47,33 @@ def _synthetic(experiment: ExperimentFolder) -> list[ExperimentFigure]:
 
 
 def _films(experiment: ExperimentFolder) -> list[ExperimentFigure]:
-    columns = experiment.columns()
+    names = experiment.columns()
     choice = "on four test films: the two of lowest mean J, the middle one and the best"
     found = [ExperimentFigure("errors", f"Errors of every column {choice} over all columns.",
-                              partial(column_rows, experiment, columns))]
-    for name in columns:
-        found.append(ExperimentFigure(f"errors-{name}", f"{' '.join(heading(name)).strip()} {choice}.",
+                              partial(column_rows, experiment, names))]
+    for name in names:
+        found.append(ExperimentFigure(f"errors-{name}", f"{columns.title(name)} {choice}.",
                                       partial(comparison_rows, experiment, name)))
     return found
 
 
-def _charts(experiment: ExperimentFolder) -> list[ExperimentFigure]:
-    logs, columns = experiment.logs(), experiment.columns()
-    kept = [name for name in columns if not name.startswith("synth")]
+def _boxes(experiment: ExperimentFolder) -> list[ExperimentFigure]:
+    names = experiment.columns()
+    kept = [name for name in names if columns.find(name).kind != "synth"]
     boxes = "quartiles, whiskers to 1.5 times their range, outliers as points"
-    found = [ExperimentFigure("boxes", f"J of single test films: {boxes}.", partial(box_plots, experiment))]
-    if 1 < len(kept) < len(columns):
+    found = [ExperimentFigure("boxes", f"J of single test films: {boxes}.", partial(box_plots, experiment, names))]
+    if 1 < len(kept) < len(names):
         found.append(ExperimentFigure("boxes-finetuned", f"The same without the SYNTH columns: {boxes}.",
                                       partial(box_plots, experiment, kept)))
-    if gan_curves(logs):
-        found.append(ExperimentFigure("gan-curves", "Losses of the GAN stages and, where measured, the sliced "
-                                      "Wasserstein distance; the dot is its least value.",
-                                      partial(gan_curves, logs)))
-    if segmenter_curves(logs):
-        found.append(ExperimentFigure("segmenter-curves", "Training loss of the segmenters, and J on the "
-                                      "synthetic validation pairs.", partial(segmenter_curves, logs)))
     return found
+
+
+def _curves(experiment: ExperimentFolder) -> list[ExperimentFigure]:
+    """Training curves: of each GAN stage by itself, and of all segmenters together."""
+    logs, found = experiment.logs(), []
+    for name, (title, unit) in columns.STAGES.items():
+        if name in logs:
+            found.append((f"curves-{name}", f"Training of the GAN, {title}", {name: logs.pop(name)}, unit))
+    found.append(("curves-segmenters", "Training of the segmenters", logs, "steps"))
+    return [ExperimentFigure(name, f"{title}; dots mark the best values.", partial(training_curves, runs, unit))
+            for name, title, runs, unit in found if measured_charts(runs)]

@@ -1,154 +1,150 @@
-"""Charts of an experiment: training curves, and how scores spread over films."""
+"""Charts: how a run's training went, and how scores spread over films."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter
 
 from evaluation.figures.style import PAGE, style
-from evaluation.results.experiment_folder import COLUMNS, ExperimentFolder
-from evaluation.results.tables import heading
-
-# Okabe and Ito's colours, one per method; line styles and hatches tell SYNTH, FINETUNE and MIX apart
-# without colour.
-_METHODS = {"": "#000000", "1": "#D55E00", "2": "#0072B2", "3": "#009E73", "shape": "#CC79A7"}
-_STYLES = {"synth": "--", "mix": ":"}
-_HATCHES = {"synth": "////", "mix": "...."}
-_LINES = ("#000000", "#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#009E73", "#56B4E9")
-_STAGES = {"pairs": "single: label maps and films", "labels": "two: label maps", "dots": "three: dots",
-           "dots_to_labels": "three: dots → label maps", "labels_to_film": "two, three: label maps → films"}
-_LOSSES = {"d_loss": "critic", "g_loss": "generator", "d_real": "discriminator, real",
-           "d_fake": "discriminator, made", "g_gan": "generator, GAN", "g_features": "feature matching",
-           "g_vgg": "perceptual"}
+from evaluation.results import columns
+from evaluation.results.experiment_folder import ExperimentFolder
 
 
-def gan_curves(logs: Mapping[str, pd.DataFrame]) -> Figure | None:
-    """Losses of every GAN stage, and below them the sliced Wasserstein score where there is one; None without any.
+class Chart(NamedTuple):
+    """A panel of training curves."""
+
+    title: str
+    meaning: str
+    metrics: tuple[str, ...]  # their names in the log
+    best: str = ""  # "lowest" or "highest": the point that is marked
+
+
+CHARTS = (
+    Chart("Sliced Wasserstein distance × 10³", "snapshot to real pictures; lower is better", ("swd",), "lowest"),
+    Chart("Valid samples", "share that passes the checks; higher is better", ("valid",), "highest"),
+    Chart("Validation J", "pooled mean over organs; higher is better", ("val_j",), "highest"),
+    Chart("Critic gap", "score of real minus made; near 0 it cannot tell", ("critic gap",)),
+    Chart("Losses", "", ("d_loss", "g_loss", "penalty", "d_real", "d_fake", "g_gan", "g_features", "g_vgg",
+                         "loss")),
+    Chart("Accuracy", "share of training pixels labelled rightly", ("accuracy",)),
+    Chart("Gradients", "norm of each network's gradient", ("d_gradient", "g_gradient", "gradient")),
+    Chart("Growth", "log2 of the resolution, with the part faded in", ("level",)),
+)
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
+_ACROSS, _PANEL = 3, 1.8  # panels side by side; inches of height of each, with its titles and numbers
+_LEGEND = {"loc": "best", "fontsize": 5.5, "frameon": False, "handlelength": 1.8, "labelspacing": 0.2}
+
+Row = dict[str, float]  # of a log, see evaluation.results.run_log
+Line = tuple[list[float], list[float], dict]  # positions, values, matplotlib's look
+
+
+def training_curves(logs: Mapping[str, Sequence[Row]], unit: str) -> Figure | None:
+    """A panel for each of CHARTS that a run has values for; None without any.
+
+    One run has a colour per metric; several have the colours and lines of their columns.
 
     Args:
-      logs: run -> its metrics, as `ExperimentFolder.logs` gives them.
+      logs: run -> the rows of its log.
+      unit: what positions count, "images" or "steps".
     """
-    runs = [name for name in _STAGES if name in logs and len(logs[name])]
-    if not runs:
+    panels = measured_charts(logs)
+    if not panels:
         return None
-    scored = [name for name in runs if "swd" in logs[name]]
-    rows = 2 if scored else 1
+    several = len(logs) > 1
+    rows = -(-(len(panels) + several) // _ACROSS)
     with style():
-        figure = Figure(figsize=(PAGE, 1.6 * rows + 0.6), layout="constrained")
-        axes = figure.subplots(rows, len(runs), squeeze=False, sharex="col")
-        for place, name in enumerate(runs):
-            _draw_losses(axes[0, place], logs[name])
-            axes[0, place].set_title(_STAGES[name].replace(": ", ":\n"))
-            if scored:
-                _draw_score(axes[1, place], logs[name], "swd")
-            axes[-1 if name in scored else 0, place].set_xlabel("images" if name in scored else "steps")
-            axes[0, place].xaxis.set_tick_params(labelbottom=name not in scored)
-        axes[0, 0].set_ylabel("loss")
-        if scored:
-            axes[1, runs.index(scored[0])].set_ylabel("SWD × 10³ (less is better)")
-        handles = {text: line for axis in axes[0]
-                   for line, text in zip(*axis.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=7, frameon=False,
-                      handlelength=1.2, columnspacing=1.2)
+        figure = Figure(figsize=(PAGE, _PANEL * rows))
+        # Places in inches, not by a layout engine: a trainer draws this at every grid.
+        figure.subplots_adjust(0.06, 0.35 / (_PANEL * rows), 0.99, 1 - 0.35 / (_PANEL * rows), 0.25,
+                               0.7 / (_PANEL - 0.7))
+        axes = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
+        for axis in axes[len(panels):]:
+            axis.set_axis_off()
+        for axis, (chart, lines) in zip(axes, panels, strict=False):
+            _draw_chart(axis, chart, lines, unit)
+            if len(lines) > 1 and not several:
+                axis.legend(**_LEGEND)
+        if several:  # a panel of its own, since a run may lack what another has
+            for run in logs:
+                axes[len(panels)].plot([], **_run_look(run))
+            axes[len(panels)].legend(ncols=1 + (len(logs) > 14), **_LEGEND)
     return figure
 
 
-def segmenter_curves(logs: Mapping[str, pd.DataFrame]) -> Figure | None:
-    """Training loss and validation J of every column; None without any."""
-    runs = [name for name in COLUMNS if name in logs and "loss" in logs[name]]
-    if not runs:
-        return None
-    with style():
-        figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
-        axes = figure.subplots(1, 2)
-        for name in runs:
-            group, number = name.partition("-")[::2]
-            look = {"color": _METHODS.get(number, "#777777"), "linestyle": _STYLES.get(group, "-"),
-                    "label": " ".join(heading(name)).strip(), "marker": ".", "markersize": 4}
-            for axis, key, factor in ((axes[0], "loss", 1), (axes[1], "val_j", 100)):
-                if key in logs[name]:
-                    values = logs[name].dropna(subset=[key])
-                    axis.plot(values["position"], factor * values[key], **look)
-        axes[0].set(xlabel="steps", ylabel="training loss")
-        _set_log(axes[0])
-        axes[1].set(xlabel="steps", ylabel="validation J (%)")
-        if not axes[1].lines:
-            axes[1].set_axis_off()
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return figure
+def measured_charts(logs: Mapping[str, Sequence[Row]]) -> list[tuple[Chart, list[Line]]]:
+    """Those of CHARTS that `logs` have values for, with their lines."""
+    return [(chart, lines) for chart in CHARTS if (lines := list(_lines(chart, logs)))]
 
 
-def box_plots(experiment: ExperimentFolder, columns: Sequence[str] | None = None) -> Figure:
+def _lines(chart: Chart, logs: Mapping[str, Sequence[Row]]) -> Iterator[Line]:
+    for run, rows in logs.items():
+        for colour, metric in zip(2 * _COLOURS, chart.metrics, strict=False):
+            points = [(row["position"], _value(row, metric)) for row in rows if math.isfinite(_value(row, metric))]
+            if points:
+                look = {"color": colour, "label": metric} if len(logs) == 1 else _run_look(run)
+                yield *map(list, zip(*points, strict=True)), look
+
+
+def _run_look(run: str) -> dict[str, str]:
+    found = columns.find(run)
+    return {"color": found.colour, "linestyle": found.look.line, "label": columns.title(run)}
+
+
+def _value(row: Row, metric: str) -> float:
+    if metric == "critic gap":
+        return row.get("score_real", math.nan) - row.get("score_fake", math.nan)
+    return row.get(metric, math.nan)
+
+
+def _draw_chart(axis: Axes, chart: Chart, lines: Sequence[Line], unit: str) -> None:
+    for positions, values, look in lines:
+        axis.plot(positions, values, **look, linewidth=0.9, marker="." if len(values) < 20 else "", markersize=3)
+        if chart.best:
+            place = values.index(min(values) if chart.best == "lowest" else max(values))
+            axis.plot(positions[place], values[place], marker="o", color=look["color"], markersize=4)
+    axis.set_title(chart.title, fontsize=7, pad=11)
+    axis.text(0.5, 1.03, chart.meaning, fontsize=5.5, ha="center", transform=axis.transAxes, color="#555555")
+    axis.set_xlabel(unit, labelpad=1, fontsize=6)
+    axis.tick_params(labelsize=6)
+    axis.xaxis.set_major_formatter(EngFormatter())
+    if chart.title == "Losses" and all(min(values) > 0 for _, values, _ in lines):
+        axis.set_yscale("log")  # labelled 0.1, 0.2, 0.5, 1, 2, 5, ..., or 0.1, 1, ... where these would crowd
+        labelled = "25" if axis.get_ylim()[1] < 200 * axis.get_ylim()[0] else ""
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in labelled else "")
+
+
+def box_plots(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
     """J of single films, a panel per scored organ and a box per column: quartiles, 1.5 x their range, outliers."""
-    columns = list(columns or experiment.columns())
-    organs = experiment.pooled(columns[0])["scored"]
-    tables = {name: experiment.per_film(name) for name in columns}
+    organs = experiment.pooled(names[0])["scored"]
+    tables = {name: experiment.per_film(name) for name in names}
     with style():
         figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
         axes = figure.subplots(1, len(organs), sharey=True, squeeze=False)[0]
         for axis, organ in zip(axes, organs, strict=True):
-            values = [100 * tables[name].loc[tables[name]["organ"] == organ, "j"].dropna() for name in columns]
-            _draw_boxes(axis, values, columns)
+            values = [100 * tables[name].loc[tables[name]["organ"] == organ, "j"].dropna() for name in names]
+            _draw_boxes(axis, values, names)
             axis.set_title(organ)
         axes[0].set_ylabel("J of a film (%)")
     return figure
 
 
-def _draw_boxes(axis: Axes, values: Sequence[pd.Series], columns: Sequence[str]) -> None:
+def _draw_boxes(axis: Axes, values: Sequence[pd.Series], names: Sequence[str]) -> None:
     thin = {"linewidth": 0.6}
     drawn = axis.boxplot([list(series) for series in values], widths=0.6, patch_artist=True, whiskerprops=thin,
                          capprops=thin, medianprops={"color": "black", "linewidth": 1.2},
                          flierprops={"marker": ".", "markersize": 3, "markeredgewidth": 0.5})
-    for box, name in zip(drawn["boxes"], columns, strict=True):
-        kind, _, number = name.partition("-")
-        box.set(facecolor=_light(_METHODS.get(number, "#777777")), linewidth=0.6)
-        box.set_hatch(_HATCHES.get(kind))
-    axis.set_xticks(range(1, len(columns) + 1), [name.replace("-", " ").upper() for name in columns], rotation=60,
+    for box, found in zip(drawn["boxes"], map(columns.find, names), strict=True):
+        box.set(facecolor=_light(found.colour), linewidth=0.6)
+        box.set_hatch(found.look.hatch)
+    axis.set_xticks(range(1, len(names) + 1), [name.replace("-", " ").upper() for name in names], rotation=60,
                     ha="right", rotation_mode="anchor")
     axis.grid(axis="y", linewidth=0.3, color="#BBBBBB")
     axis.set_axisbelow(True)
-
-
-def _draw_losses(axis: Axes, log: pd.DataFrame) -> None:
-    for colour, (key, label) in zip(_LINES, _LOSSES.items(), strict=True):
-        if key in log:
-            values = log.dropna(subset=[key])
-            axis.plot(values["position"], values[key], color=colour, label=label)
-    if "level" in log:
-        _mark_levels(axis, log)
-    else:
-        _set_log(axis)
-
-
-def _draw_score(axis: Axes, log: pd.DataFrame, key: str) -> None:
-    if key not in log:
-        axis.set_axis_off()
-        return
-    values = log.dropna(subset=[key])
-    axis.plot(values["position"], values[key], color="#000000", marker=".")
-    best = values.loc[values[key].idxmin()]
-    axis.plot(best["position"], best[key], marker="o", color="#D55E00", markersize=5, linestyle="none")
-    axis.set_ylim(0, 1.1 * values[key].max())
-
-
-def _mark_levels(axis: Axes, log: pd.DataFrame) -> None:
-    """A line where a resolution is full-grown, with its side in pixels."""
-    levels = log.dropna(subset=["level"])
-    for level in np.unique(np.floor(levels["level"])):
-        reached = levels.loc[levels["level"] >= level, "position"].iloc[0]
-        axis.axvline(reached, color="#BBBBBB", linewidth=0.6, zorder=0)
-        axis.annotate(f" {2 ** int(level)} px", (reached, 1), xycoords=("data", "axes fraction"), fontsize=5,
-                      rotation=90, va="top", ha="left", color="#777777")
-
-
-def _set_log(axis: Axes) -> None:
-    """A logarithmic vertical axis labelled 0.1, 0.2, 0.5, 1, 2, 5, ..."""
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
 
 
 def _light(colour: str) -> tuple[float, ...]:

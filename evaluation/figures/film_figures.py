@@ -10,16 +10,17 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
 from evaluation.figures.style import COLUMN, PAGE, colour_legend, organ_colours, picture_grid, show, style
 from evaluation.pictures import ERRORS, colour_labels, error_overlay
+from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import film_scores
-from evaluation.results.tables import heading
 
 _GOLD = (1.0, 1.0, 1.0)  # gold borders on error overlays
+_SAMPLES, _ROWS = 9, 4  # pairs on a sheet of samples, and on one of stages
 
 
-def sample_sheet(store: PairStore, title: str, count: int = 9) -> Figure:
-    """Label map beside film for `count` pairs spread over the store, three pairs a row (paper, Figures 5, 6)."""
-    ids = _spread(store.ids(), count)
+def sample_sheet(store: PairStore, title: str) -> Figure:
+    """Label map beside film for nine pairs spread over the store, three pairs a row (paper, Figures 5, 6)."""
+    ids = _spread(store.ids(), _SAMPLES)
     aspect, names = _aspect(store), store.classes.names
     with style():
         figure, axes = picture_grid(-(-len(ids) // 3), 6, PAGE, aspect, above=0.2)
@@ -34,12 +35,12 @@ def sample_sheet(store: PairStore, title: str, count: int = 9) -> Figure:
     return figure
 
 
-def stage_sheet(store: PairStore, title: str, count: int = 4) -> Figure:
-    """Dots -> label map -> film, a row per synthetic sample of the three-stage method (paper, section 3.3).
+def stage_sheet(store: PairStore, title: str) -> Figure:
+    """Dots -> label map -> film, a row for each of four samples of the three-stage method (paper, section 3.3).
 
     Raises UserError for a store without dots.
     """
-    ids = _spread([id_ for id_ in store.ids() if (store.path / "dots" / f"{id_}.png").is_file()], count)
+    ids = _spread([id_ for id_ in store.ids() if (store.path / "dots" / f"{id_}.png").is_file()], _ROWS)
     if not ids:
         raise UserError(f"{store.path}/dots: found no dots; expected pairs of the three-stage method")
     names = store.classes.names
@@ -56,15 +57,13 @@ def stage_sheet(store: PairStore, title: str, count: int = 4) -> Figure:
     return figure
 
 
-def comparison_rows(experiment: ExperimentFolder, column: str, ids: Sequence[str] | None = None) -> Figure:
+def comparison_rows(experiment: ExperimentFolder, column: str) -> Figure:
     """Film, gold borders, predicted borders and errors, a row per film (paper, Figures 7 and 8).
 
-    Args:
-      ids: films; default the two of lowest mean J, that in the middle, and the best.
+    Films are the two of lowest mean J, that in the middle, and the best.
     """
     scores = film_scores(experiment.per_film(column), experiment.pooled(column)["scored"])["average"]
-    ids = list(ids or _typical(scores))
-    store = experiment.films()
+    ids, store = _typical(scores), experiment.films()
     with style():
         figure, axes = picture_grid(len(ids), 4, PAGE, _aspect(store), 0.35, above=0.15)
         for row, id_ in zip(axes, ids, strict=True):
@@ -77,34 +76,32 @@ def comparison_rows(experiment: ExperimentFolder, column: str, ids: Sequence[str
                 _draw_borders(axis, codes, _colours(experiment, column))
             show(row[3], error_overlay(film, predicted, gold))
             _draw_borders(row[3], gold, [_GOLD] * (len(experiment.organs(column)) + 1), 0.5)
-        _set_titles(axes[0], ("film", "gold", " ".join(heading(column)).strip(), "errors, gold border"))
+        _set_titles(axes[0], ("film", "gold", columns.title(column), "errors, gold border"))
         colour_legend(figure, _legend(experiment, column))
     return figure
 
 
-def column_rows(experiment: ExperimentFolder, columns: Sequence[str], ids: Sequence[str] | None = None) -> Figure:
+def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
     """A row per film: the film with gold borders, then the errors of every column with its mean J.
 
-    Args:
-      ids: films; default by mean J over the columns, as in `comparison_rows`.
+    Films are chosen as in `comparison_rows`, by mean J over the columns.
     """
     scores = [film_scores(experiment.per_film(name), experiment.pooled(name)["scored"])["average"]
-              for name in columns]
-    ids = list(ids or _typical(sum(scores)))
-    store = experiment.films()
+              for name in names]
+    ids, store = _typical(sum(scores)), experiment.films()
     with style():
-        figure, axes = picture_grid(len(ids), 1 + len(columns), PAGE, _aspect(store), 0.2, 0.14, 0.3)
+        figure, axes = picture_grid(len(ids), 1 + len(names), PAGE, _aspect(store), 0.2, 0.14, 0.3)
         for row, id_ in zip(axes, ids, strict=True):
             film = store.image(id_)
             show(row[0], film)
-            _draw_borders(row[0], experiment.gold(columns[0], id_), _colours(experiment, columns[0]), 0.8)
+            _draw_borders(row[0], experiment.gold(names[0], id_), _colours(experiment, names[0]), 0.8)
             row[0].set_ylabel(id_, fontsize=6)
-            for axis, name, score in zip(row[1:], columns, scores, strict=True):
+            for axis, name, score in zip(row[1:], names, scores, strict=True):
                 gold = experiment.gold(name, id_)
                 show(axis, error_overlay(film, experiment.prediction(name, id_), gold))
                 axis.set_xlabel(f"J {score[id_]:.1f}", labelpad=1)
-        _set_titles(axes[0], ("film, gold", *(_short(name) for name in columns)))
-        colour_legend(figure, _legend(experiment, columns[0]))
+        _set_titles(axes[0], ("film, gold", *("\n".join(columns.heading(name)).strip() for name in names)))
+        colour_legend(figure, _legend(experiment, names[0]))
     return figure
 
 
@@ -154,11 +151,6 @@ def _set_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
     """Titles in smaller type where more than 9 pictures stand side by side."""
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize=8 * min(1, 9 / len(axes)))
-
-
-def _short(column: str) -> str:
-    group, name = heading(column)
-    return f"{group}\n{name}" if group else name
 
 
 def _legend(experiment: ExperimentFolder, column: str) -> dict[str, tuple[float, ...]]:

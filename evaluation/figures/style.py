@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import matplotlib as mpl
@@ -23,7 +23,8 @@ _SIDE = 600  # pixels at most of a picture inside a figure, per side
 
 _STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
           "ytick.labelsize": 7, "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False,
-          "axes.linewidth": 0.6, "lines.linewidth": 1.2, "font.family": "DejaVu Sans"}
+          "axes.linewidth": 0.6, "lines.linewidth": 1.2, "font.family": "DejaVu Sans",
+          "svg.hashsalt": "figures"}  # without a salt, names in an SVG are drawn at random
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that it embeds
 
 
@@ -34,11 +35,12 @@ def style() -> Iterator[None]:
         yield
 
 
-def save_figure(figure: Figure, folder: pathlib.Path, name: str) -> None:
-    """Writes NAME.pdf (embedded fonts, lines as vectors) and NAME.png (300 dpi)."""
-    for kind in ("pdf", "png"):
+def save_figure(figure: Figure, folder: pathlib.Path, name: str, kinds: Sequence[str] = ("pdf", "png")) -> None:
+    """Writes NAME.pdf (embedded fonts, lines as vectors) and NAME.png (300 dpi), or NAME.svg, without dates."""
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    for kind in kinds:
         with style(), atomic_files.replacing(folder / f"{name}.{kind}") as temporary:
-            figure.savefig(temporary, dpi=_DPI, metadata={"CreationDate": None} if kind == "pdf" else None)
+            figure.savefig(temporary, dpi=_DPI, format=kind, metadata=dates.get(kind))
 
 
 def show(axis: Axes, picture: np.ndarray) -> None:

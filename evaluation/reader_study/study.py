@@ -24,6 +24,7 @@ from evaluation.metrics.overlap import jaccard, overlap_counts
 from evaluation.reader_study.key import FORMAT, GOLD, PREDICTION, Key, KeyFilm, read_key
 from evaluation.reader_study.outlines import organ_paths
 from evaluation.reader_study.page import PageFilm, make_page
+from evaluation.results.per_film import film_scores, hardest, read_per_film
 
 PAGE = pathlib.Path("for-readers", "reader-study.html")
 KEY = pathlib.Path("keep", "key.json")
@@ -76,21 +77,20 @@ def find_results(experiment: str | os.PathLike, column: str) -> Results:
     raise UserError(f"{root / 'data'}: found no films of the predictions' size; evaluate {column} again")
 
 
-def hardest(results: Results, count: int) -> list[Candidates]:
+def choose_films(results: Results, count: int) -> list[Candidates]:
     """The `count` films with the smallest mean J over the scored organs, hardest first (all, if fewer).
 
     Raises UserError where the table, the predictions and the gold label maps do not belong together.
     """
     path = results.folder / "per_film.csv"
-    table = _read_per_film(path, results.store)
-    mean_j = table[table.organ.isin(results.store.classes.scored)].groupby("film").j.mean().dropna()
-    if mean_j.empty:
-        raise UserError(f"{path}: holds no J of a scored organ ({', '.join(results.store.classes.scored)}); "
-                        "evaluate again")
-    order = mean_j.rename("j").reset_index().sort_values(["j", "film"])
-    scored = set(table.organ) == set(results.store.classes.scored_table().organs)
-    return [_candidates(results, table[table.film == row.film], row.film, row.j, scored)
-            for row in order.head(count).itertuples()]
+    table, classes = read_per_film(path), results.store.classes
+    _check_table(path, table, results.store)
+    scores = hardest(film_scores(table, classes.scored), count)["average"].dropna()
+    if scores.empty:
+        raise UserError(f"{path}: holds no J of a scored organ ({', '.join(classes.scored)}); evaluate again")
+    scored = set(table.organ) == set(classes.scored_table().organs)
+    return [_candidates(results, table[table.film == id_], id_, mean_j / 100, scored)
+            for id_, mean_j in scores.items()]
 
 
 def write_study(candidates: Sequence[Candidates], out: str | os.PathLike, title: str, seed: int | None = None,
@@ -160,21 +160,15 @@ def _fits(store: PairStore, folder: pathlib.Path) -> bool:
     return True
 
 
-def _read_per_film(path: pathlib.Path, store: PairStore) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"film": str, "organ": str}, keep_default_na=False, na_values=[""])
-        table["j"] = table["j"].astype(float)
-        films, organs = set(table["film"]), set(table["organ"])
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected columns film, organ and j as "
-                        "evaluation.evaluate_segmentation writes them") from None
-    if not films <= set(store.ids()) or not films:
-        raise UserError(f"{path}: films {describe_ids(sorted(map(str, films - set(store.ids()))))} are not in "
-                        f"{store.path}; give the films that were evaluated")
+def _check_table(path: pathlib.Path, table: pd.DataFrame, store: PairStore) -> None:
+    """Films and organs must be those of `store`."""
+    strangers, organs = set(table["film"]) - set(store.ids()), set(table["organ"])
+    if strangers:
+        raise UserError(f"{path}: films {describe_ids(sorted(strangers))} are not in {store.path}; give the films "
+                        "that were evaluated")
     if organs not in (set(store.classes.organs), set(store.classes.scored_table().organs)):
-        raise UserError(f"{path}: found organs {', '.join(map(str, sorted(organs)))}, expected those of "
-                        f"{store.path}: {', '.join(store.classes.organs)}")
-    return table
+        raise UserError(f"{path}: found organs {', '.join(sorted(organs))}, expected those of {store.path}: "
+                        f"{', '.join(store.classes.organs)}")
 
 
 def _candidates(results: Results, rows: pd.DataFrame, id_: str, mean_j: float, scored: bool) -> Candidates:

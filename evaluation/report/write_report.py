@@ -9,7 +9,8 @@ from evaluation.figures.style import save_figure
 from evaluation.report.html_page import Page
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import summarize
-from evaluation.results.tables import GROUPS, comparison, to_markdown
+from evaluation.results.table_formats import markdown
+from evaluation.results.tables import comparison
 from evaluation.results.write_tables import Results, write_results
 from evaluation.synthetic.copies import KINDS
 from evaluation.synthetic.copies_report import report_memorization
@@ -33,7 +34,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
         left.unlink()
     results = Results([root])
     experiment = results.experiments[0]
-    write_results(results, folder, organs=True, with_table3=False)
+    write_results(results, folder, organs=True)
     page = Page(f"{experiment.films().description.name}, {experiment.configuration}")
     page.text(results.caption())
     page.table_html((folder / f"{results.name}.html").read_text(encoding="utf-8"))
@@ -44,7 +45,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
     _add_synthetic(page, experiment, folder, seed)
     _add_tasks(page, root, command)
     page.write(folder / "report.html")
-    return to_markdown(comparison(results.pooled))
+    return markdown(comparison(results.pooled))
 
 
 def _add_differences(page: Page, results: Results, folder: pathlib.Path) -> None:
@@ -94,7 +95,7 @@ def _add_films(page: Page, results: Results) -> None:
 
 def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
     """Realism and copies of every method, against the un-augmented training films."""
-    stores = {GROUPS[number]: experiment.synthetic(number) for number in experiment.methods()}
+    stores = {method.title: experiment.synthetic(method) for method in experiment.methods()}
     if not stores:
         return
     real = PairStore(experiment.path / "data" / "gan-films")
@@ -113,14 +114,14 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
     page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "
               "judged by the distances that the test films keep from the training films.")
     rows, sheets = [], []
-    for number in experiment.methods():
-        copies = folder / f"copies-{number}"
-        found = report_memorization(real, experiment.synthetic(number), copies, count=_COUNT, seed=seed).summary
-        rows.append([GROUPS[number], f"{found['synthetic']:,}",
+    for method in experiment.methods():
+        copies = folder / f"copies-{method.suffix}"
+        found = report_memorization(real, stores[method.title], copies, count=_COUNT, seed=seed).summary
+        rows.append([method.title, f"{found['synthetic']:,}",
                      *(f"{found[kind]['share_below']:.1%}" for kind in KINDS), f"{found['expected_share']:.1%}",
                      f"{found['film_copies']:.1%}", f"{found['label_copies']:.1%}",
                      f"{found['burnt_in']['share_with_box']:.1%}"])
-        sheets.append((copies / "closest_film.png", f"{GROUPS[number]}: the samples nearest to training films."))
+        sheets.append((copies / "closest_film.png", f"{method.title}: the samples nearest to training films."))
     page.table(("method", "samples", *(f"near: {kind}" for kind in KINDS), "expected", "film copies",
                 "map copies", "boxes"), rows)
     page.note("Near: share of samples nearer to a training pair than the 1st percentile of real distances, by "

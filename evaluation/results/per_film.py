@@ -79,9 +79,13 @@ def film_scores(per_film: pd.DataFrame, organs: Sequence[str]) -> pd.DataFrame:
     return wide
 
 
-def hardest(per_film: pd.DataFrame, organs: Sequence[str], count: int = 20) -> pd.DataFrame:
-    """The `count` films of lowest mean J, lowest first; see `film_scores`."""
-    return film_scores(per_film, organs).sort_values(["average", "film"]).head(count)
+def hardest(scores: pd.DataFrame, count: int = 20) -> pd.DataFrame:
+    """The `count` films of lowest score, lowest first, equals by name.
+
+    Args:
+      scores: a row per film, e.g. of `film_scores`; the last column is what ranks them, films without it last.
+    """
+    return scores.sort_values([scores.columns[-1], "film"]).head(count)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from evaluation.results import table_formats
-from evaluation.results.tables import AVERAGE, heading, scores
+from evaluation.results import columns
+from evaluation.results.table_formats import Table
+from evaluation.results.tables import AVERAGE, scores
 
 PUBLISHED = pathlib.Path(__file__).with_name("published.csv")
 _COLUMNS = {"method": ("", "Method"), "image_size": ("", "Image size"), "augmentation": ("", "Augmentation"),
@@ -27,8 +27,23 @@ def published_rows() -> pd.DataFrame:
     return pd.read_csv(PUBLISHED, dtype=str, keep_default_na=False)
 
 
-def our_row(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int], split: str) -> dict[str, str]:
-    """Scores of the column with the highest mean J: lungs as the mean of the two, mean ± deviation over runs.
+def table3(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int], split: str) -> Table:
+    """The published rows, then the column of `results` with the highest mean J; see `our_row` for the rest."""
+    rows = published_rows()
+    works = tuple(dict.fromkeys(rows["citation"]))
+    rows["method"] += " (" + rows["cited"] + ")"
+    ours, deviations = our_row(results, size, split)
+    cells = pd.concat([rows, pd.DataFrame([ours])], ignore_index=True)[list(_COLUMNS)]
+    spread = cells.map(lambda _: "")
+    spread.iloc[-1] = [deviations.get(name, "") for name in _COLUMNS]
+    for frame in (cells, spread):
+        frame.columns = pd.MultiIndex.from_tuples(_COLUMNS.values())
+    return Table(cells, spread, works=works)
+
+
+def our_row(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int],
+            split: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Scores of the column with the highest mean J, lungs as the mean of the two, and their deviations over runs.
 
     Args:
       results: as in `evaluation.results.tables.comparison`.
@@ -43,46 +58,13 @@ def our_row(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int], spl
         raise UserError(f"Table 3 compares lungs and heart, but organ {missing[0]!r} was not evaluated")
     frames = {name: pd.DataFrame([scores(run, _ORGANS) for run in runs]) for name, runs in results.items()}
     best = max(frames, key=lambda name: frames[name]["J", AVERAGE].mean())
-    frame = frames[best]
-    row = {"method": f"{' '.join(heading(best)).strip()} (this run)", "augmentation": "Yes",
+    row = {"method": f"{columns.title(best)} (this run)", "augmentation": "Yes",
            "image_size": f"{size[1]} × {size[0]}", "evaluation": split}
+    deviations = {}
     for metric in ("J", "DSC"):
-        row[f"lungs_{metric.lower()}"] = _cell((frame[metric, "Left Lung"] + frame[metric, "Right Lung"]) / 2)
-        row[f"heart_{metric.lower()}"] = _cell(frame[metric, "Heart"])
-    return row
-
-
-def table3(ours: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Table 3 as text cells under (group, name); `ours` is the last row."""
-    rows = published_rows()
-    rows["method"] += " (" + rows["cited"] + ")"
-    if ours is not None:
-        rows = pd.concat([rows, pd.DataFrame([ours])], ignore_index=True)
-    table = rows[list(_COLUMNS)].copy()
-    table.columns = pd.MultiIndex.from_tuples(_COLUMNS.values())
-    return table
-
-
-def citations() -> list[str]:
-    """The cited works, each once, in the order of the rows."""
-    return list(dict.fromkeys(published_rows()["citation"]))
-
-
-def write_table3(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:
-    """Writes NAME.md, .csv, .tex and .html, the cited works below the table (in LaTeX as comments)."""
-    plain = pd.DataFrame(False, table.index, table.columns)
-    works = citations()
-    listed = "".join(f"- {work}\n" for work in works)
-    atomic_files.write_text(folder / f"{name}.md",
-                            f"{caption}\n\n{table_formats.markdown(table, plain)}\n{listed}")
-    atomic_files.write_text(folder / f"{name}.csv", table_formats.csv(table))
-    comments = "".join(f"% {work}\n" for work in works)
-    atomic_files.write_text(folder / f"{name}.tex",
-                            comments + table_formats.latex(table, plain, caption, f"tab:{name}"))
-    items = "".join(f"<li>{work}</li>" for work in works)
-    atomic_files.write_text(folder / f"{name}.html", f"{table_formats.html(table, plain)}\n<ul>{items}</ul>\n")
-
-
-def _cell(values: pd.Series) -> str:
-    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{spread}"
+        found = frames[best][metric]
+        for part, values in (("lungs", (found["Left Lung"] + found["Right Lung"]) / 2), ("heart", found["Heart"])):
+            row[f"{part}_{metric.lower()}"] = f"{values.mean():.2f}"
+            if len(values) > 1:
+                deviations[f"{part}_{metric.lower()}"] = f"{values.std(ddof=1):.2f}"
+    return row, deviations

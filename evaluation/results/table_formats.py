@@ -1,82 +1,113 @@
-"""Tables of text cells as Markdown, LaTeX, HTML and CSV.
+"""Tables of text cells as Markdown, LaTeX, HTML and CSV."""
 
-A table is a pandas frame of strings with columns (group, name); equal neighbouring groups are one heading.
-Its index is (block, row), blocks kept together, or a plain range, which is not shown. `bold` is a frame of bool.
-"""
-
+import dataclasses
 import html as html_text
+import pathlib
 import re
 from itertools import groupby
 
 import pandas as pd
 
+from datasets.common import atomic_files
 from evaluation.results import safe_text
 
 _WIDE = 120  # characters of a body row beyond which LaTeX sets the table in small type
 _MANY = 10  # columns beyond which their headings alone call for the smallest type
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(e-\d+)?|–|-")  # or the dash of a missing one
 
 
-def markdown(table: pd.DataFrame, bold: pd.DataFrame) -> str:
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table as it is printed.
+
+    Attributes:
+      cells: frame of str; columns are (group, name), equal neighbouring groups being one heading. The index is
+        (block, row), blocks kept together, or a plain range, which is not shown.
+      spread: frame of str, what stands behind ± in each cell, "" for nothing; None where no cell has any.
+      bold: frame of bool, the cells in bold type; None for none.
+      works: cited works, listed below the table.
+    """
+
+    cells: pd.DataFrame
+    spread: pd.DataFrame | None = None
+    bold: pd.DataFrame | None = None
+    works: tuple[str, ...] = ()
+
+    @property
+    def indexed(self) -> bool:
+        """Whether (block, row) is shown."""
+        return self.cells.index.nlevels == 2
+
+    def filled(self, form: str = "{} ± {}") -> pd.DataFrame:
+        """The cells, with their spread in `form` where they have any."""
+        if self.spread is None:
+            return self.cells
+        both = [[form.format(cell, spread) if spread else cell for cell, spread in zip(*rows, strict=True)]
+                for rows in zip(self.cells.to_numpy(), self.spread.to_numpy(), strict=True)]
+        return pd.DataFrame(both, self.cells.index, self.cells.columns)
+
+    def marked(self, cells: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
+        """`cells`, the bold ones between `before` and `after`."""
+        return cells if self.bold is None else cells.where(~self.bold, before + cells + after)
+
+    def numeric(self) -> list[bool]:
+        """For every column, whether it holds numbers or dashes alone."""
+        return [all(_NUMBER.fullmatch(cell) for cell in self.cells.iloc[:, place])
+                for place in range(self.cells.shape[1])]
+
+
+def write_table(table: Table, folder: pathlib.Path, name: str, caption: str) -> None:
+    """Writes NAME.md, .csv, .tex and .html; cited works below the table (in LaTeX as comments, not in the CSV)."""
+    listed = "".join(f"- {work}\n" for work in table.works)
+    items = "".join(f"<li>{html_text.escape(work)}</li>" for work in table.works)
+    texts = {"md": f"{caption}\n\n{markdown(table)}" + (f"\n{listed}" if listed else ""),
+             "csv": csv(table),
+             "tex": "".join(f"% {work}\n" for work in table.works) + latex(table, caption, f"tab:{name}"),
+             "html": html(table) + (f"\n<ul>{items}</ul>\n" if items else "")}
+    for kind, text in texts.items():
+        atomic_files.write_text(folder / f"{name}.{kind}", text)
+
+
+def markdown(table: Table) -> str:
     """GitHub Markdown."""
-    indexed = _indexed(table)
-    heads = [""] * (2 * indexed) + [_literal(f"{group} {name}".strip()) for group, name in table.columns]
-    numbers = _numeric(table)
-    lines = [_line(heads), "|" + "---|" * (2 * indexed) + "".join("---:|" if n else "---|" for n in numbers)]
-    for place, (key, row) in enumerate(table.iterrows()):
-        cells = [f"**{_literal(cell)}**" if mark else _literal(cell)
-                 for cell, mark in zip(row, bold.iloc[place], strict=True)]
-        lines.append(_line([*(map(_literal, key) if indexed else ()), *cells]))
-    return "\n".join(lines) + "\n"
+    first = ["", ""] if table.indexed else []
+    heads = [_literal(f"{group} {name}".strip()) for group, name in table.cells.columns]
+    marks = ["---"] * len(first) + ["---:" if number else "---" for number in table.numeric()]
+    rows = [[*(map(_literal, key) if table.indexed else ()), *row]
+            for key, row in table.marked(table.filled().map(_literal), "**", "**").iterrows()]
+    lines = ["| " + " | ".join(row) + " |" for row in ([*first, *heads], *rows)]
+    return "\n".join([lines[0], f"|{'|'.join(marks)}|", *lines[1:]]) + "\n"
 
 
-def latex(table: pd.DataFrame, bold: pd.DataFrame, caption: str, label: str) -> str:
-    """A table environment that needs booktabs and multirow."""
-    indexed = _indexed(table)
-    marked = table.map(escape_latex).replace(r" \$\\pm\$ ([\d.]+)", r" {\\tiny$\\pm$\1}", regex=True)
-    marked = marked.where(~bold, r"\textbf{" + marked + "}")
-    marked.columns = marked.columns.map(lambda key: tuple(map(escape_latex, key)))
-    if indexed:
-        marked.index = marked.index.map(lambda key: tuple(map(escape_latex, key)))
-    style = marked.style if indexed else marked.style.hide(axis="index")
-    form = "ll" * indexed + "".join("r" if number else "l" for number in _numeric(table))
-    text = style.to_latex(column_format=form, hrules=True, multirow_align="c", multicol_align="c",
-                          clines="skip-last;data" if indexed else None, position="tbp",
-                          position_float="centering", caption=escape_latex(caption), label=label)
-    return _set_type(_rules(text, table, indexed), table)
+def latex(table: Table, caption: str, label: str) -> str:
+    """A table environment that needs booktabs and multirow; smaller type where it is too wide for a page."""
+    width = 2 * table.indexed + table.cells.shape[1]
+    size, gap = _type_size(table)
+    form = "ll" * table.indexed + "".join("r" if number else "l" for number in table.numeric())
+    return "\n".join([
+        r"\begin{table}[tbp]", r"\centering", size, rf"\setlength{{\tabcolsep}}{{{gap}}}",
+        r"\setlength{\belowcaptionskip}{4pt}", rf"\caption{{{_latex(caption)}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{{form}}}", r"\toprule", *_latex_heads(table), r"\midrule",
+        f"\n\\cmidrule{{1-{width}}}\n".join("\n".join(rows) for rows in _latex_blocks(table)),
+        r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def html(table: pd.DataFrame, bold: pd.DataFrame) -> str:
+def html(table: Table) -> str:
     """An HTML table; all text escaped."""
-    marked = table.map(html_text.escape)
-    marked = marked.where(~bold, "<b>" + marked + "</b>")
+    marked = table.marked(table.filled().map(html_text.escape), "<b>", "</b>")
     marked.columns = marked.columns.map(lambda key: tuple(map(html_text.escape, key)))
-    if _indexed(table):
+    if table.indexed:
         marked.index = marked.index.map(lambda key: tuple(map(html_text.escape, key)))
-    return marked.to_html(escape=False, border=0, index=_indexed(table))
+    return marked.to_html(escape=False, border=0, index=table.indexed)
 
 
-def csv(table: pd.DataFrame) -> str:
+def csv(table: Table) -> str:
     """Two heading lines, then a line per row; mean ± deviation as two columns under a third heading line."""
-    if table.map(lambda cell: "±" in cell).to_numpy().any():
-        parts = {}
-        for group, name in table.columns:
-            split = table[group, name].str.split(" ± ", expand=True).reindex(columns=[0, 1])
-            parts[group, name, "mean"], parts[group, name, "std"] = split[0], split[1].fillna("")
-        table = pd.DataFrame(parts)
-    return table.to_csv(index=_indexed(table))
-
-
-def escape_latex(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return re.sub(r"(?<!\S)-(?=\d)", "$-$", safe_text.latex(text))
-
-
-def _indexed(table: pd.DataFrame) -> bool:
-    return table.index.nlevels == 2
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    cells = table.cells
+    if table.spread is not None and (table.spread != "").to_numpy().any():
+        cells = pd.DataFrame({(*key, kind): frame[key] for key in cells.columns
+                              for kind, frame in (("mean", cells), ("std", table.spread))})
+    return cells.to_csv(index=table.indexed)
 
 
 def _literal(cell: str) -> str:
@@ -84,32 +115,48 @@ def _literal(cell: str) -> str:
     return re.sub(r"([\\`*_<>&|\[\]])", r"\\\1", cell)
 
 
-def _numeric(table: pd.DataFrame) -> list[bool]:
-    """For every column, whether its cells are numbers or dashes."""
-    return [bool(table.iloc[:, place].str.fullmatch(r"[-+]?\d[\d.]*(e-\d+)?( ± [\d.]+)?|–|-").all())
-            for place in range(table.shape[1])]
+def _latex(text: str) -> str:
+    """`text` as LaTeX prints it, with minus signs in place of hyphens before numbers."""
+    return " ".join("$-$" + safe_text.latex(word[1:]) if word[0:1] == "-" and word[1:2].isdecimal()
+                    else safe_text.latex(word) for word in text.split(" "))
 
 
-def _rules(text: str, table: pd.DataFrame, indexed: bool) -> str:
-    """booktabs' rules between blocks and below group headings, none before the last rule."""
-    text = re.sub(r"\\cline\{[^}]*\}\n(?=\\bottomrule)", "", text)
-    text = text.replace(r"\cline", r"\cmidrule")
-    below, column = [], 2 * indexed + 1
-    for group, members in groupby(table.columns, key=lambda key: key[0]):
+def _latex_heads(table: Table) -> list[str]:
+    """Groups over their columns, a rule below each, and the columns' names."""
+    groups, rules, place = [""] * (2 * table.indexed), "", 1 + 2 * table.indexed
+    for group, members in groupby(table.cells.columns, key=lambda key: key[0]):
         width = len(list(members))
+        groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_latex(group)}}}" if width > 1 else _latex(group))
         if group:
-            below.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
-        column += width
-    head, rest = text.split("\\toprule\n", 1)
-    first, rest = rest.split("\n", 1)
-    return f"{head}\\toprule\n{first}\n" + ("".join(below) + "\n" if below else "") + rest
+            rules += rf"\cmidrule(lr){{{place}-{place + width - 1}}}"
+        place += width
+    names = [""] * (2 * table.indexed) + [_latex(name) for _, name in table.cells.columns]
+    return [_latex_row(groups), *([rules] if rules else []), _latex_row(names)]
 
 
-def _set_type(text: str, table: pd.DataFrame) -> str:
-    """Smaller type and closer columns for tables too wide for a page."""
-    width = 3 * table.shape[1] + sum(table.iloc[:, n].str.len().max() for n in range(table.shape[1]))
-    size, gap = (r"\scriptsize", "2.5pt") if width > _WIDE else (r"\footnotesize", "3pt")
-    if table.shape[1] > _MANY:
-        size, gap = r"\tiny", "1.5pt"
-    return text.replace("\\centering\n", f"\\centering\n{size}\n\\setlength{{\\tabcolsep}}{{{gap}}}\n"
-                        "\\setlength{\\belowcaptionskip}{4pt}\n", 1)
+def _latex_blocks(table: Table) -> list[list[str]]:
+    """The body's lines, block by block; a plain range is one block."""
+    escaped = Table(table.cells.map(_latex), table.spread).filled(r"{} {{\tiny$\pm${}}}")
+    rows = list(table.marked(escaped, r"\textbf{", "}").iterrows())
+    if not table.indexed:
+        return [[_latex_row(row) for _, row in rows]]
+    blocks = []
+    for block, found in groupby(rows, key=lambda row: row[0][0]):
+        members = list(found)
+        many = rf"\multirow[c]{{{len(members)}}}{{*}}{{{_latex(block)}}}"
+        heads = [many if len(members) > 1 else _latex(block)] + [""] * (len(members) - 1)
+        blocks.append([_latex_row([head, _latex(name), *row])
+                       for head, ((_, name), row) in zip(heads, members, strict=True)])
+    return blocks
+
+
+def _latex_row(cells) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _type_size(table: Table) -> tuple[str, str]:
+    """Command for the size of type, and the gap between columns."""
+    if table.cells.shape[1] > _MANY:
+        return r"\tiny", "1.5pt"
+    width = sum(3 + max(map(len, cells), default=0) for _, cells in table.filled().items())
+    return (r"\scriptsize", "2.5pt") if width > _WIDE else (r"\footnotesize", "3pt")

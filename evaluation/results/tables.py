@@ -1,9 +1,8 @@
 """The paper's Tables 1 and 2: J and DSC per organ and their mean, for every way of training the segmenter.
 
-Percent with two decimals, pixels pooled over all test films, best of each row bold. Tables are pandas frames
-with rows (metric, organ) and columns (group, name); cells are strings once formatted. Several runs (seeds) of a
-column give mean ± standard deviation. The paper's published comparison, Table 3, is in
-`evaluation.results.published`.
+Percent with two decimals, pixels pooled over all test films, best of each row bold. Several runs (seeds) of a
+column give mean ± standard deviation. Numbers are pandas frames, rows (metric, organ) and columns by name, until
+`formatted` makes text of them. The paper's published comparison, Table 3, is in `evaluation.results.published`.
 """
 
 import math
@@ -16,11 +15,9 @@ import pandas as pd
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from evaluation.metrics.overlap import dice, jaccard
-from evaluation.results import table_formats
+from evaluation.results import columns
+from evaluation.results.table_formats import Table
 
-# What the names of a method's columns end with -> its heading; the shape model is a baseline beside the paper's.
-GROUPS = {"1": "Single-stage", "2": "Two-stage", "3": "Three-stage", "shape": "Shape model"}
-_KINDS = ("synth", "finetune", "mix")
 AVERAGE = "Average"
 ABSENT = "–"  # a score that no film gives
 _DISTANCES = {"hd95": "HD95", "assd": "ASSD"}  # key in pooled.json -> its name; less is better
@@ -70,7 +67,7 @@ def distances(result: Mapping, organs: Sequence[str]) -> pd.Series:
     return pd.Series(cells)
 
 
-def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> pd.DataFrame:
+def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> Table:
     """The formatted table.
 
     Args:
@@ -80,7 +77,7 @@ def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] |
     return _over_runs({name: [scores(run, organs) for run in runs] for name, runs in results.items()})
 
 
-def extended(results: Mapping[str, Sequence[Mapping]]) -> pd.DataFrame:
+def extended(results: Mapping[str, Sequence[Mapping]]) -> Table:
     """`comparison` with every organ that was evaluated, scored ones first, and border distances where measured.
 
     Raises UserError where runs were evaluated on different organs or measured in different units.
@@ -105,68 +102,38 @@ def unmatched(results: Mapping[str, Sequence[Mapping]]) -> str:
         total = sum(organ["unmatched"] for run in runs if "surface" in run
                     for organ in run["surface"]["organs"].values())
         if total:
-            parts.append(f"{' '.join(heading(name)).strip()} {total}")
+            parts.append(f"{columns.title(name)} {total}")
     return f"Organs found in one map only have no border distance: {', '.join(parts)}." if parts else ""
 
 
-def formatted(means: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd.DataFrame:
+def formatted(means: pd.DataFrame, spread: pd.DataFrame) -> Table:
     """Numbers in percent by (metric, organ) and column name -> text cells under the paper's headings.
 
     Args:
-      spread: standard deviations beside them, NaN where there is none.
+      spread: standard deviations in the same rows and columns, NaN where there is none.
     """
-    cells = means.map(lambda value: ABSENT if math.isnan(value) else f"{value:.2f}")
-    if spread is not None:
-        cells += spread.reindex_like(means).map(lambda value: "" if math.isnan(value) else f" ± {value:.2f}")
-    cells.columns = pd.MultiIndex.from_tuples([heading(name) for name in cells.columns])
-    cells.index = pd.MultiIndex.from_tuples(cells.index)
-    return cells
+    frames = [means.map(lambda value: ABSENT if math.isnan(value) else f"{value:.2f}"),
+              spread.map(lambda value: "" if math.isnan(value) else f"{value:.2f}"), best_cells(means)]
+    for frame in frames:
+        frame.columns = pd.MultiIndex.from_tuples([columns.heading(name) for name in means.columns])
+        frame.index = pd.MultiIndex.from_tuples(means.index)
+    return Table(*frames)
 
 
-def heading(column: str) -> tuple[str, str]:
-    """Column name -> (group, heading) as the paper prints them, and likewise for baselines beyond it."""
-    kind, _, number = column.partition("-")
-    if number not in GROUPS or kind not in _KINDS:
-        return "", column.upper()
-    return GROUPS[number], f"SYNTH {number}" if kind == "synth" and number.isdigit() else kind.upper()
-
-
-def best_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """True where a cell holds its row's best printed value; equals are all best, a single column never is.
+def best_cells(means: pd.DataFrame) -> pd.DataFrame:
+    """True where a number is its row's best; equals are all best, a single column never is, nor is NaN.
 
     More is better, but for border distances.
     """
-    values = table.map(lambda cell: math.nan if cell == ABSENT else float(str(cell).split(" ")[0]))
-    less = [str(metric).split(" ")[0] in _DISTANCES.values() for metric in table.index.get_level_values(0)]
-    best = values.max(axis=1).where(~np.array(less), values.min(axis=1))
-    return values.eq(best, axis=0) & (table.shape[1] > 1)
+    # Equal as printed: Python rounds a float as its own format does, numpy by way of a multiplication.
+    printed = means.map(lambda value: round(float(value), 2))
+    less = [metric.startswith(tuple(_DISTANCES.values())) for metric, _ in means.index]
+    best = printed.max(axis=1).where(~np.array(less), printed.min(axis=1))
+    return printed.eq(best, axis=0) & (means.shape[1] > 1)
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """GitHub Markdown with the best cells bold."""
-    return table_formats.markdown(table, best_cells(table))
-
-
-def to_latex(table: pd.DataFrame, caption: str, label: str) -> str:
-    """A table environment for booktabs and multirow with the best cells bold."""
-    return table_formats.latex(table, best_cells(table), caption, label)
-
-
-def to_html(table: pd.DataFrame) -> str:
-    """An HTML table with the best cells bold."""
-    return table_formats.html(table, best_cells(table))
-
-
-def write_tables(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:
-    """Writes NAME.md, .csv, .tex and .html."""
-    atomic_files.write_text(folder / f"{name}.md", f"{caption}\n\n{to_markdown(table)}")
-    atomic_files.write_text(folder / f"{name}.csv", table_formats.csv(table))
-    atomic_files.write_text(folder / f"{name}.tex", to_latex(table, caption, f"tab:{name}"))
-    atomic_files.write_text(folder / f"{name}.html", to_html(table))
-
-
-def _over_runs(columns: Mapping[str, Sequence[pd.Series]]) -> pd.DataFrame:
-    frames = {name: pd.DataFrame(list(runs)) for name, runs in columns.items()}
+def _over_runs(runs: Mapping[str, Sequence[pd.Series]]) -> Table:
+    frames = {name: pd.DataFrame(list(found)) for name, found in runs.items()}
     order = next(iter(frames.values())).columns
     means, spread = (pd.DataFrame({name: getattr(frame, kind)(skipna=False) for name, frame in frames.items()})
                      for kind in ("mean", "std"))  # a score that one run lacks is no mean over all of them

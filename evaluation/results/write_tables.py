@@ -10,19 +10,21 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from evaluation.metrics.overlap import overlap_counts
 from evaluation.metrics.surface import organ_distances
-from evaluation.results import table_formats
+from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import (
     Difference,
     compare,
     film_scores,
     format_p,
+    hardest,
     holm,
     merge_runs,
     summarize,
 )
-from evaluation.results.published import our_row, table3, write_table3
-from evaluation.results.tables import comparison, extended, heading, unmatched, write_tables
+from evaluation.results.published import table3
+from evaluation.results.table_formats import Table, write_table
+from evaluation.results.tables import comparison, extended, unmatched
 from evaluation.segmenter.evaluate import Result
 
 NAMES = {"FULL": "table1", "TINY": "table2"}  # the paper's numbers
@@ -91,7 +93,7 @@ class Results:
         films = pd.DataFrame({name: film_scores(self.per_film(name), self.scored)["average"]
                               for name in self.columns})
         films["all columns"] = films.mean(axis=1)
-        return films.sort_values(["all columns", "film"]).head(count)
+        return hardest(films, count)
 
     def differences(self, right: str = "real", lefts: Sequence[str] | None = None,
                     seed: int = 0) -> list[Difference]:
@@ -107,12 +109,12 @@ class Results:
         return [compare(self.per_film(left), reference, self.scored, (left, right), seed=seed)
                 for left in lefts]
 
-    def table3(self) -> pd.DataFrame:
+    def table3(self) -> Table:
         """The paper's Table 3 with this experiment's best column as its last row."""
         first = self.experiments[0]
         subset = atomic_files.read_json(first.path / "data" / "subset.json")
         split = f"training/test split ({len(subset['train'])}/{self.tested})"
-        return table3(our_row(self.pooled, first.films().description.size, split))
+        return table3(self.pooled, first.films().description.size, split)
 
 
 def _measure(experiment: ExperimentFolder, column: str) -> dict:
@@ -127,18 +129,17 @@ def _measure(experiment: ExperimentFolder, column: str) -> dict:
     return Result(tuple(ids), organs, scored, counts, distances, "mm" if spacing else "px").to_json()
 
 
-def difference_table(differences: Sequence[Difference]) -> pd.DataFrame:
+def difference_table(differences: Sequence[Difference]) -> Table:
     """Text cells: difference, interval, films, p, and p after Holm's adjustment for the number of rows."""
     adjusted = holm([difference.p_value for difference in differences])
-    rows = [{("", "Column"): " ".join(heading(found.left)).strip(),
-             ("", "Against"): " ".join(heading(found.right)).strip(),
+    rows = [{("", "Column"): columns.title(found.left), ("", "Against"): columns.title(found.right),
              ("Pooled mean J", "Difference"): f"{found.difference:+.2f}",
              ("Pooled mean J", "95 % interval"): f"{found.low:+.2f} to {found.high:+.2f}",
              ("Films", "Better"): str(found.better), ("Films", "Worse"): str(found.worse),
              ("Wilcoxon", "p"): format_p(found.p_value),
              ("Wilcoxon", "p (Holm)"): format_p(after)}
             for found, after in zip(differences, adjusted, strict=True)]
-    return pd.DataFrame(rows)
+    return Table(pd.DataFrame(rows))
 
 
 def write_results(results: Results, out: pathlib.Path, organs: bool = False,
@@ -148,37 +149,22 @@ def write_results(results: Results, out: pathlib.Path, organs: bool = False,
     Names: table1 or table2; with `organs` NAME-organs; with `with_table3` table3; with a column "real"
     differences; per_film_summary.csv, hardest.csv.
     """
-    main = comparison(results.pooled)  # all is computed before the first file is written
-    measured = {name: results.with_distances(name) for name in results.columns} if organs else None
-    published = results.table3() if with_table3 else None
-    compared = "real" in results.columns and len(results.columns) > 1
-    differences = difference_table(results.differences()) if compared else None
-    lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4)}
-    out, names = atomic_files.make_folder(out), [results.name]
-    write_tables(main, out, results.name, results.caption())
-    if measured:
+    tables = [(results.name, comparison(results.pooled), results.caption())]
+    if organs:
+        measured = {name: results.with_distances(name) for name in results.columns}
         note = f"{results.caption()} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
-        names.append(f"{results.name}-organs")
-        write_tables(extended(measured), out, names[-1], note)
-    if published is not None:
-        names.append("table3")
-        write_table3(published, out, "table3",
-                     "Published results on the SCR data set in percent, as in Ciano et al. 2021, and this "
-                     "experiment.")
-    if differences is not None:
-        names.append("differences")
-        write_plain(differences, out, "differences",
-                    "Differences from REAL in points of pooled mean J: bootstrap interval over films; Wilcoxon's "
-                    "signed-rank test of the films' mean J.")
-    for name, table in lists.items():
-        atomic_files.write_text(out / f"{name}.csv", table.to_csv())
-    return [*names, *lists]
-
-
-def write_plain(table: pd.DataFrame, folder: pathlib.Path, name: str, caption: str) -> None:
-    """Writes a table without bold cells as NAME.md, .csv, .tex and .html."""
-    plain = pd.DataFrame(False, table.index, table.columns)
-    atomic_files.write_text(folder / f"{name}.md", f"{caption}\n\n{table_formats.markdown(table, plain)}")
-    atomic_files.write_text(folder / f"{name}.csv", table_formats.csv(table))
-    atomic_files.write_text(folder / f"{name}.tex", table_formats.latex(table, plain, caption, f"tab:{name}"))
-    atomic_files.write_text(folder / f"{name}.html", table_formats.html(table, plain))
+        tables.append((f"{results.name}-organs", extended(measured), note))
+    if with_table3:
+        tables.append(("table3", results.table3(), "Published results on the SCR data set in percent, as in Ciano "
+                       "et al. 2021, and this experiment."))
+    if "real" in results.columns and len(results.columns) > 1:
+        tables.append(("differences", difference_table(results.differences()), "Differences from REAL in points "
+                       "of pooled mean J: bootstrap interval over films; Wilcoxon's signed-rank test of the "
+                       "films' mean J."))
+    lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4)}
+    out = atomic_files.make_folder(out)  # nothing is written before all is computed
+    for name, table, caption in tables:
+        write_table(table, out, name, caption)
+    for name, rows in lists.items():
+        atomic_files.write_text(out / f"{name}.csv", rows.to_csv())
+    return [*(name for name, *_ in tables), *lists]

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation.reader_study.key import NONE, PREDICTION
 from evaluation.reader_study.report import make_report, read_study
-from evaluation.reader_study.study import KEY, PAGE, find_results, hardest, write_study
+from evaluation.reader_study.study import KEY, PAGE, choose_films, find_results, write_study
 from tests.browser.webdriver import Browser, find_chromium
 from tests.helpers.reader_studies import COLUMN, write_experiment
 
@@ -23,7 +23,8 @@ CHOICES = [1, 2, 0, 2, 1]
 def study(tmp_path_factory):
     find_chromium()
     root = write_experiment(tmp_path_factory.mktemp("experiment"))
-    key = write_study(hardest(find_results(root, COLUMN), FILMS), root / "study", "phantoms, finetune-3", seed=11)
+    films = choose_films(find_results(root, COLUMN), FILMS)
+    key = write_study(films, root / "study", "phantoms, finetune-3", seed=11)
     return root / "study", key
 
 
@@ -214,7 +215,7 @@ def test_a_second_reader_begins_anew(study, tmp_path):
 
 def test_pages_of_two_studies_keep_apart(study, tmp_path):
     folder, _ = study
-    films = hardest(find_results(folder.parent, COLUMN), FILMS)
+    films = choose_films(find_results(folder.parent, COLUMN), FILMS)
     write_study(films, tmp_path / "other", "title", seed=12)
     with _browser(tmp_path) as browser:
         _begin(browser, folder / PAGE)

@@ -8,10 +8,11 @@ from PIL import Image
 
 from datasets.common.errors import UserError
 from evaluation.figures.catalogue import experiment_figures
-from evaluation.figures.chart_figures import box_plots, gan_curves, segmenter_curves
+from evaluation.figures.chart_figures import box_plots, training_curves
 from evaluation.figures.film_figures import column_rows, comparison_rows, read_dots_map, sample_sheet, stage_sheet
 from evaluation.figures.style import COLUMN, PAGE, save_figure
 from evaluation.pictures import ERRORS, colour_labels, error_overlay
+from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import film_scores
 from tests.helpers.result_folders import SHIFTS, write_experiment
@@ -20,6 +21,13 @@ from tests.helpers.result_folders import SHIFTS, write_experiment
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
     return ExperimentFolder(write_experiment(tmp_path_factory.mktemp("figures") / "run"))
+
+
+def _curves(figure):
+    """Title of every panel with lines -> what is drawn in it, label -> x, y; marks of best values have none."""
+    return {axis.get_title(): {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist())
+                               for line in axis.lines if not line.get_label().startswith("_")}
+            for axis in figure.axes if axis.get_title()}
 
 
 def _pictures(figure):
@@ -37,18 +45,19 @@ def test_errors_are_tinted_by_kind():
 
 
 def test_sample_sheet_shows_label_maps_beside_films(experiment):
-    store = experiment.synthetic("3")
-    figure = sample_sheet(store, "Three-stage", 3)
-    shown, ids = _pictures(figure), [store.ids()[place] for place in (0, 3, 7)]
-    for place, id_ in enumerate(ids):
+    store = experiment.synthetic(experiment.methods()[0])
+    figure = sample_sheet(store, "Three-stage")
+    shown = _pictures(figure)
+    assert len(store.ids()) == 8 and shown[-2:] == [None, None]
+    for place, id_ in enumerate(store.ids()):
         np.testing.assert_array_equal(shown[2 * place], colour_labels(store.label(id_), store.classes.num_classes))
         np.testing.assert_array_equal(shown[2 * place + 1], store.image(id_))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(store.classes.organs)
 
 
 def test_stage_sheet_shows_dots_label_map_and_film(experiment):
-    store = experiment.synthetic("3")
-    shown, first = _pictures(stage_sheet(store, "Stages", 2)), store.ids()[0]
+    store = experiment.synthetic(experiment.methods()[0])
+    shown, first = _pictures(stage_sheet(store, "Stages")), store.ids()[0]
     dots = read_dots_map(store, first)
     assert dots.shape == (32, 32) and set(np.unique(dots)) == set(range(6))
     for picture, expected in zip(shown, (colour_labels(dots, 6), colour_labels(store.label(first), 6),
@@ -86,10 +95,11 @@ def test_borders_have_the_colours_of_the_full_class_table(experiment):
 
 
 def test_column_rows_hold_every_columns_errors_and_score(experiment):
-    figure = column_rows(experiment, list(SHIFTS), experiment.films().ids("test")[:2])
-    assert len(figure.axes) == 2 * (1 + len(SHIFTS))
-    score = film_scores(experiment.per_film("synth-3"), ["left lung", "heart", "right lung"])["average"].iloc[0]
-    assert figure.axes[2].get_xlabel() == f"J {score:.1f}"
+    figure = column_rows(experiment, list(SHIFTS))
+    assert len(figure.axes) == 4 * (1 + len(SHIFTS))
+    scores = film_scores(experiment.per_film("synth-3"), ["left lung", "heart", "right lung"])["average"]
+    shown = figure.axes[0].get_ylabel(), figure.axes[2].get_xlabel()
+    assert shown == (shown[0], f"J {scores[shown[0]]:.1f}")
 
 
 def test_boxes_are_the_films_quartiles(experiment):
@@ -107,39 +117,48 @@ def test_baselines_are_told_apart_from_the_papers_methods(tmp_path):
     folder = write_experiment(tmp_path / "run", dict.fromkeys(names, 1))
     (folder / "synthetic-3").rename(folder / "synthetic-shape")
     made = ExperimentFolder(folder)
-    assert made.methods() == ["shape"] and experiment_figures(made)[0].name == "samples-shape"
-    boxes = [(patch.get_facecolor(), patch.get_hatch()) for patch in box_plots(made).axes[0].patches]
+    assert [method.suffix for method in made.methods()] == ["shape"]
+    assert experiment_figures(made)[0].name == "samples-shape"
+    boxes = [(patch.get_facecolor(), patch.get_hatch()) for patch in box_plots(made, names).axes[0].patches]
+    logs = {name: rows for name, rows in made.logs().items() if name in names}
     lines = [(line.get_color(), line.get_linestyle(), line.get_label())
-             for line in segmenter_curves(made.logs()).axes[0].lines]
+             for line in training_curves(logs, "steps").axes[1].lines]
     assert len(set(boxes)) == len(set(lines)) == len(names)
     assert len({colour for colour, _ in boxes}) == len({colour for colour, *_ in lines}) == 2
     assert lines[2][2] == "Three-stage MIX" and lines[4][2] == "Shape model FINETUNE"
 
 
-def test_curves_are_those_of_the_journals(experiment):
-    logs = experiment.logs()
-    losses = gan_curves(logs).axes[0].lines
-    assert losses[0].get_ydata().tolist() == [2.0, 3.0, 4.0]
-    assert losses[0].get_xdata().tolist() == [10.0, 20.0, 30.0]
-    right = segmenter_curves(logs).axes[1]
-    assert [line.get_ydata().tolist() for line in right.lines] == [[50.0]]
-    assert gan_curves({}) is None and segmenter_curves({}) is None
+def test_curves_of_one_run_are_its_log_in_a_panel_per_kind(experiment):
+    dots = training_curves({"dots": experiment.logs()["dots"]}, "images")
+    steps = [10, 20, 30]
+    assert _curves(dots) == {
+        "Sliced Wasserstein distance × 10³": {"swd": ([30], [50.0])},
+        "Losses": {"d_loss": (steps, [2.0, 3.0, 4.0]), "g_loss": (steps, [2.0, 3.0, 4.0])},
+        "Growth": {"level": (steps, [2.0, 3.0, 4.0])}}
+    assert {axis.get_xlabel() for axis in dots.axes} == {"images"}
 
 
-def test_a_journal_cut_short_is_read_and_a_foreign_one_refused(experiment, tmp_path):
-    folder = ExperimentFolder(write_experiment(tmp_path / "run", {"real": 1}))
-    path = folder.path / "real" / "metrics.jsonl"
-    whole = path.read_text()
-    path.write_text(whole + '{"position": 40, "lo')
-    assert len(folder.logs()["real"]) == 3
-    path.write_text("hello\n" + whole)
-    with pytest.raises(UserError, match="line 1 is not a line of numbers"):
-        folder.logs()
+def test_curves_of_several_runs_stand_in_the_same_panels(experiment):
+    logs = {name: rows for name, rows in experiment.logs().items() if name in SHIFTS}
+    curves = _curves(training_curves(logs, "steps"))
+    assert {title: list(lines) for title, lines in curves.items()} == {
+        "Validation J": ["Three-stage SYNTH 3"], "Losses": [columns.title(name) for name in SHIFTS]}
+    assert training_curves({}, "steps") is None and training_curves({"real": []}, "steps") is None
+
+
+def test_the_best_value_is_marked_and_a_score_that_is_no_number_left_out():
+    rows = [{"position": place, "swd": value} for place, value in enumerate([9.0, 4.0, float("nan"), 6.0])]
+    rows += [{"position": 9, "score_real": 3.0, "score_fake": 2.5}]
+    figure = training_curves({"dots": rows}, "images")
+    line, mark = figure.axes[0].lines
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == ([0, 1, 3], [9.0, 4.0, 6.0])
+    assert (mark.get_xdata(), mark.get_ydata()) == ([1], [4.0])
+    assert _curves(figure)["Critic gap"] == {"critic gap": ([9], [0.5])}
 
 
 def test_large_pictures_are_kept_small_and_in_place(tmp_path):
     folder = ExperimentFolder(write_experiment(tmp_path / "run", {"real": 1}, films=1, size=640))
-    figure = comparison_rows(folder, "real", folder.films().ids("test")[:1])
+    figure = comparison_rows(folder, "real")
     image = figure.axes[1].images[0]
     assert image.get_array().shape == (600, 600)
     assert tuple(image.get_extent()) == (-0.5, 639.5, 639.5, -0.5)
@@ -162,5 +181,5 @@ def test_figures_are_saved_at_the_width_of_a_column_or_page(experiment, tmp_path
             box = re.search(rb"/MediaBox \[\s*0 0 ([\d.]+)", (tmp_path / f"{found.name}.pdf").read_bytes())
             assert float(box[1]) == pytest.approx(72 * figure.get_figwidth())
     assert names == ["samples-3", "stages", "errors", "errors-real", "errors-synth-3", "errors-finetune-3",
-                     "boxes", "boxes-finetuned", "gan-curves", "segmenter-curves"]
+                     "boxes", "boxes-finetuned", "curves-dots", "curves-labels_to_film", "curves-segmenters"]
     assert not list(tmp_path.glob(".*"))

@@ -69,7 +69,7 @@ def test_films_without_an_organ_are_not_counted():
 
 def test_hardest_films_come_first():
     counts = _random(1)
-    table = hardest(_table(counts), ORGANS, 5)
+    table = hardest(film_scores(_table(counts), ORGANS), 5)
     order = np.argsort(jaccard(counts).mean(1))[:5]
     assert list(table.index) == [f"f{place:03d}" for place in order]
     assert table["average"].is_monotonic_increasing

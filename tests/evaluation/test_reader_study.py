@@ -17,7 +17,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png, write_png
 from evaluation.reader_study.key import GOLD, PREDICTION, read_key
 from evaluation.reader_study.outlines import mask_path, organ_paths
-from evaluation.reader_study.study import KEY, PAGE, Results, find_results, hardest, write_study
+from evaluation.reader_study.study import KEY, PAGE, Results, choose_films, find_results, write_study
 from tests.helpers.reader_studies import COLUMN, write_experiment
 
 
@@ -28,7 +28,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def films(root):
-    return hardest(find_results(root, COLUMN), 5)
+    return choose_films(find_results(root, COLUMN), 5)
 
 
 def _study(html: str) -> dict:
@@ -68,7 +68,7 @@ def test_the_hardest_films_are_taken(root, films):
     for film in films:
         assert np.array_equal(film.gold, store.scored_label(film.id))
         assert np.array_equal(film.film, store.image(film.id))
-    assert len(hardest(find_results(root, COLUMN), 100)) == 7
+    assert len(choose_films(find_results(root, COLUMN), 100)) == 7
 
 
 def test_page_is_the_same_whichever_candidate_is_gold(films, tmp_path):
@@ -182,23 +182,24 @@ def test_results_that_do_not_belong_together_are_refused(root, tmp_path):
     for path in (results.folder / "predictions").iterdir():
         write_png(other / "predictions" / path.name, np.flipud(read_png(path, (64, 64))))
     with pytest.raises(UserError, match="does not give the J"):
-        hardest(Results(results.store, other, "x"), 2)
+        choose_films(Results(results.store, other, "x"), 2)
     for path in (results.folder / "predictions").iterdir():
         write_png(other / "predictions" / path.name, np.full((64, 64), 9, np.uint8))
     with pytest.raises(UserError, match="found code 9"):
-        hardest(Results(results.store, other, "x"), 2)
+        choose_films(Results(results.store, other, "x"), 2)
 
 
-_NO_J = "".join(f"phantom-000002,{organ},\n" for organ in ("left lung", "right lung", "heart"))
-
-
-@pytest.mark.parametrize("text", ["", "film,organ\na,b\n", "film,organ,j\n", "film,organ,j\nstranger,heart,0.5\n",
-                                  "film,organ,j\nphantom-000002,liver,0.5\n", "\x00\n\"", "film,organ,j\n,,\n",
-                                  "film,organ,j\nphantom-000002,heart,x\n", "film,organ,j\n" + _NO_J])
-def test_damaged_tables_are_refused(root, tmp_path, text):
-    (tmp_path / "per_film.csv").write_text(text)
-    with pytest.raises(UserError, match=r"per_film\.csv"):
-        hardest(Results(PairStore(root / "data" / "gan-films"), tmp_path, "x"), 2)
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda table: table.head(0), "cannot be read"),
+    (lambda table: table.drop(columns="j"), "cannot be read"),
+    (lambda table: table.replace({"film": {"phantom-000003": "stranger"}}), "films stranger are not in"),
+    (lambda table: table.replace({"organ": {"heart": "liver"}}), "found organs left lung, liver"),
+    (lambda table: table.assign(j=np.nan), "holds no J")])
+def test_tables_of_other_films_and_damaged_ones_are_refused(root, tmp_path, spoil, message):
+    table = pd.read_csv(root / f"evaluate-{COLUMN}" / "per_film.csv")
+    spoil(table).to_csv(tmp_path / "per_film.csv", index=False)
+    with pytest.raises(UserError, match=rf"per_film\.csv: {message}"):
+        choose_films(Results(PairStore(root / "data" / "gan-films"), tmp_path, "x"), 2)
 
 
 def _tool(*arguments):

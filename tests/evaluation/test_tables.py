@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 
 from datasets.common.errors import UserError
-from evaluation.results import table_formats, tables
+from evaluation.results import columns, table_formats, tables
 from evaluation.results.published import our_row, published_rows, table3
 from evaluation.results.write_tables import Results, write_results
 from tests.helpers.result_folders import write_column, write_experiment
 
 DATA = pathlib.Path(__file__).parent / "data"
+RESULTS = pathlib.Path(__file__).parents[2] / "results"
 TABLES = {"1": "FULL", "2": "TINY"}
 # Cells that no pooled counts can give with the other digits of their column; what these give instead. The two
 # averages are those of the organs' printed digits.
@@ -34,7 +35,8 @@ def printed(number):
 
 def typed(number):
     """The paper's numbers through the table code."""
-    return tables.formatted(printed(number)[0].astype(float))
+    means = printed(number)[0].astype(float)
+    return tables.formatted(means, means * np.nan)
 
 
 def pooled_results(number):
@@ -50,25 +52,25 @@ def pooled_results(number):
 def test_pooled_counts_give_the_papers_cells(number):
     """All J and DSC and their means from counts alone, in the paper's rows and columns, but for its slips."""
     cells, _ = printed(number)
-    table = tables.comparison(pooled_results(number))
+    table = tables.comparison(pooled_results(number)).cells
     assert list(table.index) == list(cells.index)
-    assert list(table.columns) == [tables.heading(name) for name in cells.columns]
+    assert list(table.columns) == [columns.heading(name) for name in cells.columns]
     for (metric, organ), row in cells.iterrows():
         for column, cell in row.items():
             expected = SLIPS.get((number, column, metric, organ), cell)
-            assert table.loc[(metric, organ), tables.heading(column)] == expected, (column, metric, organ)
+            assert table.loc[(metric, organ), columns.heading(column)] == expected, (column, metric, organ)
 
 
 @pytest.mark.parametrize("number", TABLES)
 def test_best_cells_are_the_papers_bold_ones(number):
-    assert (tables.best_cells(typed(number)).to_numpy() == printed(number)[1].to_numpy()).all()
+    assert (typed(number).bold.to_numpy() == printed(number)[1].to_numpy()).all()
 
 
 @pytest.mark.parametrize("number", TABLES)
 def test_every_format_reads_back(number, tmp_path):
     cells, bold = printed(number)
     table = typed(number)
-    tables.write_tables(table, tmp_path, "t", "The paper's")
+    table_formats.write_table(table, tmp_path, "t", "The paper's")
     read = pd.read_csv(tmp_path / "t.csv", header=[0, 1], index_col=[0, 1], dtype=str)
     assert (read.to_numpy() == cells.to_numpy()).all()
     assert list(read.index) == list(cells.index)
@@ -85,8 +87,24 @@ def test_every_format_reads_back(number, tmp_path):
     assert found == ("**" + cells + "**").where(bold, cells).to_numpy().tolist()
 
 
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("**/table?.tex")), ids=lambda path: str(path.parent.name))
+def test_committed_tables_come_again_from_their_numbers(path, tmp_path):
+    read = pd.read_csv(path.with_suffix(".csv"), header=None, dtype=str, keep_default_na=False)
+    several = int(read.iloc[2, 2] == "mean")
+    names = {columns.heading(known.name): known.name for known in columns.COLUMNS}
+    heads = [names[read.iloc[0, place], read.iloc[1, place]] for place in range(2, read.shape[1], 1 + several)]
+    rows = read.iloc[2 + several:].set_index([0, 1]).astype(float)
+    means, spread = (pd.DataFrame(rows.iloc[:, first::1 + several].to_numpy(), rows.index, heads)
+                     for first in (0, several))
+    caption = path.with_suffix(".md").read_text().splitlines()[0]
+    table = tables.formatted(means, spread if several else spread * np.nan)
+    table_formats.write_table(table, tmp_path, path.stem, caption)
+    for kind in ("md", "csv", "tex"):
+        assert (tmp_path / f"{path.stem}.{kind}").read_bytes() == path.with_suffix(f".{kind}").read_bytes()
+
+
 def test_latex_has_no_rule_before_the_last():
-    text = tables.to_latex(typed("1"), "c", "l")
+    text = table_formats.latex(typed("1"), "c", "l")
     assert re.search(r"rule\{[^}]*\}\n\\bottomrule", text) is None
     assert text.count("\\cmidrule{1-9}") == 1
 
@@ -124,7 +142,7 @@ def pdflatex():
 
 @pytest.mark.parametrize("number", TABLES)
 def test_latex_compiles_and_prints_the_papers_numbers(number, pdflatex, tmp_path):
-    strings, log = pdflatex(tmp_path, tables.to_latex(typed(number), "The paper's, in %", "tab:a_b"))
+    strings, log = pdflatex(tmp_path, table_formats.latex(typed(number), "The paper's, in %", "tab:a_b"))
     numbers = [text for text in strings if re.fullmatch(r"\d+\.\d\d", text)]
     assert numbers == printed(number)[0].to_numpy().ravel().tolist()
     assert "Overfull" not in log
@@ -138,21 +156,14 @@ def test_hard_names_and_wide_tables_compile(pdflatex, tmp_path):
     paper = pooled_results("1")
     wide = tables.comparison({name: [paper["real"][0], paper["finetune-3"][0]] for name in names})
     odd = tables.comparison({hard: runs})
-    three = table3(our_row({"finetune-2": paper["finetune-2"]}, (512, 512), "training/test split (124/123)"))
-    strings, log = pdflatex(tmp_path, tables.to_latex(odd, hard, "tab:odd") + tables.to_latex(wide, "W", "tab:w")
-                            + table_formats.latex(three, three == "", "Three", "tab:3"))
+    three = table3({"finetune-2": paper["finetune-2"]}, (512, 512), "training/test split (124/123)")
+    latex = table_formats.latex
+    strings, log = pdflatex(tmp_path, latex(odd, hard, "tab:odd") + latex(wide, "W", "tab:w")
+                            + latex(three, "Three", "tab:3"))
     assert "Overfull" not in log
     assert "95.36" in strings
-    assert "<i>" not in tables.to_html(odd).lower()
-    assert all(len(re.split(r"(?<!\\)\|", line)) == 5 for line in tables.to_markdown(odd).splitlines())
-
-
-def test_headings_of_the_baselines_beside_the_papers():
-    expected = {"mix-3": ("Three-stage", "MIX"), "mix-1": ("Single-stage", "MIX"),
-                "synth-shape": ("Shape model", "SYNTH"), "finetune-shape": ("Shape model", "FINETUNE"),
-                "synth-3": ("Three-stage", "SYNTH 3"), "finetune-3": ("Three-stage", "FINETUNE"),
-                "mix-4": ("", "MIX-4"), "mixed": ("", "MIXED"), "shape": ("", "SHAPE")}
-    assert {name: tables.heading(name) for name in expected} == expected
+    assert "<i>" not in table_formats.html(odd).lower()
+    assert all(len(re.split(r"(?<!\\)\|", line)) == 5 for line in table_formats.markdown(odd).splitlines())
 
 
 def test_the_papers_columns_come_first_then_mixed_ones_then_the_shape_models(tmp_path):
@@ -169,7 +180,7 @@ def test_the_papers_columns_come_first_then_mixed_ones_then_the_shape_models(tmp
 
 def test_the_smallest_type_for_the_most_columns():
     run = pooled_results("1")["real"]
-    sizes = [re.search(r"\\(tiny|scriptsize|footnotesize)", tables.to_latex(tables.comparison(
+    sizes = [re.search(r"\\(tiny|scriptsize|footnotesize)", table_formats.latex(tables.comparison(
         {f"c{place}": run for place in range(count)}), "c", "l"))[1] for count in (7, 12)]
     assert sizes == ["footnotesize", "tiny"]
 
@@ -177,26 +188,46 @@ def test_the_smallest_type_for_the_most_columns():
 def test_several_runs_give_mean_and_deviation():
     runs = [{"films": 1, "scored": ["heart"], "counts": {"heart": [hits, 100 - hits, 0]}} for hits in (80, 90)]
     table = tables.comparison({"real": runs, "synth-1": runs[:1]})
-    assert table.loc[("J", "Heart"), ("", "REAL")] == "85.00 ± 7.07"
-    assert table.loc[("J", "Heart"), ("Single-stage", "SYNTH 1")] == "80.00"
-    assert tables.best_cells(table).loc[("J", "Heart")].tolist() == [True, False]
+    assert table.filled().loc[("J", "Heart")].tolist() == ["85.00 ± 7.07", "80.00"]
+    assert table.bold.loc[("J", "Heart")].tolist() == [True, False]
     lines = table_formats.csv(table).splitlines()
     assert lines[2].endswith("mean,std,mean,std")
     assert lines[3] == "J,Heart,85.00,7.07,80.00,"
+
+
+def test_best_is_what_is_best_as_printed():
+    """2.675 is a little less than its digits say and prints as 2.67; numpy would round it to 2.68."""
+    index = pd.MultiIndex.from_product([("J", "ASSD (mm)"), ("Heart", "Lung")])
+    means = pd.DataFrame({"real": [2.675, 90.004, 1.5, np.nan], "synth-1": [2.671, 89.996, 0.5, 3.0]}, index)
+    table = tables.formatted(means, means * np.nan)
+    cells = [["2.67", "2.67"], ["90.00", "90.00"], ["1.50", "0.50"], ["–", "3.00"]]
+    assert table.cells.to_numpy().tolist() == cells
+    assert table.bold.to_numpy().tolist() == [[True, True], [True, True], [False, True], [False, True]]
+    assert not tables.formatted(means[["real"]], means[["real"]] * np.nan).bold.to_numpy().any()
+
+
+def test_what_looks_like_a_number_in_a_name_is_no_score():
+    """Cells are not read back: names with digits, ± and dashes stay where they are."""
+    runs = [{"films": 1, "scored": ["5 ± 2"], "counts": {"5 ± 2": [hits, 1, 1]}} for hits in (8, 9)]
+    table = tables.comparison({"-3": runs, "7 ± 1": runs[1:]})
+    assert table.bold.to_numpy().tolist() == [[False, True]] * 4
+    text = table_formats.latex(table, "5 ± 2", "l")
+    assert text.count(r"{\tiny$\pm$") == 4 and r"\caption{5 $\pm$ 2}" in text and "$-$3 & 7 $\\pm$ 1" in text
+    assert table_formats.csv(table).splitlines()[2].endswith("mean,std,mean,std")
 
 
 def test_a_score_that_one_run_lacks_is_no_mean_of_all():
     counts = [[0, 0, 0], [8, 1, 1]]
     runs = [{"films": 1, "scored": ["heart"], "counts": {"heart": found}} for found in counts]
     table = tables.comparison({"real": runs, "synth-1": runs[1:]})
-    assert table.loc[("J", "Heart")].tolist() == ["–", "80.00"]
+    assert table.filled().loc[("J", "Heart")].tolist() == ["–", "80.00"]
 
 
 def test_an_organ_that_no_film_shows_has_no_score():
     result = {"films": 1, "scored": ["heart"], "counts": {"heart": [0, 0, 0]}}
     table = tables.comparison({"real": [result], "synth-1": [{**result, "counts": {"heart": [1, 1, 0]}}]})
-    assert table.loc[("J", "Heart")].tolist() == ["–", "50.00"]
-    assert tables.best_cells(table).loc[("J", "Heart")].tolist() == [False, True]
+    assert table.cells.loc[("J", "Heart")].tolist() == ["–", "50.00"]
+    assert table.bold.loc[("J", "Heart")].tolist() == [False, True]
 
 
 def test_published_rows_are_the_papers_table_3():
@@ -213,13 +244,14 @@ def test_published_rows_are_the_papers_table_3():
 
 def test_our_row_of_table_3_is_the_papers_when_fed_its_table_1():
     """Lungs as the mean of the two, from the best column; the paper prints 95.36 where its Table 1 has 95.35."""
-    row = our_row(pooled_results("1"), (512, 512), "official split")
-    paper = table3().iloc[-1].tolist()
+    row, _ = our_row(pooled_results("1"), (512, 512), "official split")
+    cells = table3(pooled_results("1"), (512, 512), "official split").cells
+    paper = cells.iloc[-2].tolist()
     assert row["method"].startswith("Three-stage FINETUNE")
     assert [row["image_size"], row["augmentation"], row["evaluation"]] == paper[1:4]
     assert f"{float(row['lungs_dsc']):.1f}" == paper[4] and row["heart_dsc"] == "95.35"
     assert f"{float(row['lungs_j']):.1f}" == paper[5] and f"{float(row['heart_j']):.1f}" == paper[7]
-    assert table3(row).shape == (10, 8)
+    assert cells.shape == (10, 8) and set(cells.iloc[-1]) == set(row.values())
 
 
 def test_the_files_of_an_experiment(tmp_path):
@@ -281,6 +313,6 @@ def test_the_binary_says_in_one_line_what_is_missing(tmp_path):
 
 
 def test_averages_are_over_the_organs():
-    table = tables.comparison(pooled_results("1")).astype(float)
+    table = tables.comparison(pooled_results("1")).cells.astype(float)
     rows = table.loc["J"]
     np.testing.assert_allclose(rows.loc["Average"], rows.drop("Average").mean(), atol=0.01)

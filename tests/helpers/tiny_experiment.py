@@ -5,7 +5,7 @@
 
 import sys
 
-from tools.experiment.plan import Experiment, load_extras, load_methods
+from tools.experiment.plan import Experiment
 from tools.experiment.tasks import run_tasks
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
@@ -35,8 +35,8 @@ PRESET = Preset(
 
 def experiment(data: str, workdir: str, methods: str = "single,two,three", extras: str = "") -> Experiment:
     command = f"python -m tests.helpers.tiny_experiment {data} --workdir={workdir}"
-    return Experiment(data, "tiny", PRESET, load_methods(methods.split(",")), 0, workdir, command,
-                      load_extras(extras.split(",")))
+    return Experiment(data, "tiny", PRESET, tuple(methods.split(",")), 0, workdir, command,
+                      tuple(extras.split(",")))
 
 
 if __name__ == "__main__":

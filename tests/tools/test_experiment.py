@@ -10,7 +10,7 @@ import pytest
 
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
-from evaluation.results.experiment_folder import COLUMNS, ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import read_pooled
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tools.experiment.plan import with_steps
@@ -128,7 +128,7 @@ def test_a_finished_experiment_is_continued_with_extras(finished, extended):
     copy, lines = extended
     done = {line.split("] ")[1].split(":")[0] for line in lines if line.endswith("(done)")}
     assert done == {task.name for task in dataclasses.replace(made, methods=("two",)).tasks()} - {"report"}
-    assert ExperimentFolder(copy).columns() == [*COLUMNS[:7], "mix-2", "synth-shape", "finetune-shape"]
+    assert ExperimentFolder(copy).columns() == [*made.columns(), "mix-2", "synth-shape", "finetune-shape"]
     assert len(PairStore(copy / "synthetic-shape" / "gan").ids("train")) == 8
     config = json.loads((copy / "mix-2" / "config.json").read_text())
     assert config["mixed_with"] == PairStore(copy / "data" / "gan-augmented").fingerprint()

@@ -9,7 +9,7 @@ from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tests.helpers.tiny_networks import method_runs, phantom_store
-from tools.experiment.plan import Experiment, load_extras
+from tools.experiment.plan import Experiment
 from tools.experiment.tasks import TaskRecords
 from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
 from training import presets
@@ -50,7 +50,8 @@ def test_each_extra_stands_alone(data):
     assert shape.columns() == ["real", "synth-1", "finetune-1", "synth-shape", "finetune-shape"]
     assert {"pairs", "labels_to_film"} < {task.name for task in shape.tasks()}
     assert not {"labels", "dots"} & {task.name for task in shape.tasks()}
-    assert load_extras(["shape", "mix"]) == ("mix", "shape") and load_extras([]) == ()
+    assert experiment(data, "nowhere", "three,two", "shape,mix").columns() == experiment(
+        data, "nowhere", "two,three", "mix,shape").columns()
 
 
 def test_what_decides_the_baselines(data):

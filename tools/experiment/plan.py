@@ -1,8 +1,8 @@
 """The paper's experiment as a list of tasks: data, GANs, synthetic sets, segmenters, evaluations, report.
 
-Columns of the tables: real; and for each method k (1 single, 2 two, 3 three stages) synth-k, trained on its
-pairs alone, and finetune-k, that segmenter trained on with the real films. Two baselines that the paper does not
-have stand behind them where they are asked for:
+Columns of the tables (`evaluation.results.columns`): real; and for each method k (1 single, 2 two, 3 three
+stages) synth-k, trained on its pairs alone, and finetune-k, that segmenter trained on with the real films. Two
+baselines that the paper does not have stand behind them where they are asked for:
 
     mix     mix-k: a segmenter trained from scratch on method k's pairs and the real ones together, half of each,
             for as many updates as synth-k and finetune-k have between them
@@ -12,7 +12,6 @@ have stand behind them where they are asked for:
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
@@ -20,21 +19,20 @@ from datasets.pair_store import PairStore
 from datasets.resize import resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.write_report import write_report
+from evaluation.results import columns
+from evaluation.results.columns import Column, Method
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
-from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly, source_name
+from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
 from tools.generation.stages import STAGES
 from training import pggan, pix2pixhd, smanet
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 from training.run_folder import decisive
 
-METHODS = {"single": 1, "two": 2, "three": 3}  # method -> its number in the tables
-EXTRAS = ("mix", "shape")
-_SUFFIXES = {**METHODS, "shape": "shape"}  # method, the shape model included -> what its tasks' names end with
 _TITLES = {"pairs": "PGGAN of label maps and films together", "labels": "PGGAN of label maps",
            "dots": "PGGAN of dots", "dots_to_labels": "Pix2PixHD from dots to label maps",
            "labels_to_film": "Pix2PixHD from label maps to films"}
@@ -48,11 +46,11 @@ class Experiment:
       data: pair folder of real films with splits train and test.
       config: "full" or "tiny".
       preset: settings of every stage.
-      methods: which of METHODS are compared with the real films alone.
+      methods: which of `columns.PAPER_METHODS` are compared with the real films alone.
       seed: of everything random; TINY's films are drawn by it too.
       workdir: folder of the experiment.
       command: what makes it again, for the report.
-      extras: which of EXTRAS are compared too; they change none of the other tasks but the report.
+      extras: which of `columns.EXTRAS` are compared too; they change none of the other tasks but the report.
     """
 
     data: str
@@ -69,28 +67,22 @@ class Experiment:
         tasks = [self._data_task()]
         tasks += [self._gan_task(stage) for stage in self._gans()]
         tasks += [self._synthetic_task(method) for method in self._makers()]
-        tasks.append(self._segmenter_task("real", "data"))
-        for suffix in [_SUFFIXES[method] for method in self._makers()]:
-            tasks.append(self._segmenter_task(f"synth-{suffix}", f"synthetic-{suffix}"))
-            tasks.append(self._segmenter_task(f"finetune-{suffix}", "data", f"synth-{suffix}"))
-        tasks += [self._mixed_task(number) for number in self._mixed()]
+        tasks += [self._column_task(column) for column in self._columns()]
         tasks += [self._evaluation_task(column) for column in self.columns()]
         return [*tasks, self._report_task()]
 
     def columns(self) -> list[str]:
         """Names of the tables' columns."""
-        numbers = [METHODS[method] for method in self.methods]
-        names = ["real", *(f"{kind}-{number}" for number in numbers for kind in ("synth", "finetune"))]
-        names += [f"mix-{number}" for number in self._mixed()]
-        return [*names, *(["synth-shape", "finetune-shape"] if "shape" in self.extras else ())]
+        return [column.name for column in self._columns()]
 
-    def _makers(self) -> list[str]:
+    def _columns(self) -> list[Column]:
+        """The paper's and those of `extras`, as far as their method's pairs are made."""
+        return [column for column in columns.COLUMNS
+                if column.extra in ("", *self.extras) and column.method in (None, *self._makers())]
+
+    def _makers(self) -> list[Method]:
         """What makes synthetic pairs: the methods, and the shape model if asked for."""
-        return [*self.methods, *(["shape"] if "shape" in self.extras else ())]
-
-    def _mixed(self) -> list[int]:
-        """Numbers of the methods whose pairs are mixed with real ones."""
-        return [METHODS[method] for method in self.methods] if "mix" in self.extras else []
+        return [method for method in columns.METHODS if method.name in (*self.methods, *self.extras)]
 
     @property
     def _segmenter(self) -> str:
@@ -125,15 +117,13 @@ class Experiment:
                  for stage in self._gans()}
         scored = preset.segmenter.classes == "scored"
         segmented = classes.scored_table().num_classes if scored else classes.num_classes
-        makers, mixed = len(self._makers()), len(self._mixed())
-        segmenters = [("segmenter", preset.segmenter, 1 + makers), ("fine-tuning", preset.finetune, makers)]
-        segmenters += [("mixed", self._mixed_config(), mixed)] if mixed else []
-        for name, config, runs in segmenters:
-            found[TrainingJob(name, config, preset.segmentation_size, pairs, segmented)] = runs
+        for column in self._columns():
+            job = TrainingJob(*self._segmenter_job(column), preset.segmentation_size, pairs, segmented)
+            found[job] = found.get(job, 0) + 1
         return found
 
     def _gans(self) -> list[str]:
-        return [stage for stage in _TITLES if any(stage in STAGES[method] for method in self._makers())]
+        return [stage for stage in _TITLES if any(stage in STAGES[method.name] for method in self._makers())]
 
     def _gan_config(self, stage: str) -> PGGANConfig | Pix2PixHDConfig:
         config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
@@ -156,28 +146,51 @@ class Experiment:
         ids = choose_subset(PairStore(self.data), self.config, self.seed, self.preset.tiny_films)
         return len(OPERATIONS) * len(ids)
 
-    def _synthetic_task(self, method: str) -> Task:
+    def _synthetic_task(self, method: Method) -> Task:
         preset = self.preset
         settings = {"count": preset.synthetic_train + preset.synthetic_validation,
                     "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples,
-                    **(SHAPE_SETTINGS if method == "shape" else {})}
+                    **(SHAPE_SETTINGS if method.name == "shape" else {})}
 
         def run(folder: pathlib.Path) -> None:
             real = PairStore(self._path("data", "gan-augmented"))
-            runs = {stage: self._path(stage) for stage in STAGES[method]}
+            runs = {stage: self._path(stage) for stage in STAGES[method.name]}
             made = folder / "gan"
-            Assembly(method, runs, real).write(
+            Assembly(method.name, runs, real).write(
                 str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
             if preset.segmentation_size != preset.size:
                 store = PairStore(made)
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)
 
-        title = f"{settings['count']:,} {source_name(method)} pairs"
-        return Task(f"synthetic-{_SUFFIXES[method]}", title, ("data", *STAGES[method]), settings, run)
+        title = f"{settings['count']:,} {method.source} pairs"
+        return Task(f"synthetic-{method.suffix}", title, ("data", *STAGES[method.name]), settings, run)
 
-    def _segmenter_task(self, column: str, source: str, start: str | None = None) -> Task:
+    def _column_task(self, column: Column) -> Task:
+        """Trains the segmenter of `column`."""
+        suffix = column.method.suffix if column.method else ""
+        match column.kind:
+            case "real":
+                return self._segmenter_task(column, "data")
+            case "synth":
+                return self._segmenter_task(column, f"synthetic-{suffix}")
+            case "finetune":
+                return self._segmenter_task(column, "data", f"synth-{suffix}")
+            case "mix":
+                return self._mixed_task(column, f"synthetic-{suffix}")
+        raise NotImplementedError(f"{column.name}: no task trains columns of this kind")
+
+    def _segmenter_job(self, column: Column) -> tuple[str, SMANetConfig]:
+        """What a column's training is called in the estimate, and its options."""
+        scratch, finetune = self.preset.segmenter, self.preset.finetune
+        # Mixed training has as many updates as training and fine-tuning have together.
+        mixed = dataclasses.replace(scratch, steps=scratch.steps + finetune.steps)
+        name, config = {"finetune": ("fine-tuning", finetune), "mix": ("mixed", mixed)}.get(
+            column.kind, ("segmenter", scratch))
+        return name, dataclasses.replace(config, seed=self.seed)
+
+    def _segmenter_task(self, column: Column, source: str, start: str | None = None) -> Task:
         """A segmenter on `source`, either from scratch or from column `start`."""
-        config = dataclasses.replace(self.preset.finetune if start else self.preset.segmenter, seed=self.seed)
+        _, config = self._segmenter_job(column)
         real = source == "data"
         data = self._path("data", f"{self._segmenter}-augmented") if real else self._path(source, self._segmenter)
 
@@ -186,22 +199,17 @@ class Experiment:
                                  finetune_from=self._path(start) if start else None)
 
         title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
-        return Task(column, title, (source, start) if start else (source,), decisive(config), run)
+        return Task(column.name, title, (source, start) if start else (source,), decisive(config), run)
 
-    def _mixed_config(self) -> SMANetConfig:
-        """The segmenter's options for as many updates as its training and its fine-tuning have together."""
-        steps = self.preset.segmenter.steps + self.preset.finetune.steps
-        return dataclasses.replace(self.preset.segmenter, steps=steps, seed=self.seed)
-
-    def _mixed_task(self, number: int) -> Task:
-        """A segmenter from scratch on method `number`'s pairs and the real ones; the last weights are kept."""
-        config, source = self._mixed_config(), f"synthetic-{number}"
+    def _mixed_task(self, column: Column, source: str) -> Task:
+        """A segmenter from scratch on the pairs of `source` and the real ones; the last weights are kept."""
+        _, config = self._segmenter_job(column)
 
         def run(folder: pathlib.Path) -> None:
             smanet.train(config, self._path(source, self._segmenter), str(folder),
                                  mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
-        return Task(f"mix-{number}", f"segmenter on {source} and real films in equal parts", (source, "data"),
+        return Task(column.name, f"segmenter on {source} and real films in equal parts", (source, "data"),
                     decisive(config), run)
 
     def _evaluation_task(self, column: str) -> Task:
@@ -229,13 +237,3 @@ def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int = 0)
     """`config` with as many epochs as come nearest to `steps` updates; at least `epochs`, and 2."""
     half = max(1, epochs // 2, round(steps / 2 / max(1, round(pairs / config.batch))))
     return dataclasses.replace(config, epochs=half, epochs_decay=half)
-
-
-def load_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """Methods in the tables' order."""
-    return tuple(name for name in METHODS if name in names)
-
-
-def load_extras(names: Sequence[str]) -> tuple[str, ...]:
-    """Baselines beyond the paper in the tables' order."""
-    return tuple(name for name in EXTRAS if name in names)

@@ -12,6 +12,7 @@ from datasets.sample_checks import dot_check, label_check
 from datasets.sources import shape_model
 from datasets.sources.shape_model import ShapeModel
 from datasets.synthetic_store import write_synthetic
+from evaluation.results.columns import METHODS
 from evaluation.segmenter.saved_network import Product, load_keras, read_product
 from models import methods
 from models.methods import Check, Method, Stage
@@ -20,11 +21,6 @@ from tools.generation.stages import MADE_BY, NEEDED, STAGES, command_line
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
 # What decides the shape model besides the label maps it is fitted to.
 SHAPE_SETTINGS = {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH}
-
-
-def source_name(method: str) -> str:
-    """What a method's pairs are called: "three-stage", "shape-model"."""
-    return "shape-model" if method == "shape" else f"{method}-stage"
 
 
 class Assembly:
@@ -108,7 +104,8 @@ class Assembly:
     def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
               say: Callable[[str], None] = print) -> dict[str, Any]:
         """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`."""
-        real, source = self.store.description, source_name(self.method_name)
+        real = self.store.description
+        source = next(method.source for method in METHODS if method.name == self.method_name)
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
         description = dataclasses.replace(real, name=f"{real.name}, {source} synthetic",
                                           size=(self.size, self.size), max_value=255, spacing_mm=spacing)

@@ -1,0 +1,110 @@
+"""The grammar of the tables' columns: names, order, headings, colours and lines, all in this file.
+
+A column is one way to train the segmenter. Its name is KIND-METHOD, e.g. "finetune-3", or KIND alone, e.g. "real",
+where no method's synthetic pairs are in it; either may end in +augment. A new column is a line of COLUMNS here and
+a case of `_column_task` in tools/experiment/plan.py; a new way to make pairs is a line of METHODS.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Method(NamedTuple):
+    """A way to make synthetic pairs."""
+
+    name: str  # in --methods, or in --extras where it is not the paper's
+    suffix: str  # what the names of its columns and of its synthetic set end with
+    title: str
+    source: str  # what the manifest of its pairs says
+    colour: str
+
+
+class Look(NamedTuple):
+    """What tells the kinds of columns apart without colour."""
+
+    line: str  # matplotlib's style of a curve
+    hatch: str | None  # matplotlib's pattern of a box
+
+
+class Column(NamedTuple):
+    """A column; `column` makes one from its name."""
+
+    name: str
+    kind: str  # the name without method and +augment
+    method: Method | None
+    augmented: bool  # whether it ends in +augment
+    group: str  # what stands above the headings of one method
+    heading: str
+    colour: str
+    look: Look
+    extra: str  # the word of --extras that asks for it; the paper's columns have none
+
+
+# Okabe and Ito's colours, one per method.
+METHODS = (
+    Method("single", "1", "Single-stage", "single-stage", "#D55E00"),
+    Method("two", "2", "Two-stage", "two-stage", "#0072B2"),
+    Method("three", "3", "Three-stage", "three-stage", "#009E73"),
+    Method("shape", "shape", "Shape model", "shape-model", "#CC79A7"),
+)
+SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":", "...."), Look("-.", "xxxx")
+_BLACK, _GREY = "#000000", "#777777"
+
+
+def column(name: str, heading: str, look: Look = SOLID, extra: str = "", colour: str = "") -> Column:
+    """A line of COLUMNS; its group, and its colour unless given, are those of the method in its name."""
+    stem, augment, _ = name.partition("+augment")
+    kind, _, suffix = stem.rpartition("-")
+    method = next((method for method in METHODS if kind and method.suffix == suffix), None)
+    group, own = (method.title, method.colour) if method else ("", _BLACK)
+    kind = kind if method else stem
+    return Column(name, kind, method, bool(augment), group, heading, colour or own, look, extra)
+
+
+COLUMNS = (  # in the tables' order: the paper's, then the baselines beside them
+    column("real", "REAL"),
+    column("synth-1", "SYNTH 1", DASHED),
+    column("finetune-1", "FINETUNE"),
+    column("synth-2", "SYNTH 2", DASHED),
+    column("finetune-2", "FINETUNE"),
+    column("synth-3", "SYNTH 3", DASHED),
+    column("finetune-3", "FINETUNE"),
+    column("mix-1", "MIX", DOTTED, "mix"),
+    column("mix-2", "MIX", DOTTED, "mix"),
+    column("mix-3", "MIX", DOTTED, "mix"),
+    column("synth-shape", "SYNTH", DASHED, "shape"),
+    column("finetune-shape", "FINETUNE", SOLID, "shape"),
+)
+EXTRAS = tuple(dict.fromkeys(known.extra for known in COLUMNS if known.extra))
+PAPER_METHODS = tuple(method.name for method in METHODS if method.name not in EXTRAS)
+
+# The runs before the columns, in the order in which an experiment trains them -> title, what positions count.
+STAGES = {
+    "pairs": ("single stage: label maps and films", "images"),
+    "labels": ("two stages: label maps", "images"),
+    "dots": ("three stages: dots", "images"),
+    "dots_to_labels": ("three stages: dots → label maps", "steps"),
+    "labels_to_film": ("two and three stages: label maps → films", "steps"),
+}
+
+
+def find(name: str) -> Column:
+    """The column of that name; one that COLUMNS lacks has its name as heading, no method, and is grey."""
+    known = {found.name: found for found in COLUMNS}
+    return known.get(name) or Column(name, name, None, False, "", name.upper(), _GREY, SOLID, "")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """`names` as the tables have them: those of COLUMNS, then others by name."""
+    order = [known.name for known in COLUMNS]
+    return sorted(names, key=lambda name: (order.index(name), "") if name in order else (len(order), name))
+
+
+def heading(name: str) -> tuple[str, str]:
+    """Column name -> (group, heading) as the paper prints them, and likewise for baselines beyond it."""
+    return find(name).group, find(name).heading
+
+
+def title(name: str) -> str:
+    """Column name -> group and heading in one line."""
+    return " ".join(heading(name)).strip()

@@ -6,7 +6,7 @@
       metrics.jsonl   a line of losses and scores per log point (no clock times: runs can be compared)
       grids/          fixed-seed pictures by position
       snapshots/      networks kept by position, where the trainer keeps them
-      index.html      grids over time and curves; see training/run_page.py
+      index.html      grids over time and curves (curves.svg); see training/run_page.py
       tensorboard/    the same for TensorBoard
       log.txt         what was printed
       product.json    what the finished run offers, with its .keras file

@@ -1,6 +1,7 @@
 """The page of a run: what was measured as curves, grids with their scores, and only names that can be used."""
 
 import html.parser
+import re
 
 import numpy as np
 
@@ -16,13 +17,15 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.elements, self.pictures, self.text = [], [], ""
+        self.elements, self.pictures, self.text, self.curves = [], [], "", None
         self.feed(path.read_text())
 
     def handle_starttag(self, tag, attrs):
         self.elements.append(tag)
         if tag == "img":
             self.pictures.append(dict(attrs)["src"])
+            if dict(attrs).get("class") == "curves":
+                self.curves = dict(attrs)["alt"]
 
     def handle_data(self, data):
         self.text += data
@@ -41,22 +44,26 @@ def test_curves_grids_and_snapshots(tmp_path):
     folder, settings = _folder(tmp_path / "a <b>run", "train_pggan")
     write_run_page(folder, settings, ROWS, 40, "images")
     page = Page(folder / "index.html")
-    assert page.elements.count("svg") == 3  # distance, critic gap, losses
-    assert page.elements.count("polyline") == 4
-    assert page.pictures == ["grids/000000030.png", "grids/000000000.png"]
+    assert page.pictures == ["curves.svg", "grids/000000030.png", "grids/000000000.png"]
+    assert page.curves == "Curves: Sliced Wasserstein distance × 10³, Critic gap, Losses"
     assert all((folder / picture).is_file() for picture in page.pictures)
     assert "30 images, swd 12.5" in page.text and "--snapshot=30" in page.text and "--snapshot=0" not in page.text
     assert "train_pggan: a <b>run" in page.text and "<script>" in page.text
     assert not {"b", "script", "link"} & set(page.elements)
+    drawn = (folder / "curves.svg").read_text()
+    assert "<script" not in drawn and not re.findall(r'href="(?!#|http://www\.w3\.org/)', drawn)
+    write_run_page(folder, settings, ROWS, 40, "images")
+    assert (folder / "curves.svg").read_text() == drawn
 
 
 def test_a_segmenter_offers_no_snapshot_flag(tmp_path):
     folder, settings = _folder(tmp_path, "train_smanet")
     write_run_page(folder, settings, [{"position": 5, "val_j": 0.5, "loss": float("nan")}], 40, "steps")
     page = Page(folder / "index.html")
-    assert "--snapshot" not in page.text and page.elements.count("svg") == 1
+    assert "--snapshot" not in page.text and page.curves == "Curves: Validation J"
 
 
 def test_a_run_without_lines_has_a_page(tmp_path):
     write_run_page(tmp_path, {"task": "train_smanet"}, [], 40, "steps")
-    assert "At 0 of 40 steps" in Page(tmp_path / "index.html").text
+    page = Page(tmp_path / "index.html")
+    assert "At 0 of 40 steps" in page.text and not page.pictures

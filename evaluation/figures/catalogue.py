@@ -75,5 +75,6 @@ def _curves(experiment: ExperimentFolder) -> list[ExperimentFigure]:
         if name in logs:
             found.append((f"curves-{name}", f"Training of the GAN, {title}", {name: logs.pop(name)}, unit))
     found.append(("curves-segmenters", "Training of the segmenters", logs, "steps"))
-    return [ExperimentFigure(name, f"{title}; dots mark the best values.", partial(training_curves, runs, unit))
+    return [ExperimentFigure(name, f"{title}; large points mark the best values.",
+                             partial(training_curves, runs, unit))
             for name, title, runs, unit in found if measured_charts(runs)]

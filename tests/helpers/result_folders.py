@@ -25,7 +25,7 @@ def write_experiment(path: pathlib.Path, shifts=None, films: int = 6, size: int 
         write_column(path / f"evaluate-{column}", store, shift, scored)
     _write_synthetic(path / "synthetic-3" / "gan", store)
     for name in ("dots", "labels_to_film", *shifts):
-        _write_journal(atomic_files.make_folder(path / name) / "metrics.jsonl", name)
+        _write_log(atomic_files.make_folder(path / name) / "metrics.jsonl", name)
     return path
 
 
@@ -51,7 +51,7 @@ def _write_synthetic(path: pathlib.Path, store: PairStore) -> None:
             write_png(atomic_files.make_folder(path / "dots") / f"{id_}.png", dots)
 
 
-def _write_journal(path: pathlib.Path, name: str) -> None:
+def _write_log(path: pathlib.Path, name: str) -> None:
     keys = {"dots": ("d_loss", "g_loss", "level"), "labels_to_film": ("d_real", "d_fake", "g_gan", "g_features")}
     names = keys.get(name, ("loss",))
     rows = [{"position": 10 * step, **dict.fromkeys(names, 1.0 + step)} for step in range(1, 4)]

@@ -4,7 +4,6 @@ Image and label map move together. Nothing is ever mirrored: left and right are 
 """
 
 import dataclasses
-import math
 import pathlib
 import zlib
 from collections.abc import Sequence
@@ -26,13 +25,11 @@ class Augmentation:
       degrees: rotation is uniform in [-degrees, degrees] about the centre.
       shift: translation is uniform in [-shift, shift] of the side.
       noise: the Gaussian noise's standard deviation is uniform between these shares of 255 grey levels.
-      literal_variance: take the noise range as that of the variance, as the paper's wording has it.
     """
 
     degrees: float = 2.0
     shift: float = 0.03
     noise: tuple[float, float] = (0.01, 0.03)
-    literal_variance: bool = False
 
 
 def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng: np.random.Generator,
@@ -98,7 +95,6 @@ def _move(array: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarr
 
 
 def _add_noise(image: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
-    spread = rng.uniform(*ranges.noise) * 255.0
-    deviation = math.sqrt(spread) if ranges.literal_variance else spread
+    deviation = rng.uniform(*ranges.noise) * 255.0
     noisy = image + rng.normal(0.0, deviation, image.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -24,7 +24,8 @@ class AreaBounds:
     @classmethod
     def from_maps(cls, maps: Sequence[np.ndarray], num_classes: int, slack: float = AREA_SLACK) -> "AreaBounds":
         """The range over real label maps, widened by `slack` on both sides."""
-        areas = np.array([_areas(labels, num_classes) for labels in maps])
+        areas = np.array([np.bincount(labels.ravel(), minlength=num_classes)[1:num_classes] / labels.size
+                          for labels in maps])
         return cls(tuple(areas.min(0) / slack), tuple(areas.max(0) * slack))
 
 
@@ -93,7 +94,3 @@ def _components(labels: np.ndarray, code: int, classes: ClassTable) -> tuple[np.
     """
     parts, count = ndimage.label(np.isin(labels, classes.codes_within(code)))
     return parts, np.bincount(parts[labels == code], minlength=count + 1)[1:]
-
-
-def _areas(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    return np.bincount(labels.ravel(), minlength=num_classes)[1:num_classes] / labels.size

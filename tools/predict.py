@@ -29,15 +29,13 @@ flags.FLAGS.set_gnu_getopt(True)  # options may follow the films
 def main(argv) -> int:
     from datasets.common.errors import UserError
     from datasets.common.progress import show_progress
-    from evaluation.segmenter.find_films import find_films
-    from evaluation.segmenter.overlay import RESULTS
+    from evaluation.segmenter.predict_films import RESULTS, Predictor, find_films
 
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
     films = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
 
-    from evaluation.segmenter.load import load_any_segmenter
-    from evaluation.segmenter.predict_films import Predictor
+    from evaluation.segmenter.load import load_any_segmenter  # starts TensorFlow, after the films were found
 
     predictor = Predictor(load_any_segmenter(argv[1], _DATA.value), _OUT.value, _DICOM_SEG.value)
     problems = 0

@@ -48,7 +48,8 @@ class PngFile:
         """The samples as stored; transparency is dropped."""
         with decoding(self._path, "PNG"):
             if self.depth == 16 and self.colour != GREY:
-                return Raster(self._decode_deep_colour(), 65535, None)
+                pixels = imagecodecs.png_decode(self.stream)  # Pillow would leave eight bits
+                return Raster(pixels[..., 0] if self.colour == GREY_ALPHA else pixels[..., :3], 65535, None)
             image = Image.open(io.BytesIO(self.stream), formats=["PNG"])
             image.load()
         if image.mode in ("LA", "RGBA"):
@@ -62,12 +63,6 @@ class PngFile:
             scale = 1 if self.depth == 1 else 255 // white  # Pillow spreads two and four bits over eight
             return Raster((values // scale).astype(np.uint8), white, None)
         return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette)
-
-
-    def _decode_deep_colour(self) -> np.ndarray:
-        """uint16 [H, W] for grey with transparency, else [H, W, 3]; Pillow would leave eight bits."""
-        pixels = imagecodecs.png_decode(self.stream)
-        return pixels[..., 0] if self.colour == GREY_ALPHA else pixels[..., :3]
 
 
 def _chunks(data: bytes, path: pathlib.Path):

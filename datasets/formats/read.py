@@ -27,7 +27,7 @@ def read_film(path: str | os.PathLike) -> Film:
     """
     path = pathlib.Path(path)
     data = read_bytes(path)
-    if _is_dicom(data):
+    if is_dicom(data):
         from datasets.formats.dicom import read_dicom_film
         return read_dicom_film(data, path)
     if path.suffix.lower() == ".img":
@@ -48,7 +48,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     """
     path = pathlib.Path(path)
     data = read_bytes(path)
-    if _is_dicom(data):
+    if is_dicom(data):
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
     else:
@@ -64,8 +64,18 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def _is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes) -> bool:
+    """Whether a file that begins with `data` has DICOM's preamble."""
     return data[128:132] == b"DICM"
+
+
+def is_dicom_file(path: str | os.PathLike) -> bool:
+    """`is_dicom` of a file; False where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False
 
 
 def _read_raster(data: bytes, path: pathlib.Path) -> Raster:

@@ -9,6 +9,7 @@ benchmark trains on fold 1, the 124 odd-numbered films, and tests on fold 2, the
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatch
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from datasets.class_table import CHEST
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.formats.contrast import stretch_film
-from datasets.formats.read import IMG_SIDE, IMG_SPACING_MM, Film, read_film, read_mask
+from datasets.formats.read import IMG_SIDE, IMG_SPACING_MM, read_film, read_mask
 from datasets.pair_store import Description, Entry, PairWriter, write_png
 from datasets.resize import resize_film, resize_masks
 
@@ -65,12 +66,12 @@ def find_films(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 def find_masks(folder: pathlib.Path, masks: str = "masks") -> MaskPaths:
     """Organ -> id -> mask, from [scratch/]fold1|fold2/MASKS/ORGAN/ID.gif in any case.
 
-    MASKS is a folder whose name begins with `masks`; with "masks" itself only that one. `folder` may also be
-    MASKS, or hold the organs' folders.
+    MASKS is a folder whose name matches the pattern `masks`. `folder` may also be MASKS, or hold the organs'
+    folders.
     """
     roots = [folder, *_below([folder], "scratch")]
     folds = [*roots, *_below(roots, "fold1"), *_below(roots, "fold2")]
-    tops = [*folds, *(path for fold in folds for path in _listing(fold) if _matches(path.name.lower(), masks))]
+    tops = [*folds, *(path for fold in folds for path in _listing(fold) if fnmatch(path.name.lower(), masks))]
     found = {organ: {path.stem.upper(): path for sub in _below(tops, organ) for path in _listing(sub)
                      if path.suffix.lower() in _MASK_SUFFIXES} for organ in CHEST.organs}
     if not any(found.values()):
@@ -135,14 +136,12 @@ def _reduced_film(path: pathlib.Path, size: int, max_value: int, stretch: bool) 
     if film.pixels.shape[0] != film.pixels.shape[1]:
         raise UserError(f"{path}: found {film.pixels.shape[1]} x {film.pixels.shape[0]} pixels, expected a square "
                         "film; the originals are 2048 x 2048")
-    scaled = resize_film(film.pixels.astype(np.float32), (size, size)) * np.float32(max_value / _white(film))
+    white = film.max_value
+    if not film.exact and film.pixels.max() <= _BIT_DEPTH_MAX:
+        white = _BIT_DEPTH_MAX  # a 16-bit PNG of a JSRT film may hold its 12 bits as they are
+    scaled = resize_film(film.pixels.astype(np.float32), (size, size)) * np.float32(max_value / white)
     scaled = stretch_film(scaled, max_value) if stretch else scaled
     return np.clip(np.rint(scaled), 0, max_value).astype(np.uint8 if max_value == 255 else np.uint16)
-
-
-def _white(film: Film) -> int:
-    """A 16-bit PNG of a JSRT film may hold its 12 bits as they are."""
-    return film.max_value if film.exact or film.pixels.max() > _BIT_DEPTH_MAX else _BIT_DEPTH_MAX
 
 
 def _read_masks(id_: str, organs: Iterable[str], found: MaskPaths, size: int) -> np.ndarray:
@@ -179,7 +178,3 @@ def _listing(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _below(folders: Iterable[pathlib.Path], name: str) -> list[pathlib.Path]:
     return [path for folder in folders for path in _listing(folder) if path.name.lower() == name]
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern

@@ -127,10 +127,10 @@ def _slow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     return waves @ rng.standard_normal((6, 2)) / 1.2
 
 
-def smooth(points: np.ndarray, steps: int = 8) -> np.ndarray:
-    """A closed Catmull-Rom spline through points [n, 2]: [n x steps, 2]."""
+def smooth(points: np.ndarray) -> np.ndarray:
+    """A closed Catmull-Rom spline through points [n, 2]: [8 n, 2]."""
     before, after, beyond = (np.roll(points, shift, 0) for shift in (1, -1, -2))
-    t = (np.arange(steps) / steps)[None, :, None]
+    t = (np.arange(8) / 8)[None, :, None]
     p0, p1, p2, p3 = (p[:, None] for p in (before, points, after, beyond))
     curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
                    + (3 * p1 - p0 - 3 * p2 + p3) * t**3)

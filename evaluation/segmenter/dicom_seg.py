@@ -26,12 +26,6 @@ _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceU
 logging.getLogger("highdicom").setLevel(logging.WARNING)
 
 
-def is_dicom(path: pathlib.Path) -> bool:
-    """Whether the file has DICOM's preamble."""
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
 def write_dicom_seg(source: pathlib.Path, codes: np.ndarray, class_names: Sequence[str],
                     out: pathlib.Path) -> None:
     """Writes codes uint8 [H, W] of film `source` as a binary segmentation, a segment for each organ that is there.

@@ -40,15 +40,15 @@ class LoadedSegmenter:
         return made["codes"].numpy(), made["probabilities"].numpy()
 
 
-def load_any_segmenter(path: str, data: str | None = None, batch: int = 4) -> LoadedSegmenter:
-    """The segmenter in an export folder, a run folder or a .keras file.
+def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
+    """The segmenter in an export folder, a run folder or a .keras file; for `data` see `load_segmenter`.
 
-    An export is a program: load only those whose maker you trust. See `load_segmenter` for the arguments.
+    An export is a program: load only those whose maker you trust.
 
     Raises UserError where there is none.
     """
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
-        segmenter = load_segmenter(path, data, batch)
+        segmenter = load_segmenter(path, data)
         return LoadedSegmenter(segmenter.facts.class_names, segmenter.functions, segmenter)
     facts = atomic_files.read_json(pathlib.Path(path) / "assets" / ASSET)
     if not isinstance(facts, dict) or facts.get("kind") != "segmenter":

@@ -1,19 +1,28 @@
-"""Segments films one after another and keeps what is found."""
+"""From the film files that a user names to label maps, overlays, areas and DICOM segmentations in a folder."""
 
 import csv
+import dataclasses
+import glob
 import io
 import os
 import pathlib
+import re
+from collections.abc import Collection, Sequence
 
-import tensorflow as tf
+import cv2
+import numpy as np
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.formats.read import read_film
+from datasets.formats.raster import Film
+from datasets.formats.read import SUFFIXES, is_dicom_file, read_film
 from datasets.pair_store import write_png
+from evaluation.metrics.anatomy import cardiothoracic_ratio
+from evaluation.pictures import colour_labels
 from evaluation.results.safe_text import csv_cell
-from evaluation.segmenter.load import LoadedSegmenter
-from evaluation.segmenter.overlay import measure, overlay
+
+RESULTS = ("labels", "overlays", "segmentations")  # folders in which predictions are kept
+_BLEND = 0.3  # share of a class's colour in the overlay
 
 
 class Predictor:
@@ -28,13 +37,15 @@ class Predictor:
       rows: of areas.csv so far.
     """
 
-    def __init__(self, segmenter: LoadedSegmenter, out: str, dicom_seg: bool = True):
+    def __init__(self, segmenter, out: str, dicom_seg: bool = True):
         self.segmenter, self.dicom_seg = segmenter, dicom_seg
         self.out = atomic_files.make_folder(out)
         self.rows: list[dict[str, object]] = []
 
     def predict(self, name: str, path: str | os.PathLike) -> None:
         """Segments film `path`; results are called `name`. Raises UserError where it cannot."""
+        import tensorflow as tf  # not above: files that are not there are told before it starts
+
         path = pathlib.Path(path)
         film = read_film(path)
         try:
@@ -46,8 +57,10 @@ class Predictor:
         picture = overlay(film, codes, len(self.segmenter.class_names))
         write_png(atomic_files.make_folder(self.out / "overlays") / f"{name}.png", picture[..., ::-1])
         self._note(name, path, film, codes)
-        if self.dicom_seg:
-            self._write_segmentation(name, path, codes)
+        if self.dicom_seg and codes.any() and is_dicom_file(path):
+            from evaluation.segmenter.dicom_seg import write_dicom_seg  # for DICOM films alone
+            folder = atomic_files.make_folder(self.out / "segmentations")
+            write_dicom_seg(path, codes, self.segmenter.class_names, folder / f"{name}.dcm")
 
     def write_table(self) -> None:
         """Writes areas.csv; empty cells are what is not known."""
@@ -70,8 +83,90 @@ class Predictor:
             "spacing_mm": "" if film.spacing_mm is None else f"{film.spacing_mm:.6g}",
             "unit": measures.unit, **areas, "cardiothoracic_ratio": "" if ratio is None else f"{ratio:.4f}"})
 
-    def _write_segmentation(self, name, path, codes) -> None:
-        from evaluation.segmenter.dicom_seg import is_dicom, write_dicom_seg
-        if is_dicom(path) and codes.any():
-            folder = atomic_files.make_folder(self.out / "segmentations")
-            write_dicom_seg(path, codes, self.segmenter.class_names, folder / f"{name}.dcm")
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """Measures of one film.
+
+    Attributes:
+      areas: of each organ in order of codes, in mm2 where the spacing is known, else in pixels.
+      unit: "mm2" or "pixels".
+      cardiothoracic_ratio: None where the classes have no heart and lungs, or one of them was not found.
+    """
+
+    areas: tuple[float, ...]
+    unit: str
+    cardiothoracic_ratio: float | None
+
+
+def measure(codes: np.ndarray, class_names: Sequence[str], spacing_mm: float | None) -> Measures:
+    """Measures of codes [H, W], pixels of side `spacing_mm`.
+
+    Areas count every pixel of a class. In DICOM films without calibration the spacing is that at the detector, so
+    that areas at the patient are smaller.
+    """
+    counts = np.bincount(codes.ravel(), minlength=len(class_names))[1:]
+    factor = 1.0 if spacing_mm is None else spacing_mm**2
+    return Measures(tuple(float(count) * factor for count in counts), "pixels" if spacing_mm is None else "mm2",
+                    cardiothoracic_ratio(codes, class_names))
+
+
+def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
+    """The film in uint8 RGB [H, W, 3] with its classes tinted and outlined."""
+    white = film.max_value if film.exact else 2 ** max(8, int(film.pixels.max()).bit_length()) - 1
+    grey = np.clip(film.pixels * np.float32(255 / white), 0, 255)[..., None]
+    colours = colour_labels(codes, num_classes)
+    tinted = np.where(codes[..., None] > 0, (1 - _BLEND) * grey + _BLEND * colours, grey)
+    picture = np.ascontiguousarray(np.rint(tinted), np.uint8)
+    thickness = max(1, round(max(codes.shape) / 700))
+    for code in range(1, num_classes):
+        contours, _ = cv2.findContours((codes == code).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, contours, -1, colour_labels(np.array(code), num_classes).tolist(), thickness)
+    return picture
+
+
+def find_films(named: Sequence[str], without: Collection[pathlib.Path] = ()) -> dict[str, pathlib.Path]:
+    """Name for results -> film file, in the order given; folders are searched through, by path, but not `without`.
+
+    In folders, files with a known suffix count, and DICOM files without one. A name is the file's stem, made safe;
+    films of the same stem get their suffix, then a number.
+
+    Raises UserError for a name, folder or pattern without any film.
+    """
+    paths: dict[pathlib.Path, None] = {}
+    hidden = {folder.resolve() for folder in without}
+    for text in named:
+        found = [path for path in _expand(text.strip()) if not hidden & set(path.resolve().parents)]
+        if not found:
+            raise UserError(f"{text}: no film there; expected a file, a folder with films "
+                            f"({', '.join(SUFFIXES)}) or a pattern such as 'films/*.png'")
+        paths.update(dict.fromkeys(found))
+    return _name(list(paths))
+
+
+def _expand(text: str) -> list[pathlib.Path]:
+    path = pathlib.Path(text)
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if _is_film(file))
+    if path.exists():
+        return [path]
+    return [file for match in sorted(glob.glob(text, recursive=True)) for file in _expand(match)]
+
+
+def _is_film(path: pathlib.Path) -> bool:
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    return path.suffix.lower() in SUFFIXES or is_dicom_file(path)
+
+
+def _name(paths: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
+    stems = [path.stem if path.suffix.lower() in SUFFIXES else path.name for path in paths]
+    stems = [re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "film" for stem in stems]
+    made: dict[str, pathlib.Path] = {}
+    for path, stem in zip(paths, stems, strict=True):
+        name = stem if stems.count(stem) == 1 else f"{stem}-{path.suffix[1:].lower() or 'file'}"
+        number = 2
+        while name in made or (name != stem and name in stems):
+            name, number = f"{stem}-{path.suffix[1:].lower() or 'file'}-{number}", number + 1
+        made[name] = path
+    return made

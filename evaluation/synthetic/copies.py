@@ -78,12 +78,17 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
     clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
     same = samples["film_nearest"] == samples["feature_nearest"]
     samples["film_copy"], samples["label_copy"] = clear["film"] & clear["feature"] & same, clear["label"]
+    # Chance that one more real picture lies below the interpolated percentile of those measured.
+    expected = (1 + percentile / 100 * (len(reference) - 1)) / (len(reference) + 1)
+    if held_out is None:
+        calibration = f"{len(training)} training films, each against the others (no test films given)"
+    else:
+        calibration = f"{len(held_out)} test films against {len(training)} training films"
     boxes, source, burnt_in = _compare_boxes(synthetic, training, held_out)
     samples["boxes"], samples["box_source"] = boxes, source
     return Memorization(samples, {
         "synthetic": len(synthetic), "training": len(training), "percentile": percentile,
-        "expected_share": _expected_share(percentile, len(reference)),
-        "calibration": _calibration(training, held_out), **kinds,
+        "expected_share": expected, "calibration": calibration, **kinds,
         "film_copies": float(samples["film_copy"].mean()),
         "film_copies_mirrored": float((samples["film_copy"] & samples["film_mirrored"]).mean()),
         "label_copies": float(samples["label_copy"].mean()),
@@ -105,17 +110,6 @@ def _real_distances(kind: str, training: ImageSet, held_out: ImageSet | None, cl
     distances = _distances(kind, training, training, classes)[0].copy()
     np.fill_diagonal(distances, np.inf)
     return distances.min(1)
-
-
-def _expected_share(percentile: float, count: int) -> float:
-    """Chance that one more real picture lies below the interpolated percentile of `count` real ones."""
-    return (1 + percentile / 100 * (count - 1)) / (count + 1)
-
-
-def _calibration(training: ImageSet, held_out: ImageSet | None) -> str:
-    if held_out is None:
-        return f"{len(training)} training films, each against the others (no test films given)"
-    return f"{len(held_out)} test films against {len(training)} training films"
 
 
 def _describe(closest: np.ndarray, reference: np.ndarray, threshold: float) -> dict[str, Any]:

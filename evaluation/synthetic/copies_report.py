@@ -1,17 +1,21 @@
-"""The copy question for a synthetic store: numbers, a row per sample and contact sheets."""
+"""The copy question for a synthetic store: numbers, a row per sample, and sheets for the eye to judge."""
 
 import os
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, describe_ids
-from evaluation.synthetic.contact_sheet import write_sheet
+from evaluation.pictures import colour_labels
 from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization, compare
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
 
 SIDE = 256  # pixels to which larger pairs are reduced
+SHOWN, COLUMNS = 12, 3  # pairs in a sheet, and side by side
 
 
 def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.PathLike, *,
@@ -78,3 +82,46 @@ def describe(found: Memorization) -> str:
               f"{boxes['training_share_with_box']:.2%}), at a training film's place in "
               f"{boxes['share_at_training_place']:.2%}"]
     return "\n".join(lines)
+
+
+def write_sheet(path: pathlib.Path, found: Memorization, synthetic: ImageSet, training: ImageSet,
+                kind: str) -> None:
+    """The samples nearest by `kind` ("film", "feature" or "label"), nearest first, as PNG.
+
+    Each pair is the sample on the left and its training picture on the right, mirrored where its mirror image
+    was the nearer. Captions give the distance as a multiple of the threshold (below 1: nearer than the
+    chosen percentile of real ones) and what flags the sample.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {KINDS}; received {kind!r}")
+    closest = found.samples.nsmallest(SHOWN, f"{kind}_distance")
+    rows = -(-len(closest) // COLUMNS)
+    figure = Figure(figsize=(4.2 * COLUMNS, 2.5 * rows + 0.5), dpi=110, layout="constrained")
+    figure.suptitle(f"Samples nearest to training pairs by {kind}: sample left, training right", fontsize=10)
+    axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    place = {id_: index for index, id_ in enumerate(training.ids)}
+    for axis, (index, sample) in zip(axes, closest.iterrows(), strict=False):
+        picture = _picture(synthetic, index, kind)
+        original = _picture(training, place[sample[f"{kind}_nearest"]], kind)
+        original = original[:, ::-1] if sample[f"{kind}_mirrored"] else original
+        gap = np.full((picture.shape[0], max(1, picture.shape[1] // 32), *picture.shape[2:]), 255, np.uint8)
+        axis.imshow(np.concatenate([picture, gap, original], 1), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(_caption(sample, kind, found.summary[kind]["threshold"]), fontsize=7)
+    with atomic_files.replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _picture(images: ImageSet, index: int, kind: str) -> np.ndarray:
+    if kind == "label":
+        return colour_labels(images.labels[index], int(images.labels.max()) + 1)
+    return images.films[index]
+
+
+def _caption(sample, kind: str, threshold: float) -> str:
+    ratio = sample[f"{kind}_distance"] / threshold if threshold > 0 else float("inf")
+    copied = sample["label_copy" if kind == "label" else "film_copy"]
+    marks = [word for word, flag in (("mirrored", sample[f"{kind}_mirrored"]), ("COPY", copied),
+                                     ("burnt-in box", sample["box_source"])) if flag]
+    return f"{sample['id']} | {sample[f'{kind}_nearest']}\n" + ", ".join([f"{ratio:.2f} x threshold", *marks])

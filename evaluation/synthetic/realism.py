@@ -1,6 +1,6 @@
 """How real a synthetic set looks, and how varied it is: all measures of a set against a real one.
 
-Sliced Wasserstein distances and multi-scale similarity as the PGGAN authors define them (`swd`, `ms_ssim`), and
+Sliced Wasserstein distances and multi-scale similarity as the PGGAN authors define them, and
 distances between features of a given model (`feature_distances`). Label maps enter with one channel per organ.
 """
 
@@ -12,12 +12,9 @@ import pandas as pd
 
 from datasets.class_table import ClassTable
 from evaluation.metrics.feature_distances import features, frechet_distance, kernel_distance
-from evaluation.metrics.ms_ssim import ms_ssim, ms_ssim_pairs, neighbour_pairs, scale_count
-from evaluation.metrics.sliced_wasserstein import level_sides, sliced_wasserstein
+from evaluation.metrics.ms_ssim import ms_ssim_pairs, neighbour_pairs
+from evaluation.metrics.sliced_wasserstein import sliced_wasserstein
 from evaluation.synthetic.image_sets import ImageSet, organ_view
-
-__all__ = ["compare_sets", "features", "frechet_distance", "kernel_distance", "level_sides", "ms_ssim",
-           "ms_ssim_pairs", "neighbour_pairs", "realism_table", "scale_count", "sliced_wasserstein"]
 
 MAX_PAIRS = 500  # pairs of images whose similarity is averaged
 

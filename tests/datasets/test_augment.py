@@ -61,8 +61,8 @@ def test_noise_has_the_published_spread_and_leaves_labels():
         spreads.append(noisy.astype(float).std())
         assert label is LABEL and abs(noisy.mean() - 128) < 0.3
     assert 2.4 < min(spreads) < 4 and 6 < max(spreads) < 7.9
-    literal = augment("noise", flat, [], np.random.default_rng(0), Augmentation(literal_variance=True))[0]
-    assert 1.5 < literal.astype(float).std() < 2.9
+    stronger = augment("noise", flat, [], np.random.default_rng(0), Augmentation(noise=(0.1, 0.1)))[0]
+    assert stronger.astype(float).std() == pytest.approx(25.5, rel=0.02)
 
 
 def test_unknown_operation_is_refused():

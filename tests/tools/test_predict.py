@@ -16,10 +16,8 @@ import pytest
 from datasets.common.errors import UserError
 from datasets.formats.raster import Film
 from evaluation.segmenter.dicom_seg import write_dicom_seg
-from evaluation.segmenter.find_films import find_films
 from evaluation.segmenter.load import load_any_segmenter
-from evaluation.segmenter.overlay import measure, overlay
-from evaluation.segmenter.predict_films import Predictor
+from evaluation.segmenter.predict_films import Predictor, find_films, measure, overlay
 from tests.helpers import pictures
 from tests.helpers.tiny_networks import segmenter_run
 from tools.export.saved_model import export_segmenter

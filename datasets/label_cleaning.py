@@ -39,7 +39,7 @@ def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> 
         labels = majority_filter(labels, classes.num_classes)
     keep = np.ones(labels.shape, bool)
     for code in range(1, classes.num_classes):
-        parts, areas = _components(labels, code, classes)
+        parts, areas = components(labels, classes.codes_within(code))
         if len(areas) > 1:
             specks = 1 + np.flatnonzero(areas < SPECK_SHARE * areas.sum())
             keep &= ~((labels == code) & np.isin(parts, specks))
@@ -76,7 +76,7 @@ def majority_filter(labels: np.ndarray, num_classes: int) -> np.ndarray:
 def check_labels(labels: np.ndarray, classes: ClassTable, bounds: AreaBounds | None = None) -> str | None:
     """Why codes [H, W] cannot be a label map: an organ missing, in pieces, or out of bounds; None if it can."""
     for code, name in enumerate(classes.organs, 1):
-        _, areas = _components(labels, code, classes)
+        _, areas = components(labels, classes.codes_within(code))
         if not areas.sum():
             return f"{name} missing"
         if areas.max() < MAIN_SHARE * areas.sum():
@@ -87,10 +87,11 @@ def check_labels(labels: np.ndarray, classes: ClassTable, bounds: AreaBounds | N
     return None
 
 
-def _components(labels: np.ndarray, code: int, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
-    """Components [H, W], numbered from 1, and how many of the organ's pixels each holds.
+def components(labels: np.ndarray, codes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Components of an organ, numbered from 1 in [H, W], and how many of its pixels each holds.
 
-    Organs painted over this one (`fold_back`) join its parts: a clavicle does not cut its lung in two.
+    The organ is the first of `codes`. The others are painted over it (`ClassTable.codes_within`) and join its
+    parts without being counted: a clavicle does not cut its lung in two.
     """
-    parts, count = ndimage.label(np.isin(labels, classes.codes_within(code)))
-    return parts, np.bincount(parts[labels == code], minlength=count + 1)[1:]
+    parts, count = ndimage.label(np.isin(labels, codes))
+    return parts, np.bincount(parts[labels == codes[0]], minlength=count + 1)[1:]

@@ -28,9 +28,9 @@ def grey_to_rgb(films: np.ndarray) -> np.ndarray:
 def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:
     """uint8 [N, h, w, 3] -> one picture of `columns` per row, each enlarged to `height` (nearest neighbour)."""
     factor = max(1, height // pictures.shape[1])
-    large = pictures.repeat(factor, 1).repeat(factor, 2)
-    return montage(large, [128] * 3, grid_shape=(-(-len(pictures) // columns), columns), padding_width=2,
-                   channel_axis=-1)
+    shape = -(-len(pictures) // columns), columns
+    return montage(pictures.repeat(factor, 1).repeat(factor, 2), fill=(128, 128, 128), grid_shape=shape,
+                   padding_width=2, channel_axis=-1)
 
 
 def error_overlay(film: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage, stats
+from scipy import stats
 
 from datasets.class_table import ClassTable
+from datasets.label_cleaning import components
 
 RATIO = "cardiothoracic ratio"
 _COLUMNS = ("real_mean", "real_std", "synthetic_mean", "synthetic_std", "z", "abs_z", "outside", "missing", "ks",
@@ -34,22 +35,13 @@ def measure_maps(labels: np.ndarray, classes: ClassTable) -> pd.DataFrame:
     return table if len(table) else pd.DataFrame(columns=list(_measure(np.zeros((8, 8), np.uint8), classes)))
 
 
-def cardiothoracic_ratio(codes: np.ndarray, class_names: Sequence[str],
-                         fold_back: Mapping[str, str] | None = None) -> float | None:
+def cardiothoracic_ratio(codes: np.ndarray, classes: ClassTable) -> float | None:
     """Greatest width of the heart over that of the thorax, from lung to lung, in codes [H, W] of an upright film.
 
-    Widths are those of the largest components: a stray pixel does not count.
-
-    Args:
-      class_names: by code; the two lungs are those with "lung" in their names.
-      fold_back: see `ClassTable`: a clavicle painted over a lung does not cut it in two.
-
-    Returns None where the names have no heart and two lungs, or one of the three was not found.
+    Widths are those of the largest components: a stray pixel does not count. None where the table has no heart and
+    two lungs (names with "lung" in them), or one of the three was not found.
     """
-    organs = _heart_and_lungs(class_names)
-    over = [[class_names.index(top) for top, below in (fold_back or {}).items() if below == class_names[code]]
-            for code in organs]
-    extents = [_extent(codes, code, tops) for code, tops in zip(organs, over, strict=True)]
+    extents = [_extent(codes, classes.codes_within(code)) for code in _heart_and_lungs(classes)]
     if not extents or None in extents:
         return None
     heart, *lungs = extents
@@ -94,8 +86,8 @@ def _measure(label: np.ndarray, classes: ClassTable) -> dict[str, float]:
     for name, mask in masks.items():
         values |= {f"{name} area": float(mask.mean()),
                    f"{name} x": _centre(mask.sum(0)) / width, f"{name} y": _centre(mask.sum(1)) / height}
-    if _heart_and_lungs(classes.names):
-        ratio = cardiothoracic_ratio(label, classes.names, classes.fold_back)
+    if _heart_and_lungs(classes):
+        ratio = cardiothoracic_ratio(label, classes)
         values[RATIO] = np.nan if ratio is None else ratio
     return values
 
@@ -106,24 +98,19 @@ def _centre(profile: np.ndarray) -> float:
     return float(profile @ (np.arange(len(profile)) + 0.5) / total) if total else np.nan
 
 
-def _heart_and_lungs(class_names: Sequence[str]) -> list[int]:
-    """Codes of the heart and both lungs; none where that is not what the names hold."""
-    hearts = [code for code, name in enumerate(class_names) if name.lower() == "heart"]
-    lungs = [code for code, name in enumerate(class_names) if "lung" in name.lower()]
+def _heart_and_lungs(classes: ClassTable) -> list[int]:
+    """Codes of the heart and both lungs; none where the table holds something else."""
+    hearts = [code for code, name in enumerate(classes.names) if name.lower() == "heart"]
+    lungs = [code for code, name in enumerate(classes.names) if "lung" in name.lower()]
     return hearts + lungs if len(hearts) == 1 and len(lungs) == 2 else []
 
 
-def _extent(codes: np.ndarray, code: int, over: Sequence[int]) -> tuple[int, int] | None:
-    """First column of an organ's largest component and the one after the last; None where it is absent.
-
-    Organs painted `over` this one join its parts, but do not count.
-    """
-    mask = codes == code
-    parts, count = ndimage.label(np.isin(codes, [code, *over]))
-    if not mask.any():
+def _extent(codes: np.ndarray, organ: Sequence[int]) -> tuple[int, int] | None:
+    """First column of the largest of an organ's `components` and the one after the last; None without any."""
+    parts, areas = components(codes, organ)
+    if not areas.any():
         return None
-    largest = 1 + np.argmax(np.bincount(parts[mask], minlength=count + 1)[1:])
-    columns = np.flatnonzero((mask & (parts == largest)).any(0))
+    columns = np.flatnonzero(((codes == organ[0]) & (parts == 1 + np.argmax(areas))).any(0))
     return int(columns[0]), int(columns[-1]) + 1
 
 

@@ -4,10 +4,10 @@ Values only compare for the same model, image size and, for the Frechet distance
 upwards by about the number of features over the number of images; the kernel distance is unbiased).
 """
 
-import cv2
 import numpy as np
 
 from datasets import grey
+from datasets.resize import resize_film
 
 
 def features(model, images: np.ndarray, batch: int = 32) -> np.ndarray:
@@ -100,8 +100,7 @@ def _input_shape(model, images: np.ndarray) -> tuple[int, int, int]:
 
 
 def _fit(image: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-    shrinking = image.shape[0] > height
     if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+        image = resize_film(image, (height, width))
     image = grey.from_levels(image).reshape(height, width, -1)
     return np.broadcast_to(image, (height, width, channels)) if image.shape[2] == 1 else image

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 import cv2
 import numpy as np
 
+from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.formats.raster import Film
@@ -108,7 +109,7 @@ def measure(codes: np.ndarray, class_names: Sequence[str], spacing_mm: float | N
     counts = np.bincount(codes.ravel(), minlength=len(class_names))[1:]
     factor = 1.0 if spacing_mm is None else spacing_mm**2
     return Measures(tuple(float(count) * factor for count in counts), "pixels" if spacing_mm is None else "mm2",
-                    cardiothoracic_ratio(codes, class_names))
+                    cardiothoracic_ratio(codes, ClassTable(tuple(class_names))))
 
 
 def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:

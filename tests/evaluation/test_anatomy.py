@@ -38,7 +38,7 @@ def test_stray_pixels_do_not_widen_heart_or_thorax():
     chest = rectangles((2, 12, 16, 18), (2, 2, 16, 8), (10, 7, 15, 14))
     chest[0, 0], chest[19, 19], chest[0, 19] = 3, 3, 1
     assert measure_maps(chest[None], CHEST)[RATIO].item() == pytest.approx(7 / 16)
-    assert cardiothoracic_ratio(chest, CHEST.names) == pytest.approx(7 / 16)
+    assert cardiothoracic_ratio(chest, CHEST) == pytest.approx(7 / 16)
 
 
 def test_a_clavicle_does_not_cut_its_lung_in_two():
@@ -51,8 +51,8 @@ def test_a_clavicle_does_not_cut_its_lung_in_two():
 def test_no_ratio_without_a_heart_and_two_lungs():
     chest = rectangles((2, 12, 16, 18), (2, 2, 16, 8), (10, 7, 15, 14))
     assert np.isnan(measure_maps((chest * (chest != 2))[None], CHEST)[RATIO].item())
-    assert cardiothoracic_ratio(chest * (chest != 3), CHEST.names) is None
-    assert cardiothoracic_ratio(chest, ("background", "lungs", "spine", "heart")) is None
+    assert cardiothoracic_ratio(chest * (chest != 3), CHEST) is None
+    assert cardiothoracic_ratio(chest, ClassTable(("background", "lungs", "spine", "heart"))) is None
 
 
 def test_absent_organs_have_no_place():

@@ -67,6 +67,7 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
             image, label, masks = store.image(id_), store.label(id_), store.masks(id_)
             layers = [label] if masks is None else [label, masks.astype(np.uint8)]
             for number, operation in enumerate(OPERATIONS):
+                # crc32, as Python's hash of a string differs from process to process
                 rng = np.random.default_rng([seed, zlib.crc32(id_.encode()), number])
                 film, moved = augment(operation, image, layers, rng, ranges)
                 writer.add(Entry(f"{id_}-{operation}", "train", id_), film, moved[0],
@@ -79,9 +80,9 @@ def _matrix(operation: str, shape: tuple[int, int], rng: np.random.Generator, ra
     """The 2 x 3 affine matrix of a rotation or translation, in pixels (x, y)."""
     height, width = shape
     if operation == "rotation":
-        centre = ((width - 1) / 2, (height - 1) / 2)
+        centre = ((width - 1) / 2, (height - 1) / 2)  # OpenCV's whole numbers are pixel centres
         return cv2.getRotationMatrix2D(centre, rng.uniform(-ranges.degrees, ranges.degrees), 1.0)
-    x, y = rng.uniform(-ranges.shift, ranges.shift, 2) * (width, height)
+    x, y = rng.uniform(-ranges.shift, ranges.shift, 2) * (width, height)  # both, whichever is used
     x = 0.0 if operation == "vertical" else x
     y = 0.0 if operation == "horizontal" else y
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])

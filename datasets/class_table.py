@@ -37,7 +37,7 @@ class ClassTable:
             raise ValueError("names must differ in more than capitals, and none may be average; received "
                              f"{self.names}")
         if not self.scored:
-            object.__setattr__(self, "scored", self.organs)
+            object.__setattr__(self, "scored", self.organs)  # the way to set a field of a frozen dataclass
         for name in (*self.scored, *self.fold_back, *self.fold_back.values()):
             if name not in self.organs:
                 raise ValueError(f"{name!r} is scored or folded back but is not an organ of {self.names}")
@@ -69,6 +69,7 @@ class ClassTable:
         table = self.scored_table()
         lookup = np.zeros(self.num_classes, np.uint8)
         for code, name in enumerate(self.names):
+            # a scored organ keeps its pixels; another's go back to the organ below, which must be scored to count
             target = self.fold_back.get(name, name) if name not in table.names else name
             lookup[code] = table.names.index(target) if target in table.names else 0
         return lookup[labels]

@@ -40,7 +40,7 @@ def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> 
     keep = np.ones(labels.shape, bool)
     for code in range(1, classes.num_classes):
         parts, areas = components(labels, classes.codes_within(code))
-        if len(areas) > 1:
+        if len(areas) > 1:  # an organ's only component stays, however small
             specks = 1 + np.flatnonzero(areas < SPECK_SHARE * areas.sum())
             keep &= ~((labels == code) & np.isin(parts, specks))
     return fill_from_neighbours(labels, keep)
@@ -53,8 +53,9 @@ def fill_from_neighbours(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """
     if not keep.any():
         return labels
+    # -1 is open; a frame of it spares the edges a case of their own
     codes = np.pad(np.where(keep, labels.astype(np.int16), -1), 1, constant_values=-1)
-    inner, old = codes[1:-1, 1:-1], None
+    inner, old = codes[1:-1, 1:-1], None  # a view: what is written to it lands in codes
     while (inner < 0).any() and (old is None or (old != codes).any()):
         old = codes.copy()
         for side in (old[:-2, 1:-1], old[1:-1, :-2], old[1:-1, 2:], old[2:, 1:-1]):
@@ -68,6 +69,7 @@ def majority_filter(labels: np.ndarray, num_classes: int) -> np.ndarray:
     The window is 3 pixels up to side 128 and grows with it (17 at 1024): lines thinner than half of it go.
     """
     window = max(3, 2 * round(max(labels.shape) / 128) + 1)
+    # shares of the window, less half a pixel's for the own code
     votes = [cv2.blur((labels == code).astype(np.float32), (window, window), borderType=cv2.BORDER_REPLICATE)
              - (labels == code) * np.float32(0.5 / window**2) for code in range(num_classes)]
     return np.argmax(votes, 0).astype(np.uint8)

@@ -125,7 +125,7 @@ class PairStore:
         if not self._file("masks", id_).is_file():
             return None
         bits = self._read("masks", id_).astype(np.uint16)
-        return (bits[..., None] >> np.arange(len(self.classes.organs)) & 1).astype(bool)
+        return (bits[..., None] >> np.arange(len(self.classes.organs)) & 1).astype(bool)  # bit k is organ k + 1
 
     def scored_label(self, id_: str) -> np.ndarray:
         """Codes of `classes.scored_table()`, uint8 [height, width]: exact from masks, else the collapsed map."""
@@ -142,6 +142,7 @@ class PairStore:
         for name in names:
             file = self.path / name
             if file.is_file():
+                # a null byte ends the name: no other names and contents give the same bytes in a row
                 digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
@@ -174,6 +175,7 @@ class PairWriter:
             self._refuse_foreign_pictures()
         for kind in ("images", "labels"):
             atomic_files.make_folder(self.path / kind)
+        # temporary names of atomic_files.replacing, which a killed process leaves
         for partial in (*self.path.glob(".*.partial.*"), *self.path.glob("*/.*.partial.png")):
             partial.unlink(missing_ok=True)
         atomic_files.write_json(existing, description.to_json())

@@ -74,7 +74,7 @@ class _KeptPairs:
         repeated = _repeated(found, self.digests)
         rows = [row for row in range(len(found)) if phase != "new" or not journal["checks"] or not repeated[row]]
         refused = Counter(pairs.rejected.values()) + Counter({REPEAT: len(found) - len(rows)})
-        rows = rows[:journal["count"] - len(journal["accepted"])]
+        rows = rows[:journal["count"] - len(journal["accepted"])]  # the last batch may hold more than are wanted
         for row in rows:
             self._add(pairs, row)
         self.digests += [found[row] for row in rows]
@@ -127,7 +127,7 @@ def _digest(label: np.ndarray) -> bytes:
 def _validation(digests: Sequence[bytes], unchecked: int, count: int) -> set[int]:
     """Places of the pairs that validate: the last ones, but rather not a label map that comes twice, lest it is
     trained on too, and rather not one of the last `unchecked`, which passed no check."""
-    times, first_unchecked = Counter(digests), len(digests) - unchecked
+    times, first_unchecked = Counter(digests), len(digests) - unchecked  # unchecked ones were let in last
     places = sorted(range(len(digests)),
                     key=lambda place: (times[digests[place]] > 1, place >= first_unchecked, -place))
     return set(places[:count])

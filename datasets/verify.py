@@ -73,7 +73,7 @@ def _check_twins(store: PairStore, id_: str, split: str, seen: dict[bytes, tuple
     path = _file(store, "images", id_)
     if path.is_file():
         digest = hashlib.sha256(path.read_bytes()).digest()
-        twin, other = seen.setdefault(digest, (id_, split))
+        twin, other = seen.setdefault(digest, (id_, split))  # the first pair with this image, maybe this one
         if other != split:
             yield Finding(f"{path}: found the same image as {twin}, expected none in both {other} and {split}")
 

@@ -23,7 +23,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+            os.fsync(written.fileno())  # a name must not reach the disk before its content
         os.replace(temporary, path)
     except OSError as error:
         raise _refused(path, error) from None
@@ -49,7 +49,7 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
                 os.replace(path, old)
             os.replace(made, path)
         except BaseException as error:
-            if old.exists() and not path.exists():
+            if old.exists() and not path.exists():  # failed between the two renames: the old one back
                 os.replace(old, path)
             if not isinstance(error, OSError):
                 raise

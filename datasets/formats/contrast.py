@@ -16,6 +16,6 @@ def stretch_film(film: np.ndarray, white: float) -> np.ndarray:
     """
     values = film.astype(np.float32)
     low, high = np.percentile(values, (LOW, HIGH))
-    if high - low <= _LEAST * white:
+    if high - low <= _LEAST * white:  # would stretch noise
         return values
     return np.clip((values - low) * (white / (high - low)), 0.0, white)

@@ -70,10 +70,10 @@ def _read_meta(data: bytes) -> tuple[uid.UID, int]:
     """Transfer syntax, and where the file meta information (group 2, explicit little endian) ends."""
     position, syntax = 132, None
     while data[position:position + 2] == b"\x02\x00":
-        long = data[position + 4:position + 6] in (b"OB", b"UN")
+        long = data[position + 4:position + 6] in (b"OB", b"UN")  # two reserved bytes and a length of four
         value = position + (12 if long else 8)
         length = int.from_bytes(data[value - (4 if long else 2):value], "little")
-        if data[position + 2:position + 4] == b"\x10\x00":
+        if data[position + 2:position + 4] == b"\x10\x00":  # (0002,0010), Transfer Syntax UID
             syntax = uid.UID(data[value:value + length].rstrip(b"\0 ").decode("ascii"))
         position = value + length
     if syntax is None or position > len(data):
@@ -114,19 +114,20 @@ def _read_patterns(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
                 raise UserError(f"{path}: found a compressed frame of {found} rows, columns and samples, expected "
                                 f"{(*shape, 1)} as in its header")
             values = _CODECS[dataset.syntax](frame).reshape(shape)
-            values = values.view(f"u{values.itemsize}")
+            values = values.view(f"u{values.itemsize}")  # patterns of bits: JPEG 2000 may decode to signed values
     kind = np.uint8 if dataset.BitsStored <= 8 else np.uint16
     return (values & (2 ** int(dataset.BitsStored) - 1)).astype(kind)
 
 
 def _codestream_shape(frame: bytes) -> tuple[int, int, int]:
     """Rows, columns and samples per pixel that a JPEG, JPEG-LS or JPEG 2000 codestream says it holds."""
-    if frame[:4] == _J2K_START:
+    if frame[:4] == _J2K_START:  # then the SIZ marker: far corner, near corner, ..., components at byte 40
         x1, y1, x0, y0 = (int.from_bytes(frame[at:at + 4], "big") for at in (8, 12, 16, 20))
         return y1 - y0, x1 - x0, int.from_bytes(frame[40:42], "big")
     position = 2
     while frame[:2] == b"\xff\xd8" and frame[position:position + 1] == b"\xff":
         marker = frame[position + 1]
+        # start of frame: SOF55 of JPEG-LS, SOF0 ... SOF15 but for DHT, JPG and DAC
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             rows, columns = (int.from_bytes(frame[at:at + 2], "big") for at in (position + 5, position + 7))
             return rows, columns, frame[position + 9]
@@ -137,8 +138,8 @@ def _codestream_shape(frame: bytes) -> tuple[int, int, int]:
 def _display_table(dataset: pydicom.Dataset) -> np.ndarray:
     """Grey value of each bit pattern, uint8 or uint16 [2^BitsStored], white being 255 or 2^BitsStored - 1."""
     bits = int(dataset.BitsStored)
-    stored = np.arange(2**bits, dtype=np.int32)
-    if dataset.get("PixelRepresentation", 0):
+    stored = np.arange(2**bits, dtype=np.int32)  # a table of all values is smaller than a film
+    if dataset.get("PixelRepresentation", 0):  # two's complement
         stored[stored >= 2 ** (bits - 1)] -= 2**bits
     values = apply_modality_lut(stored, dataset)
     if dataset.get("VOILUTSequence"):

@@ -38,9 +38,10 @@ class PngFile:
             if kind in kept:  # the rest cannot change the samples
                 kept[kind] += chunk
         self.stream = SIGNATURE + b"".join(kept.values())
-        header = struct.unpack(">IIBBBBB", kept[b"IHDR"][8:21])
+        header = struct.unpack(">IIBBBBB", kept[b"IHDR"][8:21])  # behind length and type, before the checksum
         self.width, self.height, self.depth, self.colour = header[:4]
         check_sides(path, self.height, self.width)
+        # one header of 25 bytes, not several
         if self.depth not in _DEPTHS.get(self.colour, ()) or len(kept[b"IHDR"]) != 25 or not kept[b"IDAT"]:
             raise UserError(f"{path}: truncated or damaged PNG (header {header}); copy it again")
 
@@ -53,7 +54,7 @@ class PngFile:
             image = Image.open(io.BytesIO(self.stream), formats=["PNG"])
             image.load()
         if image.mode in ("LA", "RGBA"):
-            image = image.convert(image.mode[:-1])
+            image = image.convert(image.mode[:-1])  # L or RGB
         palette = None
         if image.mode == "P":
             palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)

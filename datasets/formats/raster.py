@@ -50,6 +50,11 @@ class Raster:
     inverted: bool = False
 
 
+def white_above(brightest: int) -> int:
+    """White of a film that does not say: the least 2^n - 1, n at least 8, that no pixel exceeds."""
+    return 2 ** max(8, brightest.bit_length()) - 1
+
+
 def read_bytes(path: str | os.PathLike, limit: int = MAX_FILE) -> bytes:
     """Content of a regular file of at most `limit` bytes. Raises UserError for anything else."""
     path = pathlib.Path(path)

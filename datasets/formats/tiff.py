@@ -25,6 +25,7 @@ def read_tiff(data: bytes, path: pathlib.Path) -> Raster:
         if len(file.pages) != 1:
             raise UserError(f"{path}: found {len(file.pages)} pages, expected a TIFF with one")
         values = page.asarray(maxworkers=1)
+        # colour tables are [3, colours] in 16 bits
         palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
     if values.shape[:2] != (page.imagelength, page.imagewidth) or values.shape[2:] not in ((), (3,), (4,)):
         raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")

@@ -14,7 +14,7 @@ import numpy as np
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.formats.contrast import stretch_film
-from datasets.formats.raster import read_bytes
+from datasets.formats.raster import read_bytes, white_above
 from datasets.formats.read import SUFFIXES, Film, read_film, read_mask
 from datasets.pair_store import Description, Entry, PairWriter, describe_ids
 from datasets.resize import resize_film, resize_labels
@@ -126,9 +126,9 @@ def survey(sources: Sequence[OwnFolder], classes: ClassTable, remap: Mapping[int
         deep |= film.max_value > 255
         if not film.exact:
             brightest = max(brightest, int(film.pixels.max()), 1)
-        spacings.append(film.spacing_mm and film.spacing_mm * max(label.shape) / size)
+        spacings.append(film.spacing_mm and film.spacing_mm * max(label.shape) / size)  # None stays None
     progress("checked", len(sources), len(sources))
-    return Survey(deep, 2 ** max(8, brightest.bit_length()) - 1 if brightest else None, _common(spacings))
+    return Survey(deep, white_above(brightest) if brightest else None, _common(spacings))
 
 
 def import_pairs(sources: Sequence[OwnFolder], out: str, description: Description, test: Collection[str],

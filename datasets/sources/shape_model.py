@@ -79,6 +79,7 @@ class ShapeModel:
     def paint(self, coefficients: np.ndarray, size: int) -> np.ndarray:
         """The label map of coefficients [K], organs painted in order of their codes: uint8 [size, size]."""
         shape = (self.mean + coefficients @ self.modes).reshape(len(self.classes.organs), -1, 2)
+        # pixel centres are whole numbers in OpenCV, halves in shares of the picture
         corners = np.rint((shape * size - 0.5) * 2**_SUBPIXEL).astype(np.int32)
         labels = np.zeros((size, size), np.uint8)
         for code, outline in enumerate(corners, 1):
@@ -108,10 +109,11 @@ def outline(region: np.ndarray, points: int) -> np.ndarray:
     border, straight above the region's centroid, is highest.
     """
     found, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    border = max(found, key=len)[:, 0].astype(np.float64)
+    border = max(found, key=len)[:, 0].astype(np.float64)  # [n, 1, 2] without the middle axis
     if cv2.contourArea(border.astype(np.float32), oriented=True) < 0:
         border = border[::-1]
     border = _started_above(border, np.nonzero(region)[1].mean())
+    # the share of the whole length at which each point lies, then points at equal shares
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(border, axis=0).T))])
     places = np.arange(points) * lengths[-1] / points
     return np.stack([np.interp(places, lengths, border[:, axis]) for axis in (0, 1)], 1)
@@ -121,7 +123,7 @@ def _started_above(border: np.ndarray, middle: float) -> np.ndarray:
     """A closed border [n, 2] from its highest crossing of the line x = `middle` round to it again: [n+2, 2]."""
     ahead = np.roll(border, -1, 0)
     run = ahead[:, 0] - border[:, 0]
-    crosses = (border[:, 0] - middle) * (ahead[:, 0] - middle) <= 0
+    crosses = (border[:, 0] - middle) * (ahead[:, 0] - middle) <= 0  # its ends on either side of the line
     share = np.where(run == 0, 0.0, (middle - border[:, 0]) / np.where(run == 0, 1.0, run))
     heights = border[:, 1] + share * (ahead[:, 1] - border[:, 1])
     first = int(np.argmin(np.where(crosses, heights, np.inf)))
@@ -139,7 +141,7 @@ def _kept(variances: np.ndarray, share: float) -> int:
     """How many of the variances, largest first, make up `share` of their sum."""
     total = variances.sum()
     if total == 0:
-        return 0
+        return 0  # all maps are alike
     return min(len(variances), 1 + int(np.searchsorted(np.cumsum(variances) / total, share)))
 
 

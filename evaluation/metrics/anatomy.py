@@ -94,7 +94,7 @@ def _measure(label: np.ndarray, classes: ClassTable) -> dict[str, float]:
 
 def _centre(profile: np.ndarray) -> float:
     """Mean place of the pixels counted in `profile`, in pixels from the outer edge; NaN where there are none."""
-    total = profile.sum()
+    total = profile.sum()  # profile: pixels of each row or column
     return float(profile @ (np.arange(len(profile)) + 0.5) / total) if total else np.nan
 
 

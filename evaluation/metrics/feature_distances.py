@@ -62,6 +62,7 @@ def kernel_distance(features_a: np.ndarray, features_b: np.ndarray, block: int =
     a, b = _check(features_a, features_b)
     within = 0.0
     for x in (a, b):
+        # a picture's kernel with itself does not count
         diagonal = _cubed(np.square(x).sum(1) / x.shape[1] + 1)
         within += (_kernel_sum(x, x, block) - diagonal.sum()) / (len(x) * (len(x) - 1))
     return float(within - 2 * _kernel_sum(a, b, block) / (len(a) * len(b)))
@@ -79,7 +80,7 @@ def _cubed(values: np.ndarray) -> np.ndarray:
 def _covariance_root(values: np.ndarray) -> np.ndarray:
     """R [min(N, D), D] with R^T R the unbiased covariance."""
     centred = (values - values.mean(0)) / np.sqrt(len(values) - 1)
-    return np.linalg.qr(centred, mode="r")
+    return np.linalg.qr(centred, mode="r")  # centred = Q R, so R^T R = centred^T centred
 
 
 def _check(features_a: np.ndarray, features_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -81,10 +81,10 @@ def _smooth(image: np.ndarray) -> np.ndarray:
     """Gaussian window wholly inside the image; at scales smaller than the window, both shrink to the side."""
     size = min(WINDOW, *image.shape[:2])
     offsets = np.arange(size) - (size - 1) / 2
-    kernel = np.exp(-np.square(offsets * WINDOW / (size * SIGMA)) / 2)
+    kernel = np.exp(-np.square(offsets * WINDOW / (size * SIGMA)) / 2)  # a smaller window has a smaller sigma
     kernel /= kernel.sum()
     filtered = cv2.sepFilter2D(image, -1, kernel, kernel).reshape(image.shape)
-    start, stop = size // 2, size // 2 - size + 1
+    start, stop = size // 2, size // 2 - size + 1  # where the window would leave the image
     return filtered[start:stop or None, start:stop or None]
 
 

@@ -19,6 +19,7 @@ def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int) ->
     """
     if predicted.shape != gold.shape:
         raise ValueError(f"label maps must be of one shape; received {predicted.shape} and {gold.shape}")
+    # gold x predicted in one histogram: the diagonal agrees, columns were predicted, rows are true
     joint = np.bincount(gold.ravel().astype(np.int64) * num_classes + predicted.ravel(), minlength=num_classes**2)
     joint = joint.reshape(num_classes, num_classes)
     hits = np.diagonal(joint)

@@ -89,6 +89,7 @@ def _descriptors(images: np.ndarray, view: Callable | None, levels: int, patches
         image = image if view is None else view(image)
         image = image.reshape(*image.shape[:2], -1)
         for level, values in enumerate(laplacian_pyramid(image, levels)):
+            # a view of all patches, [h - 6, w - 6, C, 7, 7]; only those drawn are copied
             windows = sliding_window_view(values, (PATCH, PATCH), axis=(0, 1))
             rows = rng.integers(windows.shape[0], size=patches)
             columns = rng.integers(windows.shape[1], size=patches)
@@ -109,6 +110,6 @@ def _projected_distance(a: np.ndarray, b: np.ndarray, directions: int, rng: np.r
     axes = rng.standard_normal((directions, a.shape[1]))
     axes = np.float32(axes / np.linalg.norm(axes, axis=1, keepdims=True))
     along_a, along_b = axes @ a.T, axes @ b.T  # [directions, patches]
-    along_a.sort(axis=1)
+    along_a.sort(axis=1)  # in one dimension the n-th smallest of either set belong together
     along_b.sort(axis=1)
     return float(np.abs(along_a - along_b).mean(dtype=np.float64))

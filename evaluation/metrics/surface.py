@@ -23,7 +23,9 @@ def surface_distances(predicted: np.ndarray, gold: np.ndarray, spacing: float = 
     if not predicted.any() or not gold.any():
         return float("nan"), float("nan")
     box = ndimage.find_objects((predicted | gold).astype(np.uint8))[0]
+    # the box holds both masks, so distances between borders are the same inside it, and quicker
     ours, theirs = _border(predicted, box), _border(gold, box)
+    # from each border pixel of one mask to the nearest of the other
     there = ndimage.distance_transform_edt(~theirs)[ours] * spacing
     back = ndimage.distance_transform_edt(~ours)[theirs] * spacing
     hd95 = max(np.percentile(there, 95), np.percentile(back, 95))

@@ -28,6 +28,6 @@ def draw_attention(film: np.ndarray, maps: Mapping[int, np.ndarray], strength: f
         if weights.min() < 0.0 or weights.max() > 1.0:
             raise ValueError(f"attention must be in [0, 1]; scale {scale} has {weights.min()} to {weights.max()}")
         large = cv2.resize(weights, film.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        colours = cv2.applyColorMap(np.rint(large * 255).astype(np.uint8), _MAP)[..., ::-1]
+        colours = cv2.applyColorMap(np.rint(large * 255).astype(np.uint8), _MAP)[..., ::-1]  # BGR in OpenCV
         cells.append(cv2.addWeighted(grey, 1.0 - strength, np.ascontiguousarray(colours), strength, 0.0))
     return np.concatenate(cells, 1)

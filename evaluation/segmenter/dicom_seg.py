@@ -60,6 +60,7 @@ def _segmentation(header: pydicom.Dataset, codes: np.ndarray, class_names: Seque
     organs = range(1, len(class_names))
     masks = np.stack([codes == code for code in organs], -1)[None].astype(np.uint8)
     identity = [str(header.SOPInstanceUID), *class_names, codes.tobytes().hex()]
+    # numbers from the content: the same result again is the same object to an archive, not a second one
     with_number = {name: pydicom.uid.generate_uid(entropy_srcs=[name, *identity]) for name in ("series", "object")}
     return highdicom.seg.Segmentation(
         source_images=[header], pixel_array=masks, segmentation_type=SegmentationTypeValues.BINARY,

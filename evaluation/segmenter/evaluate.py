@@ -40,7 +40,7 @@ class Result:
     def mean_j(self) -> float:
         """Pooled J, averaged over the scored organs that any label map has (0 without one); a fraction of 1."""
         counts = pooled(self.counts)[[self.organs.index(name) for name in self.scored]]
-        there = counts[:, 0] + counts[:, 2] > 0
+        there = counts[:, 0] + counts[:, 2] > 0  # true positives or false negatives: in a true map
         return float(np.mean(jaccard(counts[there]))) if there.any() else 0.0
 
     def per_film(self) -> pd.DataFrame:
@@ -69,6 +69,7 @@ class Result:
         for place, organ in enumerate(self.organs):
             values, counts = self.distances[:, place], self.counts[:, place]
             measured = ~np.isnan(values[:, 0])
+            # NaN without counts is an organ that neither map has
             means = values[measured].mean(0).tolist() if measured.any() else [None, None]
             found[organ] = {**dict(zip(METRICS, means, strict=True)),
                             "unmatched": int(np.sum(~measured & (counts.sum(-1) > 0)))}

@@ -86,6 +86,7 @@ def _segment(predict, facts: SegmenterFacts, film: tf.Tensor, white: tf.Tensor) 
     content = tf.slice(shares, (top, left), (height, width))
     working, inner = _to_square(content, facts.size)
     classes = len(facts.class_names)
+    # the way back: without the square's ground, at the content's size, inside the border
     probabilities = sliding_window(predict, working[..., None], facts.window, facts.overlap, facts.batch)
     probabilities = tf.slice(probabilities, (inner[0], inner[1], 0), (inner[2], inner[3], classes))
     probabilities = tf.image.resize(probabilities, (height, width))
@@ -118,7 +119,7 @@ def _content_edges(shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, 
 
 def _extent(lines: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Where the true ones of bool [n] begin, and how far they reach; all of them if none is true."""
-    lines = lines | ~tf.reduce_any(lines)
+    lines = lines | ~tf.reduce_any(lines)  # a black film is all content
     places = tf.where(lines)[:, 0]
     first = tf.cast(tf.reduce_min(places), tf.int32)
     return first, tf.cast(tf.reduce_max(places), tf.int32) - first + 1
@@ -129,6 +130,7 @@ def _to_square(content: tf.Tensor, size: int) -> tuple[tf.Tensor, tuple[tf.Tenso
     sides = tf.cast(tf.shape(content), tf.float64)
     fitted = tf.maximum(1, tf.cast(tf.round(sides * size / tf.reduce_max(sides)), tf.int32))
     levels = tf.cast(content * 255.0, tf.float32)[None, ..., None]
+    # by area only where both sides shrink, as resize_film does
     resized = tf.cond(tf.reduce_all(fitted <= tf.shape(content)),
                       lambda: tf.image.resize(levels, fitted, "area"), lambda: tf.image.resize(levels, fitted))
     levels = tf.cast(tf.clip_by_value(tf.round(resized[0, ..., 0]), 0.0, 255.0), tf.int32)

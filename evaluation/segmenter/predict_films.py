@@ -15,7 +15,7 @@ import numpy as np
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.formats.raster import Film
+from datasets.formats.raster import Film, white_above
 from datasets.formats.read import SUFFIXES, is_dicom_file, read_film
 from datasets.pair_store import write_png
 from evaluation.metrics.anatomy import cardiothoracic_ratio
@@ -114,11 +114,12 @@ def measure(codes: np.ndarray, class_names: Sequence[str], spacing_mm: float | N
 
 def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
     """The film in uint8 RGB [H, W, 3] with its classes tinted and outlined."""
-    white = film.max_value if film.exact else 2 ** max(8, int(film.pixels.max()).bit_length()) - 1
+    white = film.max_value if film.exact else white_above(int(film.pixels.max()))
     grey = np.clip(film.pixels * np.float32(255 / white), 0, 255)[..., None]
     colours = colour_labels(codes, num_classes)
     tinted = np.where(codes[..., None] > 0, (1 - _BLEND) * grey + _BLEND * colours, grey)
     picture = np.ascontiguousarray(np.rint(tinted), np.uint8)
+    # an outline for each class, its holes included
     thickness = max(1, round(max(codes.shape) / 700))
     for code in range(1, num_classes):
         contours, _ = cv2.findContours((codes == code).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -167,7 +168,7 @@ def _name(paths: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
     for path, stem in zip(paths, stems, strict=True):
         name = stem if stems.count(stem) == 1 else f"{stem}-{path.suffix[1:].lower() or 'file'}"
         number = 2
-        while name in made or (name != stem and name in stems):
+        while name in made or (name != stem and name in stems):  # a film may be called a-png itself
             name, number = f"{stem}-{path.suffix[1:].lower() or 'file'}-{number}", number + 1
         made[name] = path
     return made

@@ -69,7 +69,7 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
         reference = _real_distances(kind, training, held_out, classes)
         threshold = float(np.percentile(reference, percentile))
         place = distances.argmin(1)
-        closest, second = np.partition(distances, 1)[:, :2].T
+        closest, second = np.partition(distances, 1)[:, :2].T  # the two smallest of each row
         columns |= {f"{kind}_distance": closest, f"{kind}_nearest": [training.ids[index] for index in place],
                     f"{kind}_mirrored": mirrored[np.arange(len(place)), place],
                     f"{kind}_ratio": closest / np.maximum(second, 1e-6), f"{kind}_close": closest < threshold}
@@ -108,7 +108,7 @@ def _real_distances(kind: str, training: ImageSet, held_out: ImageSet | None, cl
     if held_out is not None:
         return _distances(kind, held_out, training, classes)[0].min(1)
     distances = _distances(kind, training, training, classes)[0].copy()
-    np.fill_diagonal(distances, np.inf)
+    np.fill_diagonal(distances, np.inf)  # a film is its own nearest
     return distances.min(1)
 
 

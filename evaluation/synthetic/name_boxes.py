@@ -72,7 +72,7 @@ def _is_rectangle(outline: np.ndarray, tall: int, wide: int, shape: tuple[int, i
 def _stands_out(values: np.ndarray, bounds: tuple[int, int, int, int], mask: np.ndarray) -> bool:
     """Contrast on every side of the box that is not the film's edge, with strips of two pixels, one pixel away."""
     top, left, bottom, right = bounds
-    inside = values[top:bottom, left:right][mask[top:bottom, left:right]].mean()
+    inside = values[top:bottom, left:right][mask[top:bottom, left:right]].mean()  # without the writing
     strips = (values[max(0, top - 3):max(0, top - 1), left:right], values[bottom + 1:bottom + 3, left:right],
               values[top:bottom, max(0, left - 3):max(0, left - 1)], values[top:bottom, right + 1:right + 3])
     return all(abs(strip.mean() - inside) >= CONTRAST for strip in strips if strip.size)

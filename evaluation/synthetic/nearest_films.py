@@ -55,6 +55,7 @@ def _registered(queries: np.ndarray, training: np.ndarray, centred: bool) -> Dis
     inner = slice(shift, side - shift)
     variants = [_rotated(maps, angle)[:, inner, inner]
                 for maps in (training, training[:, :, ::-1]) for angle in ANGLES]
+    # The middle of each template against windows of each query at every shift: one matrix product a shift.
     templates = np.concatenate([_unit(maps, centred) for maps in variants])  # [2 x angles x M, D]
     best = np.concatenate([_best_shift(queries[start:start + _CHUNK], templates, shift, centred)
                            for start in range(0, len(queries), _CHUNK)])
@@ -129,7 +130,7 @@ def _gradient_histograms(films: np.ndarray) -> np.ndarray:
     direction = np.arctan2(down, right) % np.pi * (_BINS / np.pi)
     histograms, cells = [], FILM_SIDE // _CELL
     for bin_ in range(_BINS):
-        away = np.abs(direction - bin_)
+        away = np.abs(direction - bin_)  # directions wrap round; each pixel is shared by the two nearest bins
         share = np.maximum(0, 1 - np.minimum(away, _BINS - away)) * strength
         histograms.append(share.reshape(len(films), cells, _CELL, cells, _CELL).mean((2, 4)))
     histograms = np.stack(histograms, -1)  # [N, 8, 8, bins]

@@ -91,7 +91,7 @@ def phantom(seed: int, index: int, size: int) -> Phantom:
     rng = np.random.default_rng([seed, index])
     anatomy = draw_anatomy(rng)
     outlines = organ_outlines(anatomy, rng)
-    canvas = max(size, _CANVAS)
+    canvas = max(size, _CANVAS)  # vessels and ribs would be less than a pixel wide
     film = render_film(anatomy, organ_masks(outlines, canvas), rng)
     if canvas != size:
         film = cv2.resize(film, (size, size), interpolation=cv2.INTER_AREA)
@@ -114,7 +114,7 @@ def organ_outlines(anatomy: Anatomy, rng: np.random.Generator) -> list[np.ndarra
     clavicles = [_CLAVICLE + np.array([rng.normal(0, 0.01), rng.normal(0.065, 0.018)]) for _ in range(2)]
     for clavicle in clavicles:
         clavicle[:, 1] += clavicle_slope * (clavicle[:, 0] - 0.13)
-    shapes = [left, right, heart, clavicles[0], clavicles[1] * (-1, 1)]
+    shapes = [left, right, heart, clavicles[0], clavicles[1] * (-1, 1)]  # right ones are mirrored
     wobbles = [anatomy.wobble] * 3 + [anatomy.wobble / 3] * 2
     return [_place(smooth(shape + wobble * _slow_noise(len(shape), rng)), anatomy)
             for shape, wobble in zip(shapes, wobbles, strict=True)]
@@ -220,6 +220,7 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
 def _bulge(mask: np.ndarray, depth: float) -> np.ndarray:
     """A rounded thickness in 0..1 that rises from the rim of the mask over about `depth`."""
     distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3) / (depth * mask.shape[0])
+    # a quarter of a circle: thickness sqrt(d (2 - d)) at distance d from the rim, 1 from d = 1 on
     return np.sqrt(np.clip(distance * (2 - np.minimum(distance, 1)), 0, 1)).astype(np.float32)
 
 
@@ -262,14 +263,14 @@ def _ribs(anatomy, size: int, rng: np.random.Generator) -> np.ndarray:
             down = level - 0.05 * np.sin(np.pi * t * 0.7) + 0.10 * t**2 + rng.normal(0, 0.004)
             back.append(np.stack([x, anatomy.apex + down * anatomy.height], 1))
             down = level + 0.06 + 0.10 * (1 - t) ** 0.7 + 0.06 * t
-            front.append(np.stack([x, anatomy.apex + down * anatomy.height], 1)[6:])
+            front.append(np.stack([x, anatomy.apex + down * anatomy.height], 1)[6:])  # cartilage is not seen
     return 0.085 * strength * _blur(_tubes(back, size) + 0.5 * _tubes(front, size), 0.003)
 
 
 def _tubes(lines: list[np.ndarray], size: int) -> np.ndarray:
     """Lines (x, y in sides) as tubes of width 0.026: 1 at the rims, 0.55 inside, 0 elsewhere."""
     drawn = np.zeros((size, size), np.uint8)
-    points = [np.rint(line * size * 16).astype(np.int32) for line in lines]
+    points = [np.rint(line * size * 16).astype(np.int32) for line in lines]  # sixteenths of a pixel
     for width, value in ((0.026, 255), (0.015, 140)):
         cv2.polylines(drawn, points, False, value, max(1, round(width * size)), cv2.LINE_AA, shift=4)
     return drawn.astype(np.float32) / 255
@@ -325,11 +326,11 @@ def _shadows(anatomy, size: int, rng: np.random.Generator) -> np.ndarray:
 def _expose(depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Attenuation -> film: exposure and contrast vary, quantum noise grows where few rays arrive."""
     size = depth.shape[0]
-    transmitted = np.exp(-2.2 * depth * rng.uniform(0.9, 1.1))
+    transmitted = np.exp(-2.2 * depth * rng.uniform(0.9, 1.1))  # Beer-Lambert
     noisy = transmitted + np.sqrt(transmitted) * rng.normal(0, 0.006, depth.shape)
     noisy = _blur(noisy.astype(np.float32), 0.0018)
     density = np.log(np.clip(noisy, 1e-3, None) * rng.uniform(2.3, 3.4))  # optical density of the film, shifted
-    film = 255 / (1 + np.exp(rng.uniform(1.2, 1.8) * density))
+    film = 255 / (1 + np.exp(rng.uniform(1.2, 1.8) * density))  # a film's S-shaped response
     if rng.random() < 0.25:  # a white name box burnt into a corner
         top, left = int(rng.uniform(0.0, 0.04) * size), int(rng.choice([0.02, 0.72]) * size)
         film[top:top + size // 20, left:left + size // 4] = 250

@@ -185,7 +185,7 @@ def _values(values: dict[str, float]) -> str:
 
 
 class _Interruption:
-    """Turns the first Ctrl-C or SIGTERM into a request that the loop meets after its step."""
+    """Turns Ctrl-C or SIGTERM into a request that the loop meets after its step; a second Ctrl-C does not wait."""
 
     def __enter__(self) -> "_Interruption":
         self.asked = False
@@ -197,7 +197,7 @@ class _Interruption:
             signal.signal(number, handler)
 
     def _ask(self, number, frame) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
 

@@ -1,27 +1,32 @@
-"""Runs tasks in several processes at once: as soon as all that a task reads is done, whoever is free takes it.
+"""Runs tasks in several processes at once: a task begins when all that it reads is done and a process is free.
 
 Small networks keep one core busy and no more, so on a CPU two processes do nearly twice the work of one. The
-processes share the cores, or take one GPU each. They stop with the process that started them, however it ends.
+processes share the cores, or take one GPU each. Each does one task, so that its memory and TensorFlow's state end
+with it, and stops with the process that started it, however that ends.
 
 This module imports no TensorFlow, so that a new process can quieten it first.
 """
 
+import concurrent.futures
 import contextlib
+import graphlib
 import io
 import multiprocessing
-import multiprocessing.connection
 import os
 import pathlib
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from datasets.common.errors import UserError
 from datasets.common.machine import usable_cores
 from datasets.common.tensorflow_startup import quiet_tensorflow
 
+_LOOK_SECONDS = 0.2  # between looks for printed lines
 _SAVING_SECONDS = 60.0  # what a process that is asked to stop may take to save its run
+_stop_asked = threading.Event()  # of this process, before it had a task
 
 
 def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, jobs: int,
@@ -33,115 +38,111 @@ def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, job
     """
     from tools.experiment.tasks import TaskRecords
 
-    with TaskRecords(make_tasks(), workdir, say) as records, _stopped_by_sigterm():
-        todo = records.prepare()
-        workers = [_Worker(number, jobs, make_tasks, workdir) for number in range(jobs)]
+    context = multiprocessing.get_context("spawn")
+    messages = context.SimpleQueue()  # (task, line it printed), or (task, None) when it ended, well or not
+    busy: set[str] = set()  # tasks that did not tell their end
+    with TaskRecords(make_tasks(), workdir, say) as records, _sigterm_as_ctrl_c():
+        todo = {task.name: task for task in records.prepare()}
+        pool = concurrent.futures.ProcessPoolExecutor(jobs, context, _begin_process, (messages,),
+                                                      max_tasks_per_child=1)
+
+        def start(name: str, share: int) -> concurrent.futures.Future:
+            say(records.head(todo[name]))
+            busy.add(name)
+            return pool.submit(_do, make_tasks, workdir, name, records.key(todo[name]), share, jobs)
+
         try:
-            _share_out(todo, records, workers, say)
+            _share_out(todo, start, jobs, lambda: _hear(messages, busy, say), say)
+        except BrokenProcessPool:
+            _close(pool)
+            _hear(messages, busy, say)
+            raise UserError(f"{' or '.join(sorted(busy)) or 'an idle process'}: was killed, as for want of memory "
+                            "(--jobs=1 needs less); the same command continues") from None
         except BaseException:
-            for worker in workers:
-                worker.ask_to_stop()
+            for process in multiprocessing.active_children():
+                process.terminate()  # upon which the training loop saves
+            _close(pool)
+            _hear(messages, busy, say)
             raise
-        finally:
-            for worker in workers:
-                worker.close()
+        pool.shutdown()
         return records.seconds()
 
 
-def _share_out(todo: list[Any], records: Any, workers: list["_Worker"], say: Callable[[str], None]) -> None:
-    while todo or any(worker.task for worker in workers):
-        waiting = {task.name for task in todo} | {worker.task for worker in workers}
-        for worker in (worker for worker in workers if not worker.task):
-            task = next((task for task in todo if not waiting & set(task.reads)), None)
-            if task:
-                todo.remove(task)
-                say(records.head(task))
-                worker.begin(task.name, records.key(task))
-        busy = {worker.connection: worker for worker in workers if worker.task}
-        for connection in multiprocessing.connection.wait(list(busy)):
-            _hear(busy[connection], len(busy) > 1, say)
+def _share_out(todo: dict[str, Any], start: Callable[[str, int], concurrent.futures.Future], jobs: int,
+               hear: Callable[[], None], say: Callable[[str], None]) -> None:
+    """Starts tasks in their order, as soon as what they read is done and one of `jobs` shares is free."""
+    order = graphlib.TopologicalSorter({name: todo.keys() & set(task.reads) for name, task in todo.items()})
+    order.prepare()
+    ready, free, running = [], list(range(jobs)), {}
+    while order.is_active():
+        ready = sorted([*ready, *order.get_ready()], key=list(todo).index)
+        while ready and free:
+            name, share = ready.pop(0), free.pop(0)
+            running[start(name, share)] = name, share
+        ended = concurrent.futures.wait(running, _LOOK_SECONDS, concurrent.futures.FIRST_COMPLETED).done
+        hear()
+        for future in ended:
+            say(future.result())
+            name, share = running.pop(future)
+            order.done(name)
+            free.append(share)
 
 
-def _hear(worker: "_Worker", others: bool, say: Callable[[str], None]) -> None:
-    """One message of a worker: a printed line, the end of its task, or what went wrong."""
-    kind, value = worker.receive()
-    if kind == "line":
-        say(f"{worker.task}: {value}" if others else value)
-    elif kind == "done":
-        say(value)
-        worker.task = None
-    elif kind == "interrupted":
-        raise KeyboardInterrupt
-    else:
-        raise UserError(value)
+def _hear(messages, busy: set[str], say: Callable[[str], None]) -> None:
+    """Says what the tasks printed, and strikes those that ended off `busy`."""
+    while not messages.empty():
+        name, line = messages.get()
+        if line is None:
+            busy.discard(name)
+        else:
+            say(f"{name}: {line}" if len(busy) > 1 else line)
 
 
-class _Worker:
-    """The near side of one process, started when it gets its first task."""
+def _close(pool: concurrent.futures.ProcessPoolExecutor) -> None:
+    """Waits for processes that were asked to stop, by the pool itself where it lost one; ends those too late."""
+    def kill() -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
 
-    def __init__(self, number: int, jobs: int, make_tasks: Callable[[], Sequence[Any]], workdir: str):
-        self._start_with = (make_tasks, workdir)
-        self.task: str | None = None
-        self.connection, far = multiprocessing.Pipe()
-        self._far = far
-        self._process = multiprocessing.get_context("spawn").Process(target=_work, args=(far, number, jobs))
-
-    def begin(self, task: str, key: str) -> None:
-        if self._process.pid is None:
-            self._process.start()
-            self._far.close()
-            self.connection.send(self._start_with)
-        self.connection.send((task, key))
-        self.task = task
-
-    def receive(self) -> tuple[str, str]:
-        try:
-            return self.connection.recv()
-        except (EOFError, ConnectionError):
-            self._process.join()
-            raise UserError(f"{self.task}: its process ended with code {self._process.exitcode} (-9: killed, as "
-                            "for want of memory; --jobs=1 needs less); the same command continues") from None
-
-    def ask_to_stop(self) -> None:
-        """SIGTERM, upon which the training loop saves."""
-        if self._process.pid is not None:
-            self._process.terminate()
-
-    def close(self) -> None:
-        """Lets an idle process end, and waits for a busy one that was asked to stop."""
-        if not self.task:
-            self.connection.close()
-        if self._process.pid is not None:
-            self._process.join(_SAVING_SECONDS)
-            self._process.kill()
-        self.connection.close()
+    late = threading.Timer(_SAVING_SECONDS, kill)
+    late.start()
+    try:
+        pool.shutdown(cancel_futures=True)
+    finally:
+        late.cancel()
 
 
-def _work(connection, number: int, jobs: int) -> None:
-    """The far side: runs the tasks it is told to until the connection closes."""
+def _begin_process(messages) -> None:
+    """In each new process, before it gets its task. A process without one must not die of SIGTERM: it may hold the
+    lock by which the others get theirs."""
+    signal.signal(signal.SIGTERM, lambda *_: _stop_asked.set())
     os.setsid()  # Ctrl-C reaches the first process alone, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet_tensorflow()
-    make_tasks, workdir = connection.recv()
-    _take_share(number, jobs)
+    _Lines.messages = messages
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _do(make_tasks: Callable[[], Sequence[Any]], workdir: str, name: str, key: str, share: int, jobs: int) -> str:
+    """Does one task in this process; the line that says how long it took."""
     from tools.experiment.tasks import do_task
 
-    tasks = {task.name: task for task in make_tasks()}
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            name, key = connection.recv()
-            try:
-                with contextlib.redirect_stdout(_Lines(connection)):
-                    line = do_task(tasks[name], pathlib.Path(workdir), key)
-            except UserError as error:
-                connection.send(("failed", str(error)))
-            except KeyboardInterrupt:
-                connection.send(("interrupted", ""))
-            else:
-                connection.send(("done", line))
+    _take_share(share, jobs)
+    try:
+        with _sigterm_as_ctrl_c(), contextlib.redirect_stdout(_Lines(name)):
+            if _stop_asked.is_set():
+                raise KeyboardInterrupt
+            task = next(task for task in make_tasks() if task.name == name)
+            return do_task(task, pathlib.Path(workdir), key)
+    finally:
+        _Lines.messages.put((name, None))
 
 
-def _take_share(number: int, jobs: int) -> None:
+def _take_share(share: int, jobs: int) -> None:
     """This process's part of the machine: one GPU of several, or its share of the cores."""
     import cv2
     import tensorflow as tf
@@ -151,25 +152,13 @@ def _take_share(number: int, jobs: int) -> None:
     cv2.setNumThreads(threads)
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        tf.config.set_visible_devices(gpus[number % len(gpus)], "GPU")
-        tf.config.experimental.set_memory_growth(gpus[number % len(gpus)], True)
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
+        tf.config.set_visible_devices(gpus[share % len(gpus)], "GPU")
+        tf.config.experimental.set_memory_growth(gpus[share % len(gpus)], True)
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM, as Ctrl-C, is passed on to the processes before this one ends."""
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = signal.signal(signal.SIGTERM, interrupt)
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
@@ -177,13 +166,15 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 class _Lines(io.TextIOBase):
-    """A stdout that sends whole lines over a connection."""
+    """A stdout that sends whole lines to the first process."""
 
-    def __init__(self, connection):
-        self._connection, self._rest = connection, ""
+    messages: Any = None
+
+    def __init__(self, task: str):
+        self._task, self._rest = task, ""
 
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._connection.send(("line", line))
+            self.messages.put((self._task, line))
         return len(text)

@@ -15,7 +15,7 @@ import tempfile
 
 from absl import app, flags
 
-from datasets.common.errors import report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 from evaluation.results.columns import EXTRAS, PAPER_METHODS
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
@@ -35,8 +35,6 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the tasks with their settin
 
 
 def main(argv) -> None:
-    from datasets.common.errors import UserError
-
     for flag, names in ((_METHODS, PAPER_METHODS), (_EXTRAS, EXTRAS)):
         unknown = [name for name in flag.value if name not in names]
         if unknown:
@@ -51,7 +49,6 @@ def main(argv) -> None:
 def _data_folder(scratch: str) -> str:
     """--data, or the phantoms made for this run (in `scratch` by a dry run), checked before anything is made."""
     from datasets.common import atomic_files
-    from datasets.common.errors import UserError
     from datasets.pair_store import PairStore
     from datasets.resize import refuse_oblong
     from datasets.sources.phantom import write_phantoms

@@ -135,7 +135,7 @@ class Checkpoints:
             raise UserError(f"{prefix}: holds other variables than this version of the software trains; continue "
                             "with the version that wrote it, or choose another --workdir") from None
         except _DAMAGE as error:
-            return f"{type(error).__name__}: {_short(str(error))}"
+            return f"{type(error).__name__}: " + " ".join(str(error).split())[:160]
         if self._progress.position != position:
             return f"holds position {self._progress.position:,}"
         return None
@@ -161,7 +161,3 @@ def _flush(path: pathlib.Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[:160]

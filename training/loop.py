@@ -86,7 +86,7 @@ def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: 
     status = _Status(trainer, progress.position)
     log_every = max(1, trainer.total // config.log_lines) if config.log_lines else 0
     grid_every = max(1, trainer.total // config.grids) if config.grids else 0
-    saving = _SaveClock(config.checkpoint_minutes)
+    saved = time.monotonic()
     if progress.position == 0 and grid_every:
         _draw(trainer, folder, progress)
     while progress.position < trainer.total:
@@ -102,10 +102,11 @@ def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: 
             scored = _score(trainer, folder, progress)
         if _passed(before, progress.position, grid_every, trainer.total):
             _draw(trainer, folder, progress)
-        stop, due = any_worker(trainer.strategy, interruption.asked, saving.due())
+        due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
+        stop, due = any_worker(trainer.strategy, interruption.asked, due)
         if scored or stop or due or progress.position >= trainer.total:
             folder.save()
-            saving.restart()
+            saved = time.monotonic()
         if stop and progress.position < trainer.total:
             folder.say(f"stopped at {progress.position:,} of {trainer.total:,} {trainer.unit}, saved")
             raise KeyboardInterrupt
@@ -138,20 +139,6 @@ def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFo
 def _passed(before: int, after: int, every: int, total: int) -> bool:
     """Whether a multiple of `every`, or the end, lies in (before, after]."""
     return every > 0 and (before // every != after // every or after >= total)
-
-
-class _SaveClock:
-    """When the next checkpoint is due by the clock."""
-
-    def __init__(self, minutes: float):
-        self._seconds = 60 * minutes
-        self.restart()
-
-    def restart(self) -> None:
-        self._start = time.monotonic()
-
-    def due(self) -> bool:
-        return time.monotonic() - self._start >= self._seconds
 
 
 class _Status:
@@ -204,8 +191,6 @@ class _Interruption:
 
 # Options that decide how much memory a step takes, those that change the result least first.
 _LOWERING = ("batch", "max_batch", "crop", "fmap_max", "ngf", "ndf", "width", "resolution")
-
-
 # What the other workers of a cluster see when one is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
          tf.errors.DeadlineExceededError)
@@ -225,11 +210,11 @@ def failures_explained(folder: RunFolder, config: EngineConfig) -> Iterator[None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         asked = re.search(r"allocating tensor with shape\[[\d,]*\] and type \w+", str(error))
         what = f" when {asked.group()}" if asked else ""
-        raise UserError(f"{folder.path}: out of memory{what}; {measured()}; the last checkpoint is kept; lower "
-                        f"{', '.join(lowering(config))} in a new --workdir, or run where more is free") from None
+        raise UserError(f"{folder.path}: out of memory{what}; {_measured()}; the last checkpoint is kept; lower "
+                        f"{', '.join(_lowering(config))} in a new --workdir, or run where more is free") from None
 
 
-def measured() -> str:
+def _measured() -> str:
     """Peak memory of this process and of its accelerators, and what the machine has."""
     machine = psutil.virtual_memory()
     parts = [f"this process took {_size(peak_memory())} at its peak, {_size(machine.available)} of "
@@ -240,7 +225,7 @@ def measured() -> str:
     return "; ".join(parts)
 
 
-def lowering(config: EngineConfig) -> list[str]:
+def _lowering(config: EngineConfig) -> list[str]:
     """Flags with their present values that lower the memory of a step."""
     values = dataclasses.asdict(config)
     flags = [f"--{name} (now {values[name]})" for name in _LOWERING if name in values]

@@ -43,9 +43,16 @@ def write_product(path: str | os.PathLike, facts: Mapping[str, Any]) -> None:
 
 
 def finished_at(path: str | os.PathLike) -> int | None:
-    """The position at which the product of run folder `path` was made, if one was."""
+    """The position at which the product of run folder `path` was made, if one was. Raises UserError for a product
+    that tells none."""
     file = pathlib.Path(path) / PRODUCT
-    return int(atomic_files.read_json(file).get("position", 0)) if file.is_file() else None
+    if not file.is_file():
+        return None
+    facts = atomic_files.read_json(file)
+    try:
+        return int(facts["position"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: not a run's product ({error!r})") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,6 +74,14 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, call):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
+def test_text_is_added_at_the_end_or_refused(tmp_path):
+    for text in ("a\n", "ä\n"):
+        atomic_files.append_text(tmp_path / "log", text)
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "a\nä\n"
+    with pytest.raises(UserError, match=f"{tmp_path}: could not be written"):
+        atomic_files.append_text(tmp_path, "b")
+
+
 def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path):
     target = tmp_path / "kept"
     for text in ("old", "new"):

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.helpers.tiny_experiment import PRESET
+from tools.experiment import estimate as estimates
 from tools.experiment.estimate import Estimate, TrainingJob, estimate, stretches, table
-from training.config import PGGANConfig
+from training.config import PGGANConfig, SMANetConfig
 from training.presets import load
 from training.schedules import GrowthSchedule
 
@@ -28,6 +29,37 @@ def test_a_stage_is_measured():
     found = estimate(TrainingJob("dots", PRESET.dots, 32, 66, 6))
     assert found.steps == 8 and found.batch == 8 and found.seconds > 0 and 0.1 < found.peak_gib < 20
     assert found.first_seconds > found.seconds / found.steps
+
+
+class Trainer:
+    """Says what it is asked to do."""
+
+    total, score_every = 40, 10
+
+    def __init__(self):
+        self.asked = []
+
+    def step(self, position):
+        self.asked.append("step")
+        return position + 1, {}
+
+    def grid(self, position):
+        self.asked.append(f"grid at {position}")
+
+    def score(self, position, folder):
+        assert folder.path.is_dir()
+        self.asked.append(f"score at {position}")
+
+
+@pytest.mark.parametrize(("options", "score_every", "more"), [
+    ({}, 10, ["grid at 40", "score at 40"]), ({"grids": 0}, 10, ["score at 40"]), ({}, 0, ["grid at 40"])])
+def test_the_memory_of_a_grid_and_of_a_score_is_measured_too(options, score_every, more, monkeypatch):
+    trainer = Trainer()
+    trainer.score_every = score_every
+    monkeypatch.setattr(estimates, "_trainer", lambda job: trainer)
+    monkeypatch.setattr(estimates, "peak_memory", lambda: 2**30 * len(trainer.asked))
+    found = estimates._measure(TrainingJob("segmenter", SMANetConfig(**options), 32, 66, 4))
+    assert trainer.asked == ["step"] * 3 + more and found.peak_gib == 3 + len(more)
 
 
 def test_devices_share_a_batch_at_best():

@@ -5,6 +5,7 @@ import types
 import pytest
 
 from datasets.common.errors import UserError
+from training import presets
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig, options_deciding
 from training.flags import config_from_flags
 
@@ -37,6 +38,13 @@ def test_every_option_says_what_it_decides(config):
     parts = [options_deciding(config, what) for what in ("result", "input", "length", "nothing")]
     assert sorted(name for part in parts for name in part) == sorted(config.__dataclass_fields__)
     assert parts[3].keys() == {"strategy", "checkpoint_minutes", "log_lines", "grids"}
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_only_our_own_presets_standardize_films_and_reject_samples(name):
+    preset = presets.load(name)
+    ours = name != "paper"
+    assert (preset.segmenter.standardize, preset.finetune.standardize, preset.check_samples) == (ours, ours, ours)
 
 
 @pytest.mark.parametrize("base", [SMANetConfig(), Pix2PixHDConfig(), PGGANConfig()])

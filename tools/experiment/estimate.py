@@ -1,7 +1,8 @@
 """How long an experiment's training will take here, and how much memory, from a few steps of each network.
 
 Each network is measured in a process of its own, so that its peak memory is its own; pictures are random. A PGGAN
-is measured at every resolution it grows through, and the times are weighted by its schedule.
+is measured at every resolution it grows through, and the times are weighted by its schedule. Grids and scores
+count for the memory, not for the time.
 """
 
 import concurrent.futures
@@ -9,6 +10,7 @@ import dataclasses
 import logging
 import math
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 
@@ -112,6 +114,7 @@ def _measure(job: TrainingJob) -> Estimate:
         steps += count / batch
         first_seconds += first
         seconds += each * count / batch
+    _draw_and_score(trainer, job)
     batch = parts[-1][2] if isinstance(job.config, PGGANConfig) else job.config.batch
     return Estimate(round(steps), first_seconds, seconds, peak_memory() / 2**30, batch)
 
@@ -126,6 +129,19 @@ def _time_steps(trainer, position: int) -> tuple[float, float]:
             float(value)
         times.append(time.perf_counter() - start)
     return times[0], min(times[1:])
+
+
+def _draw_and_score(trainer, job: TrainingJob) -> None:
+    """One grid and one score of the full-grown network, where the run has them: they take memory too."""
+    from training.run_folder import RunFolder
+
+    if job.config.grids:
+        trainer.grid(trainer.total)
+    if trainer.score_every:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = RunFolder(scratch, "estimate", job.config, {})
+            trainer.score(trainer.total, folder)
+            folder.close()
 
 
 def _trainer(job: TrainingJob):

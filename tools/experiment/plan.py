@@ -196,7 +196,7 @@ class Experiment:
 
         def run(folder: pathlib.Path) -> None:
             smanet.train(config, data, str(folder), validation=None if real else data,
-                                 finetune_from=self._path(start) if start else None)
+                         finetune_from=self._path(start) if start else None)
 
         title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
         return Task(column.name, title, (source, start) if start else (source,), decisive(config), run)
@@ -207,7 +207,7 @@ class Experiment:
 
         def run(folder: pathlib.Path) -> None:
             smanet.train(config, self._path(source, self._segmenter), str(folder),
-                                 mixed_with=self._path("data", f"{self._segmenter}-augmented"))
+                         mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
         return Task(column.name, f"segmenter on {source} and real films in equal parts", (source, "data"),
                     decisive(config), run)
@@ -233,7 +233,7 @@ class Experiment:
         return Task("report", "tables, figures, realism, copies, page", reads, {}, run)
 
 
-def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int = 0) -> Pix2PixHDConfig:
+def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int) -> Pix2PixHDConfig:
     """`config` with as many epochs as come nearest to `steps` updates; at least `epochs`, and 2."""
     half = max(1, epochs // 2, round(steps / 2 / max(1, round(pairs / config.batch))))
     return dataclasses.replace(config, epochs=half, epochs_decay=half)

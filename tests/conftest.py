@@ -5,7 +5,15 @@ import pathlib
 
 import pytest
 
+from tests.helpers import process_state
 from tests.reliability.table import pytest_terminal_summary  # noqa: F401 (a hook)
+
+
+@pytest.fixture(autouse=True)
+def computing_kept():
+    """No test computes in the number format that one before it trained in."""
+    with process_state.computing_kept():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -17,6 +15,7 @@ from evaluation.synthetic.copies_report import report_memorization, training_ids
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.name_boxes import Box, find_boxes, same_place
 from evaluation.synthetic.nearest_films import feature_distances, film_distances, label_distances
+from tests.helpers import binaries
 
 SIZE = 96
 SWAPPED = np.array([0, 2, 1, 3, 5, 4], np.uint8)  # codes after left and right change sides
@@ -266,11 +265,10 @@ class TestBinary:
         return report_memorization(real, PairStore(folder / "synthetic"), folder, training=ids)
 
     def test_files(self, stores):
-        command = [sys.executable, "-m", "evaluation.evaluate_memorization", f"--real={stores}/real",
-                   f"--synthetic={stores}/synthetic", f"--out={stores}/out"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        assert "copied films 16.67%" in run.stdout
+        done = binaries.run("evaluation.evaluate_memorization", f"--real={stores}/real",
+                            f"--synthetic={stores}/synthetic", f"--out={stores}/out")
+        assert done.code == 0, done.err
+        assert "copied films 16.67%" in done.out
         summary = json.loads((stores / "out" / "memorization.json").read_text())
         assert summary["training"] == 7 and summary["calibration"].startswith("5 test films")
         assert summary["film_copies"] == summary["label_copies"] == pytest.approx(1 / 6)
@@ -282,18 +280,17 @@ class TestBinary:
             assert sheet.shape[1] > 1000 and sheet.std() > 20
 
     def test_a_set_without_copies(self, stores):
-        command = [sys.executable, "-m", "evaluation.evaluate_memorization", f"--real={stores}/real",
+        command = ["evaluation.evaluate_memorization", f"--real={stores}/real",
                    f"--synthetic={stores}/synthetic", f"--out={stores}/out", f"--without_copies={stores}/kept"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert run.returncode == 0 and "5 of 6 samples, without copies" in run.stdout, run.stderr
+        done = binaries.run(*command)
+        assert done.code == 0 and "5 of 6 samples, without copies" in done.out, done.err
         whole, kept = PairStore(stores / "synthetic"), PairStore(stores / "kept")
         assert kept.ids() == [id_ for id_ in whole.ids() if id_ != "synthetic-04"]
         assert kept.description == whole.description
         for id_ in kept.ids():
             np.testing.assert_array_equal(kept.image(id_), whole.image(id_))
             np.testing.assert_array_equal(kept.label(id_), whole.label(id_))
-        again = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert again.returncode == 1 and "is there already, expected a new folder" in again.stderr
+        binaries.told(binaries.run(*command), f"{stores}/kept")
 
     def test_a_set_without_copies_keeps_the_files_as_they_are(self, tmp_path):
         description = Description("deep", (8, 8), CHEST, max_value=65535)

@@ -1,7 +1,5 @@
 """Spread over films, and the paired comparison of two columns."""
 
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -20,6 +18,7 @@ from evaluation.results.per_film import (
     read_per_film,
     summarize,
 )
+from tests.helpers import binaries
 from tests.helpers.result_folders import write_experiment
 
 ORGANS = ("lung", "heart")
@@ -188,10 +187,9 @@ def test_foreign_per_film_files_are_refused(spoil, tmp_path):
 
 def test_the_binary_compares_columns(tmp_path):
     folder = write_experiment(tmp_path / "run")
-    command = [sys.executable, "-m", "evaluation.compare_columns", f"--results={folder}"]
-    done = subprocess.run([*command, "--left=finetune-3"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("finetune-3 - real: +") and "better on 6, worse on 0 films" in done.stdout
-    assert "p = 0.031" in done.stdout  # 2 / 2^6: six films, all better
-    done = subprocess.run([*command, "--left=nothing"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and "'nothing'" in done.stderr
+    command = ["evaluation.compare_columns", f"--results={folder}"]
+    done = binaries.run(*command, "--left=finetune-3")
+    assert done.code == 0, done.err
+    assert done.out.startswith("finetune-3 - real: +") and "better on 6, worse on 0 films" in done.out
+    assert "p = 0.031" in done.out  # 2 / 2^6: six films, all better
+    binaries.told(binaries.run(*command, "--left=nothing"), "'nothing'")

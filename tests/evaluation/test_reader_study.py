@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -18,6 +16,7 @@ from datasets.pair_store import PairStore, read_png, write_png
 from evaluation.reader_study.key import GOLD, PREDICTION, read_key
 from evaluation.reader_study.outlines import mask_path, organ_paths
 from evaluation.reader_study.study import KEY, PAGE, Results, choose_films, find_results, write_study
+from tests.helpers import binaries
 from tests.helpers.reader_studies import COLUMN, write_experiment
 
 
@@ -203,22 +202,19 @@ def test_tables_of_other_films_and_damaged_ones_are_refused(root, tmp_path, spoi
 
 
 def _tool(*arguments):
-    return subprocess.run([sys.executable, "-m", "tools.reader_study", *map(str, arguments)], capture_output=True,
-                          text=True, check=False)
+    return binaries.run("tools.reader_study", *arguments)
 
 
 def test_tool_refuses_in_one_line(root, tmp_path):
     for arguments in ((), ("build",), ("build", "more", f"--experiment={root}"), ("report",),
                       ("build", f"--experiment={root}", "--column=real")):
-        done = _tool(*arguments, f"--out={tmp_path / 'out'}")
-        assert done.returncode == 1, arguments
-        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+        binaries.told(_tool(*arguments, f"--out={tmp_path / 'out'}"))
     assert not (tmp_path / "out").exists()
 
 
 def test_tool_builds_and_reports(root, tmp_path):
     done = _tool("build", f"--experiment={root}", f"--out={tmp_path}", "--films=3", "--seed=4")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     key = read_key(tmp_path / KEY)
     assert len(key.films) == 3
     answers = {"format": 1, "study": key.study, "reader": "A",
@@ -227,6 +223,6 @@ def test_tool_builds_and_reports(root, tmp_path):
     (tmp_path / "answers" / "a.json").write_text(json.dumps(answers))
     done = _tool("report", f"--key={tmp_path / KEY}", f"--answers={tmp_path / 'answers'}",
                  f"--out={tmp_path / 'r'}")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "r" / "preferences.csv")
     assert table.gold.tolist() == [sum(film.first == GOLD for film in key.films)] * 2

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import keras
@@ -20,6 +18,7 @@ from evaluation.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_pairs, neighbou
 from evaluation.metrics.sliced_wasserstein import laplacian_pyramid, level_sides, sliced_wasserstein
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, organ_view, unaugmented
 from evaluation.synthetic.realism_report import load_drawn, load_model, name_stores
+from tests.helpers import binaries
 
 BLOBS = ClassTable(("background", "blob", "rim"))
 
@@ -298,11 +297,10 @@ class TestBinary:
         return tmp_path
 
     def test_tables(self, stores):
-        run = subprocess.run(
-            [sys.executable, "-m", "evaluation.evaluate_realism", f"--real={stores}/real",
-             f"--synthetic={stores}/near,{stores}/far", f"--out={stores}/out",
-             f"--feature_model={stores}/model.keras"], capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
+        done = binaries.run("evaluation.evaluate_realism", f"--real={stores}/real",
+                            f"--synthetic={stores}/near,{stores}/far", f"--out={stores}/out",
+                            f"--feature_model={stores}/model.keras")
+        assert done.code == 0, done.err
         found = json.loads((stores / "out" / "realism.json").read_text())
         near, far = (found["sets"][name] for name in ("near", "far"))
         assert found["feature_model"] == "edges" and near["images"] == 24
@@ -311,7 +309,7 @@ class TestBinary:
             assert near[kind]["swd"]["mean"] < far[kind]["swd"]["mean"]
         assert near["films"]["frechet"] < far["films"]["frechet"]
         assert near["films"]["kernel"] < far["films"]["kernel"]
-        assert "Frechet (edges)" in run.stdout and "real, half against half" in run.stdout
+        assert "Frechet (edges)" in done.out and "real, half against half" in done.out
         rows = (stores / "out" / "methods.csv").read_text().splitlines()
         assert rows[2].startswith("near,24") and rows[2].endswith(",0.2,0.25,0.125") and rows[3].endswith(",")
         assert {path.name for path in (stores / "out").iterdir()} == {

@@ -1,4 +1,4 @@
-"""Every binary as a process of its own, once; all other tests call them in this process (tests/helpers/binaries)."""
+"""Every binary as a process of its own, once; all other tests call them in theirs (tests/helpers/binaries.py)."""
 
 import os
 import subprocess

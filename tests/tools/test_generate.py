@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,12 +10,11 @@ import tensorflow as tf
 from datasets.common.errors import UserError
 from datasets.dots import Dot
 from datasets.pair_store import PairStore, read_png
+from tests.helpers import binaries
 from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, method_runs, phantom_store
 from tools.export.saved_model import method_graph
 from tools.generation.method_from_runs import Assembly
 from tools.generation.stages import NEEDED, STAGES
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +28,8 @@ def store(tmp_path_factory):
 
 
 def _tool(name, method, runs, store, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"tools.{name}", f"--method={method}", f"--data={store.path}", *arguments,
-         *(f"--{stage}={runs[stage]}" for stage in STAGES[method])], cwd=ROOT, capture_output=True, text=True)
+    return binaries.run(f"tools.{name}", f"--method={method}", f"--data={store.path}", *arguments,
+                        *(f"--{stage}={runs[stage]}" for stage in STAGES[method]))
 
 
 def _altered(run, path, **facts):
@@ -65,21 +61,21 @@ def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path):
 
 def test_generate_as_a_command(runs, store, tmp_path):
     done = _tool("generate", "three", runs, store, "--count=3", "--validation=1", f"--out={tmp_path / 'made'}")
-    assert done.returncode == 0 and "3 of 3 pairs" in done.stdout, done.stderr
+    assert done.code == 0 and "3 of 3 pairs" in done.out, done.err
     assert len(PairStore(tmp_path / "made").ids()) == 3
     more = _tool("generate", "single", runs, store, "--count=1", "--validation=2", f"--out={tmp_path / 'other'}")
-    assert more.returncode == 1 and "--validation=2 is more than --count=1" in more.stderr
+    binaries.told(more, "--validation=2", "--count=1")
 
 
 def test_an_exported_method_makes_pairs(runs, store, tmp_path):
     done = _tool("export_model", "two", runs, store, f"--out={tmp_path / 'method'}")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert json.loads((tmp_path / "method" / "assets" / "model.json").read_text())["batch"] == 4
     generate = tf.saved_model.load(str(tmp_path / "method")).signatures["generate"]
     made = generate(count=tf.constant(2), seed=tf.constant(0, tf.int64), first=tf.constant(0, tf.int64))
     assert made["films"].shape == (2, SIZE, SIZE) and made["labels"].dtype == tf.uint8
     done = _tool("export_model", "two", runs, store, "--onnx", f"--out={tmp_path / 'other'}")
-    assert done.returncode == 1 and "--onnx is for a segmenter" in done.stderr
+    binaries.told(done, "--onnx", "segmenter")
 
 
 def test_dots_of_radius_3_are_handed_on_as_the_translator_knows_them(runs, store, tmp_path):
@@ -145,7 +141,7 @@ def test_a_run_that_does_not_say_what_is_needed_of_it_is_refused(stage, name, ru
 def test_runs_that_do_not_fit_leave_nothing_behind(runs, store, tmp_path):
     coarse = {**runs, "labels_to_film": _altered(runs["labels_to_film"], tmp_path / "run", phase="global_half")}
     done = _tool("generate", "two", coarse, store, f"--out={tmp_path / 'made'}")
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    binaries.told(done, tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

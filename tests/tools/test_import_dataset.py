@@ -13,7 +13,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources import own_folders
 from datasets.verify import verify_store
-from tests.helpers import pictures
+from tests.helpers import binaries, pictures
 from tests.helpers.killed_writer import contents
 
 SIDE = 24
@@ -44,22 +44,20 @@ def own(tmp_path):
 
 
 def _import(folder, *options, classes="--classes=background,liver,spleen", test="--test_fraction=0.3", size=SIDE):
-    return subprocess.run(
-        [sys.executable, "-m", "tools.import_dataset", f"--images={folder}/films", f"--labels={folder}/maps",
-         f"--out={folder}/out", f"--size={size}", *filter(None, (classes, test)), *options],
-        capture_output=True, text=True, check=False)
+    return binaries.run("tools.import_dataset", f"--images={folder}/films", f"--labels={folder}/maps",
+                        f"--out={folder}/out", f"--size={size}", *filter(None, (classes, test)), *options)
 
 
 def _refused(done, folder, said):
     """One line, exit code 1, and no folder."""
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: "), done.stderr
-    assert said in done.stderr and not (folder / "out").exists(), done.stderr
+    binaries.told(done, said)
+    assert not (folder / "out").exists()
 
 
 def test_films_and_codes_come_in_as_they_were(own):
     done = _import(own)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "10 pairs at 24 x 24 pixels" in done.stdout and "7 train, 3 test" in done.stdout
+    assert done.code == 0 and done.err == "", done.err
+    assert "10 pairs at 24 x 24 pixels" in done.out and "7 train, 3 test" in done.out
     store = PairStore(own / "out")
     assert store.classes == TABLE and store.description.name == "out" and len(store.ids("test")) == 3
     for number in range(10):
@@ -68,7 +66,7 @@ def test_films_and_codes_come_in_as_they_were(own):
         np.testing.assert_array_equal(store.label(f"p{number}"), label)
     assert list(verify_store(own / "out")) == []
     before = contents(own / "out")
-    assert _import(own).returncode == 0 and contents(own / "out") == before
+    assert _import(own).code == 0 and contents(own / "out") == before
 
 
 def test_names_scores_folds_and_test_ids_from_files(own):
@@ -77,7 +75,7 @@ def test_names_scores_folds_and_test_ids_from_files(own):
     (own / "test.txt").write_text("p3\n\n p7 \n")
     done = _import(own, f"--test_ids={own}/test.txt", f"--classes_json={own}/classes.json", "--name=Mine",
                    classes=None, test=None)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     store = PairStore(own / "out")
     assert store.classes == ClassTable(("nothing", "a", "b"), ("b",), {"a": "b"})
     assert store.ids("test") == ["p3", "p7"] and store.description.name == "Mine"
@@ -90,9 +88,9 @@ def test_codes_are_translated(tmp_path):
     _write(tmp_path / "maps", "a.gif", pictures.pillow(label * np.uint8(255), "GIF"))
     refused = _import(tmp_path, classes="--classes=none,lung", test="--test_fraction=0")
     _refused(refused, tmp_path, "maps/a.gif: found codes 0, 255, expected 0 to 1 (none, lung)")
-    assert "--remap=0:0,255:1" in refused.stderr
+    assert "--remap=0:0,255:1" in refused.err
     done = _import(tmp_path, "--remap=255:1", classes="--classes=none,lung", test="--test_fraction=0")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     np.testing.assert_array_equal(PairStore(tmp_path / "out").label("a"), label)
 
 
@@ -163,9 +161,9 @@ def test_files_without_a_partner_are_named(own):
     _write(own / "films", "lonely.png", pictures.png(_pair(0)[0]))
     _write(own / "maps", "single.png", pictures.png(_pair(0)[1]))
     done = _import(own)
-    assert done.returncode == 0 and len(PairStore(own / "out").ids()) == 10
-    assert f"left out: {own}/films/lonely.png has no partner" in done.stdout
-    assert f"left out: {own}/maps/single.png has no partner" in done.stdout
+    assert done.code == 0 and len(PairStore(own / "out").ids()) == 10
+    assert f"left out: {own}/films/lonely.png has no partner" in done.out
+    assert f"left out: {own}/maps/single.png has no partner" in done.out
 
 
 def test_odd_names_become_ids(tmp_path):
@@ -257,7 +255,7 @@ def test_black_16_bit_films_come_in_black(tmp_path):
     _write(tmp_path / "films", "a.png", pictures.png(black))
     _write(tmp_path / "maps", "a.png", pictures.png(black.astype(np.uint8)))
     done = _import(tmp_path, test="--test_fraction=0")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert not PairStore(tmp_path / "out").image("a").any()
 
 

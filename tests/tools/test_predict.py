@@ -3,8 +3,6 @@
 import csv
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import cv2
 import highdicom
@@ -18,11 +16,10 @@ from datasets.formats.raster import Film
 from evaluation.segmenter.dicom_seg import write_dicom_seg
 from evaluation.segmenter.load import load_any_segmenter
 from evaluation.segmenter.predict_films import Predictor, find_films, measure, overlay
-from tests.helpers import pictures
+from tests.helpers import binaries, pictures
 from tests.helpers.tiny_networks import segmenter_run
 from tools.export.saved_model import export_segmenter
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 DICOM_FILES = pathlib.Path(pydicom.data.__file__).parent / "test_files"
 NAMES = ("background", "left lung", "right lung", "heart")
 
@@ -147,11 +144,11 @@ def test_the_command_on_all_kinds_of_films(export, tmp_path):
     _film(tmp_path / "films" / "broken.png", pictures.png(np.zeros((50, 50), np.uint8))[:60])
     shutil.copy(DICOM_FILES / "rtplan.dcm", tmp_path / "films")
     done = _predict(export, tmp_path / "films", "--out", tmp_path / "out")
-    told = [line for line in done.stderr.splitlines() if line.startswith("problem:")]
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert len(told) == 3, done.stderr  # broken, no film, and a film without a study
+    told = [line for line in done.err.splitlines() if line.startswith("problem:")]
+    assert done.code == 1 and "Traceback" not in done.err
+    assert len(told) == 3, done.err  # broken, no film, and a film without a study
     assert any("broken.png" in line for line in told) and any("rtplan.dcm" in line for line in told)
-    assert "films: 12 of 12" in done.stdout and "10 of 12 films segmented" in done.stdout
+    assert "films: 12 of 12" in done.out and "10 of 12 films segmented" in done.out
     rows = {row["name"]: row for row in csv.DictReader((tmp_path / "out" / "areas.csv").open())}
     assert set(rows) == set(shapes)
     for name, shape in shapes.items():
@@ -177,17 +174,15 @@ def test_an_export_and_its_run_predict_alike(python, export, tmp_path):
 
 
 def test_a_mistake_is_told_in_one_line(tmp_path):
-    mistakes = (([], "name a model and films"), (["model", "missing.png"], "missing.png: no film there"),
-                (["missing", __file__], "missing: no such file"))
+    mistakes = (([], "MODEL FILM..."), (["model", "missing.png"], "missing.png: "),
+                (["missing", __file__], "missing: "))
     for arguments, told in mistakes:
-        done = _predict(*arguments, f"--out={tmp_path / 'out'}")
-        assert done.returncode == 1 and told in done.stderr.splitlines()[-1]
+        binaries.told(_predict(*arguments, f"--out={tmp_path / 'out'}"), told)
         assert not (tmp_path / "out").exists()
 
 
 def _predict(*arguments):
-    return subprocess.run([sys.executable, "-m", "tools.predict", *arguments], cwd=ROOT, capture_output=True,
-                          text=True)
+    return binaries.run("tools.predict", *arguments)
 
 
 def test_real_films_are_segmented_in_their_geometry(python, shared_dir, tmp_path):

@@ -1,8 +1,6 @@
 """verify_dataset: silent on whole folders, and one line naming file, found and expected for each damage."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairStore, PairWriter, write_png
 from datasets.sources.phantom import write_phantoms
 from datasets.verify import verify_store
-from tests.helpers import pictures
+from tests.helpers import binaries, pictures
 
 SIZE = 32
 
@@ -24,8 +22,7 @@ def store(tmp_path):
 
 
 def _verify(folder):
-    return subprocess.run([sys.executable, "-m", "tools.verify_dataset", f"--data={folder}"], capture_output=True,
-                          text=True, check=False)
+    return binaries.run("tools.verify_dataset", f"--data={folder}")
 
 
 def _grey(value, side=SIZE, kind=np.uint8):
@@ -35,9 +32,9 @@ def _grey(value, side=SIZE, kind=np.uint8):
 def test_a_whole_folder_is_praised(store):
     assert list(verify_store(store.path)) == []
     done = _verify(store.path)
-    assert done.returncode == 0 and done.stderr == ""
-    assert done.stdout.endswith("no problems\n")
-    assert "3 pairs (2 train, 0 validation, 1 test), 6 classes" in done.stdout
+    assert done.code == 0 and done.err == ""
+    assert done.out.endswith("no problems\n")
+    assert "3 pairs (2 train, 0 validation, 1 test), 6 classes" in done.out
 
 
 def test_the_real_films_are_whole(shared_dir, tmp_path):
@@ -81,7 +78,7 @@ def test_each_damage_is_named_once(store, name, data, said):
     assert len(problems) == 1 and problems[0].startswith(f"{path}: {said}"), problems
     done = _verify(store.path) if name.startswith("labels") and data is None else None
     if done:
-        assert done.returncode == 1 and f"problem: {path}" in done.stdout and "1 problems" in done.stdout
+        assert done.code == 1 and f"problem: {path}" in done.out and "1 problems" in done.out
 
 
 def test_all_damages_are_listed(store):
@@ -106,7 +103,7 @@ def test_a_missing_organ_is_a_warning(store):
     assert first.warning and first.text.endswith("1.png: found no left clavicle, expected every class")
     assert second.warning and "phantom-000002.png: found background alone, expected left lung, " in second.text
     done = _verify(store.path)
-    assert done.returncode == 0 and "0 problems, 2 warnings" in done.stdout
+    assert done.code == 0 and "0 problems, 2 warnings" in done.out
 
 
 def test_one_image_in_two_splits_is_found(store):

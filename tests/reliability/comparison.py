@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from tests.reliability.processes import newest_checkpoint
+from tests.helpers.processes import newest_checkpoint
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # names of variables, not values
 

@@ -14,51 +14,66 @@ import numpy as np
 import pytest
 
 from evaluation.results.run_log import read_rows
+from tests.helpers import binaries
+from tests.helpers.processes import Process, output_of, saved, start, wait_for
+from tests.reliability import two_devices
 from tests.reliability.conftest import FULL
-from tests.reliability.processes import output_of, run, saved, start, wait_for
 
 _SAME, _OTHER = ("pggan", "pix2pixhd", "smanet"), ("pggan, groups cut", "smanet, own statistics")
 
 
-@pytest.mark.skipif(not FULL, reason="full form only")
-def test_two_devices_equal_one(store, record):
-    printed = run(["tests.reliability.two_devices", str(store), *_SAME, *_OTHER])
-    for name, (gradients, updates) in json.loads(printed.splitlines()[-1]).items():
-        if name in _SAME:  # updates differ more: Adam enlarges the rounding of gradients that ought to be zero
-            assert gradients < 1e-4 and updates < 0.05, name
-            record("two devices equal one", 1, 1)
-        else:
-            assert gradients > 0.05, name
+def test_two_devices_equal_one(store, tmp_path, record):
+    found = tmp_path / "found.json"
+    output_of(Process(two_devices.compare, store, found, [*_SAME, *(_OTHER if FULL else ())]))
+    distances = json.loads(found.read_text())
+    for name in _SAME:  # updates differ more: Adam enlarges the rounding of gradients that ought to be zero
+        gradients, updates = distances.pop(name)
+        assert gradients < 1e-4 and updates < 0.05, name
+        record("two devices equal one", 1, 1)
+    assert set(distances) == (set(_OTHER) if FULL else set())
+    assert all(gradients > 0.05 for gradients, _ in distances.values()), distances
 
 
-def _cluster(job, folder, *more):
-    """Starts a worker and the chief of a cluster of two processes on loopback."""
+def _cluster(job, folder, *more) -> list[Process]:
+    """Starts the chief and a worker of a cluster of two processes on loopback."""
     ports = []
     for _ in range(2):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             ports.append(free.getsockname()[1])
     workers = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    return [start(job.into(folder, "--strategy=multi_worker", "--dropout=0", "--batch=4", *more),
+    return [start(job.into(folder, "--strategy=multi_worker", *more),
                   TF_CONFIG=json.dumps({"cluster": workers, "task": {"type": "worker", "index": index}}))
             for index in range(2)]
 
 
-@pytest.mark.skipif(not FULL, reason="full form only")
-def test_two_workers_agree_with_one_process_and_survive_a_loss(jobs, tmp_path, record):
-    job, folder = jobs["smanet"], tmp_path / "two"
-    workers = _cluster(job, folder)
-    wait_for(workers[0], folder, saved(4))
-    workers[1].send_signal(signal.SIGKILL)
-    printed = output_of(workers[0], None)
-    assert workers[0].returncode not in (0, None), printed
-    assert "error: " in printed and "Traceback" not in printed, printed[-4000:]
-    for worker in _cluster(job, folder):
+def _losses(folder) -> list[float]:
+    return [row["loss"] for row in read_rows(folder / "metrics.jsonl") if "loss" in row]
+
+
+def test_two_workers_agree_with_one_process(jobs, tmp_path, record):
+    job, options = jobs["smanet"], ("--dropout=0", "--batch=4", f"--steps={14 if FULL else 3}")
+    for worker in _cluster(job, tmp_path / "two", *options):
         output_of(worker)
-    run(job.into(tmp_path / "one", "--dropout=0", "--batch=4"))
-    two, one = ([row["loss"] for row in read_rows(path / "metrics.jsonl") if "loss" in row]
-                for path in (folder, tmp_path / "one"))
-    assert len(one) == job.total and one[-1] < 0.9 * one[0]
+    done = binaries.run(*job.into(tmp_path / "one", *options))
+    assert done.code == 0, done.err
+    two, one = (_losses(tmp_path / name) for name in ("two", "one"))
+    assert len(one) >= 3 and one[-1] < one[0]
     np.testing.assert_allclose(two[:3], one[:3], rtol=1e-3)  # Adam enlarges rounding from step to step
     np.testing.assert_allclose(two, one, rtol=0.1)
+    record("two workers agree with one process", 1, 1)
+
+
+@pytest.mark.skipif(not FULL, reason="full form only")
+def test_a_lost_worker_costs_no_run(jobs, tmp_path, record):
+    job, options = jobs["smanet"], ("--dropout=0", "--batch=4")
+    workers = _cluster(job, tmp_path, *options)
+    wait_for(workers[0], tmp_path, saved(4))
+    workers[1].send(signal.SIGKILL)
+    code, printed = workers[0].end()
+    assert code != 0 and "error: " in printed and "Traceback" not in printed, printed[-4000:]
+    for worker in _cluster(job, tmp_path, *options):
+        output_of(worker)
+    losses = _losses(tmp_path)
+    assert len(losses) == job.total and losses[-1] < 0.9 * losses[0]
     record("two workers, one killed, same commands", 1, 1)

@@ -10,9 +10,9 @@ import pytest
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
 from datasets.synthetic_store import read_journal
+from tests.helpers.processes import ROOT, kill_at, run
 from tests.reliability.comparison import network_weights
 from tests.reliability.conftest import FULL
-from tests.reliability.processes import ROOT, kill_at, run
 
 _WRITER = """
 import sys, time, types
@@ -74,7 +74,7 @@ def test_an_experiment_killed_anywhere_ends_with_the_same_report(tmp_path, recor
     for task in tasks:
         began = [killed / "tasks" / f"{task}.json"]
         kills += kill_at([*command, str(killed), "three"], killed,
-                         lambda folder, began=began: began[0].is_file(), draw, longest_delay=4.0)
+                         lambda folder, began=began: began[0].is_file(), draw.uniform(0, 4))
     run([*command, str(killed), "three"])
     found = _differences(whole, killed, tasks)
     record("experiment: SIGKILL in each task", kills, kills, 0 if found else kills)

@@ -1,14 +1,8 @@
-"""Trains each network for a few steps on one device and on two with the same global batch; prints how far apart.
-
-    python -m tests.reliability.two_devices STORE CASE ...
-
-Prints one JSON object: case -> distance of the two devices' gradients (Adam's first moments) and weight updates
-from the one device's, relative to their norms.
-"""
+"""Trains each network for a few steps on one device and on two with the same global batch."""
 
 import dataclasses
 import json
-import sys
+import pathlib
 from collections.abc import Callable, Sequence
 
 import keras
@@ -25,7 +19,7 @@ from training.pix2pixhd import Pix2PixHDTrainer
 from training.smanet import SMANetTrainer
 
 _COMMON = {"precision": "float32", "seed": 5}
-PGGAN = PGGANConfig(target="dots", resolution=16, start_resolution=8, fmap_max=8, fmap_base=64, train_kimg=0.008,
+PGGAN = PGGANConfig(target="dots", resolution=8, start_resolution=4, fmap_max=8, fmap_base=64, train_kimg=0.008,
                     fade_kimg=0.1, max_batch=8, score_images=0, **_COMMON)
 PIX2PIXHD = Pix2PixHDConfig(ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=2, num_D=2, batch=4, **_COMMON)
 SMANET = SMANetConfig(depth=14, width=8, batch=4, crop=25, dropout=0.0, standardize=True, **_COMMON)
@@ -75,7 +69,9 @@ def trained(build: Callable, config, strategy_name: str, data: Sequence[np.ndarr
     return tuple(np.concatenate([part.ravel() for part in parts]) for parts in (moments, changes))
 
 
-def main(store: str, *names: str) -> None:
+def compare(store: pathlib.Path, found: pathlib.Path, names: Sequence[str]) -> None:
+    """Writes JSON to `found`: case -> how far two devices are from one, in gradients (Adam's first moments) and in
+    weight updates, relative to their norms. Makes two devices of the CPU: for a process of its own."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     pairs = PairStore(store)
@@ -83,14 +79,10 @@ def main(store: str, *names: str) -> None:
     cases = {"pggan": (pggan, PGGAN), "pggan, groups cut": (pggan, dataclasses.replace(PGGAN, max_batch=4)),
              "pix2pixhd": (pix2pixhd, PIX2PIXHD), "smanet": (smanet, SMANET),
              "smanet, own statistics": (smanet_plain, SMANET)}
-    found = {}
+    distances = {}
     for name in names:
         build, config = cases[name]
         one, two = (trained(build, config, strategy, (labels, films)) for strategy in ("one_device", "mirrored"))
-        found[name] = [float(np.linalg.norm(second - first) / np.linalg.norm(first))
-                       for first, second in zip(one, two, strict=True)]
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+        distances[name] = [float(np.linalg.norm(second - first) / np.linalg.norm(first))
+                           for first, second in zip(one, two, strict=True)]
+    found.write_text(json.dumps(distances))

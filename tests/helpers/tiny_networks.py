@@ -10,7 +10,7 @@ from datasets.class_table import CHEST
 from datasets.dots import Dot
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from datasets.sources.phantom import phantom
-from evaluation.segmenter.saved_network import write_facts
+from evaluation.segmenter.saved_network import write_product
 from models.label_coding import LabelCoding
 from models.pggan import Generator
 from models.pix2pixhd import GlobalGenerator
@@ -44,7 +44,7 @@ def write_run(path: pathlib.Path, network: keras.Model, **facts) -> pathlib.Path
     """A run folder with `network` as its product."""
     path.mkdir(parents=True)
     network.save(path / "last.keras")
-    write_facts(path, {"network": "last.keras", "coding": None, "position": 1, **facts})
+    write_product(path, {"network": "last.keras", "coding": None, "position": 1, **facts})
     return path
 
 

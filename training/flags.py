@@ -5,7 +5,6 @@ This module and the binaries are the only ones that know about flags.
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from absl import flags
@@ -18,11 +17,9 @@ _DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFI
            str: flags.DEFINE_string}
 
 
-def define_flags(config_class: type, skip: Sequence[str] = ()) -> None:
-    """Defines a flag for every field of `config_class` not in `skip`; unset flags leave the preset's value."""
+def define_flags(config_class: type) -> None:
+    """Defines a flag for every field of `config_class`; unset flags leave the preset's value."""
     for field in dataclasses.fields(config_class):
-        if field.name in skip:
-            continue
         meaning = f"{field.metadata['help']} (default {field.default!r}, or the preset's)"
         choices = field.metadata["choices"]
         if choices and field.type is str:
@@ -32,16 +29,15 @@ def define_flags(config_class: type, skip: Sequence[str] = ()) -> None:
             _DEFINE[field.type](field.name, None, meaning)
 
 
-def config_from_flags(base: Config, values: flags.FlagValues, skip: Sequence[str] = ()) -> Config:
+def config_from_flags(base: Config, values: flags.FlagValues) -> Config:
     """`base` with every flag the user set. Raises UserError for a number that an option does not take."""
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(base):
-        if field.name in skip or values[field.name].value is None:
-            continue
         value = values[field.name].value
-        if field.type in (int, float):
-            _check_number(field, value)
-        changes[field.name] = value
+        if value is not None:
+            if field.type in (int, float):
+                _check_number(field, value)
+            changes[field.name] = value
     return dataclasses.replace(base, **changes)
 
 

@@ -55,10 +55,9 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, inputs: Mapping[str, str],
                  chief: bool = True):
         self.path = atomic_files.make_folder(path)
-        self.chief = chief
+        self.chief, self._log = chief, self.path / run_log.NAME
         if not chief:
             return
-        self._log = self.path / run_log.NAME
         self._lock = lock_folder(self.path, "training in this run folder")
         try:
             # "auto" is the machine's, a run stays with one

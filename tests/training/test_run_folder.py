@@ -204,6 +204,20 @@ def test_a_named_run_folder_counts_by_its_network(tmp_path):
         opened(write_run(tmp_path / "other", State(tmp_path / "another").model, task="train_pix2pixhd"))
 
 
+def test_a_worker_that_is_not_the_chief_reads_and_writes_nothing(tmp_path):
+    chief = _open(tmp_path)
+    chief.restore({}, Progress())
+    chief.log(5, {"val_j": 0.5})
+    before = sorted(tmp_path.rglob("*"))
+    other = RunFolder(tmp_path, "train_pggan", CONFIG, {}, chief=False)
+    other.log(10, {"val_j": 0.7})
+    other.say("nothing")
+    assert other.best("val_j") == (0.5, 5) and other.rows() == chief.rows() and other.finished_at() is None
+    for folder in (other, chief):
+        folder.close()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def _events(path):
     """What TensorBoard shows of a run: rows as in metrics.jsonl, and positions of pictures."""
     rows, pictures = {}, []

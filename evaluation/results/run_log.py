@@ -39,9 +39,8 @@ def read_rows(path: pathlib.Path) -> list[dict[str, float]]:
     return rows
 
 
-def drop_after(path: pathlib.Path, position: int) -> list[dict[str, float]]:
-    """Forgets the lines beyond `position`, which will be trained again; the rows that stay."""
-    rows = [row for row in read_rows(path) if row["position"] <= position]
+def drop_after(path: pathlib.Path, position: int) -> None:
+    """Forgets the lines beyond `position`, which will be trained again."""
     if path.is_file():
+        rows = [row for row in read_rows(path) if row["position"] <= position]
         atomic_files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return rows

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tests.reliability.comparison import checkpoint_tensors, network_weights
-from tests.reliability.test_extension import PGGAN
 from training import pggan
+from training.config import PGGANConfig
 
-CONFIG = dataclasses.replace(PGGAN, start_resolution=16, total_kimg=0.04, snapshots=3, score_images=4,
-                             checkpoint_minutes=0.0)
+CONFIG = PGGANConfig(target="dots", resolution=16, start_resolution=16, fmap_max=8, fmap_base=64, train_kimg=0.016,
+                     fade_kimg=0.016, total_kimg=0.04, max_batch=4, score_images=4, snapshots=3, log_lines=3, grids=1,
+                     checkpoint_minutes=0.0, deterministic=True, precision="float32")
 
 
 def test_other_lines_and_pictures_change_no_weight_and_no_choice(store, tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ from training import pggan
 from training.config import PGGANConfig
 
 CONFIG = PGGANConfig(target="dots", resolution=16, start_resolution=16, fmap_max=8, fmap_base=64, train_kimg=0.016,
-                     fade_kimg=0.016, total_kimg=0.04, max_batch=4, score_images=4, snapshots=3, log_lines=3, grids=1,
-                     checkpoint_minutes=0.0, deterministic=True, precision="float32")
+                     fade_kimg=0.016, total_kimg=0.04, max_batch=4, score_images=4, snapshots=3, log_lines=3,
+                     grids=1, checkpoint_minutes=0.0, deterministic=True, precision="float32")
 
 
 def test_other_lines_and_pictures_change_no_weight_and_no_choice(store, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import pytest
 from datasets.pair_store import PairStore, read_png, write_png
 from tests.helpers import binaries
 from tests.helpers.processes import kill_at, run, run_until_saving, saved, writing_after
-from tests.reliability.comparison import checkpoint_tensors, differences
+from tests.reliability.comparison import checkpoint_tensors, differences, network_weights
 from tests.reliability.conftest import FULL
 
 _KILLS = 6
@@ -65,6 +65,20 @@ def test_killed_many_times_at_any_moment(name, whole, jobs, tmp_path, record):
     found = differences(whole(name), tmp_path)
     record(f"{name}: SIGKILL, same command", kills, kills, 0 if found else kills)
     assert kills and not found
+
+
+def test_other_lines_and_pictures_change_no_weight_and_no_choice(whole, jobs, tmp_path):
+    """A run that is stopped may be watched in another way from then on."""
+    command = jobs["pggan"].into(tmp_path)
+    run_until_saving(command, jobs["pggan"].total // 2)
+    train([*command, "--log_lines=5", "--grids=0"])
+    found, expected = (checkpoint_tensors(folder) for folder in (tmp_path, whole("pggan")))
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[key], expected[key]) for key in expected if "progress" not in key)
+    assert (tmp_path / "product.json").read_text() == (whole("pggan") / "product.json").read_text()
+    kept, wanted = ({file.name: network_weights(file) for file in (folder / "snapshots").glob("*.keras")}
+                    for folder in (tmp_path, whole("pggan")))
+    assert len(wanted) > 1 and kept == wanted
 
 
 @pytest.mark.parametrize(("name", "shorter", "other"), [

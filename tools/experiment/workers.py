@@ -90,12 +90,13 @@ def _share_out(todo: dict[str, Any], start: Callable[[str, int], concurrent.futu
 
 def _hear(messages, busy: set[str], say: Callable[[str], None]) -> None:
     """Says what the tasks printed, and strikes those that ended off `busy`."""
+    several = len(busy) > 1
     while not messages.empty():
         name, line = messages.get()
         if line is None:
             busy.discard(name)
         else:
-            say(f"{name}: {line}" if len(busy) > 1 else line)
+            say(f"{name}: {line}" if several else line)
 
 
 def _close(pool: concurrent.futures.ProcessPoolExecutor) -> None:

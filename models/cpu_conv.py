@@ -15,25 +15,26 @@ def conv3x3(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """
     wide = kernel.shape[2] >= WIDE and kernel.dtype == tf.float32 and not tf.config.list_logical_devices("GPU")
     few = (pictures.shape[0] or 1) <= FEW
+    # An open number counts as one: inference.
     return _products(pictures, kernel) if wide and few else tf.nn.conv2d(pictures, kernel, 1, "VALID")
 
 
 @tf.custom_gradient
 def _products(pictures: tf.Tensor, kernel: tf.Tensor):
     def gradient(upstream):
+        # of the convolution, not of the products
         return (tf.compat.v1.nn.conv2d_backprop_input(tf.shape(pictures), kernel, upstream, [1] * 4, "VALID"),
                 tf.compat.v1.nn.conv2d_backprop_filter(pictures, kernel.shape, upstream, [1] * 4, "VALID"))
 
-    count, height, width, _ = tf.unstack(tf.shape(pictures) - [0, 2, 2, 0])
+    count, height, width, _ = tf.unstack(tf.shape(pictures) - [0, 2, 2, 0])  # H and W without the border
     maps, filters = kernel.shape[2:]
     rows = tf.concat([pictures[:, :, place:place + width] for place in range(3)], -1)  # [N, H + 2, W, 3C]
-    kernel_rows = tf.reshape(kernel, (3, 3 * maps, filters))
+    kernel_rows = tf.reshape(kernel, (3, 3 * maps, filters))  # [3, 3C, F]: the columns side by side, as in `rows`
+    # [N H W, 3C] x [3C, F]
     parts = [tf.matmul(tf.reshape(rows[:, place:place + height], (-1, 3 * maps)), kernel_rows[place])
              for place in range(3)]
-    made = tf.reshape(tf.add_n(parts), (count, height, width, filters))
-    return tf.ensure_shape(made, _shape(pictures, filters)), gradient
-
-
-def _shape(pictures: tf.Tensor, filters: int) -> list[int | None]:
-    count, *sides, _ = pictures.shape
-    return [count, *(None if side is None else side - 2 for side in sides), filters]
+    made = tf.reshape(tf.add_n(parts), (count, height, width, filters))  # [N, H, W, F]
+    # What the graph knows of the shape beforehand, which the reshape forgot.
+    known, *sides, _ = pictures.shape
+    shape = [known, *(None if side is None else side - 2 for side in sides), filters]
+    return tf.ensure_shape(made, shape), gradient

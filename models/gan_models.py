@@ -37,8 +37,10 @@ class _TwoPlayers(keras.Model):
 
         Keyword arguments are those of `keras.Model.compile`: `jit_compile`, `run_eagerly`, ...
         """
+        # Keras would wrap this one alone for float16.
         super().compile(optimizer=generator_optimizer, auto_scale_loss=False, **kwargs)
         self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
+        # Before the first step: inside one, a mirrored strategy makes no variables.
         if self.generator.built and self.discriminator.built:
             self._build_optimizers()
 
@@ -53,6 +55,7 @@ class _TwoPlayers(keras.Model):
 
     @property
     def replicas(self) -> int:
+        """Devices that share a step; gradients are summed over them."""
         return self.distribute_strategy.num_replicas_in_sync
 
     def advance(self, count: int) -> None:
@@ -114,17 +117,18 @@ class PGGAN(_TwoPlayers):
                              f"{discriminator.resolution}, {discriminator.channels}")
         self.average_decay, self.penalty_weight, self.drift_weight = average_decay, penalty_weight, drift_weight
         self.augment = augment
+        # Same shape; follows its weights.
         self.average = Generator.from_config({**generator.get_config(), "name": "average"})
         pictures = (None, discriminator.resolution, discriminator.resolution, discriminator.channels)
         for network, shape in ((generator, (None, generator.latent_size)),
                                (self.average, (None, generator.latent_size)), (discriminator, pictures)):
             if not network.built:  # one from a file is
                 network.build(shape)
-        self.average.set_weights(generator.get_weights())
+        self.average.set_weights(generator.get_weights())  # begins where the generator does
         # A Python number: each level is a graph of its own.
         self.level = generator.last_level if level is None else level
         self.fade = self.add_weight(name="fade", initializer="ones", dtype="float32", trainable=False)
-        self.built = True
+        self.built = True  # the networks have builds of their own
 
     def grow(self, level: int, fade: float = 1.0) -> None:
         """Trains at 2^level pixels from now on, its newest block weighing `fade` in (0, 1].
@@ -133,11 +137,11 @@ class PGGAN(_TwoPlayers):
         """
         if level not in self.generator.levels:
             raise ValueError(f"level must be in {self.generator.levels}; received {level}")
-        self.fade.assign(fade)
+        self.fade.assign(fade)  # a weight: no new trace for another fade
         if level != self.level:
             self.level = level
             if getattr(self, "train_function", None) is not None:
-                self.make_train_function(force=True)
+                self.make_train_function(force=True)  # its level is a constant of the trace
 
     def call(self, latents):
         return self.average(latents, level=self.level, fade=tf.convert_to_tensor(self.fade))
@@ -147,10 +151,11 @@ class PGGAN(_TwoPlayers):
 
     def train_step(self, data):
         """Discriminator, average, generator: one update of each, as released."""
-        images, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        images, *_ = keras.utils.unpack_x_y_sample_weight(data)  # [N, R, R, C]
         fade = tf.convert_to_tensor(self.fade)
+        # Int64 [2], of every draw of the step.
         seed = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.position)])
-        real = at_level(images, self.level, fade)
+        real = at_level(images, self.level, fade)  # [N, 2^level, 2^level, C]
         values = self._train_discriminator(real, fade, seed)
         self._update_average()
         values |= self._train_generator(real.shape[0], fade, seed)
@@ -159,7 +164,9 @@ class PGGAN(_TwoPlayers):
 
     def _train_discriminator(self, real, fade, seed) -> dict[str, tf.Tensor]:
         optimizer, critic, count = self.discriminator_optimizer, self.discriminator, real.shape[0]
+        # Outside the tape, which follows the discriminator alone: [N, 2^level, 2^level, C].
         fake = self.generator(self._draw(seed, _LATENT_D, count), level=self.level, fade=fade)
+        # Numbers 0, 1, 2: the step's three calls.
         real, fake = self._augmented(real, seed, 0), self._augmented(fake, seed, 1)
         mix = self._draw(seed, _MIX, count)
 
@@ -167,12 +174,12 @@ class PGGAN(_TwoPlayers):
             return critic(images, level=self.level, fade=fade)
 
         with tf.GradientTape() as tape:
-            real_scores, fake_scores = score(real), score(fake)
+            real_scores, fake_scores = score(real), score(fake)  # [N, 1] each
             penalty = losses.gradient_penalty(score, real, fake, mix, self.penalty_weight)
-            each = (losses.critic_loss(real_scores, fake_scores) + penalty
+            each = (losses.critic_loss(real_scores, fake_scores) + penalty  # [N]
                     + losses.drift(real_scores, self.drift_weight))
             loss = tf.reduce_mean(each)
-            scaled = optimizer.scale_loss(loss / self.replicas)
+            scaled = optimizer.scale_loss(loss / self.replicas)  # replicas' gradients are summed
         norm = self._apply(optimizer, tape.gradient(scaled, critic.trainable_variables), critic)
         return {"d_loss": loss, "score_real": tf.reduce_mean(real_scores),
                 "score_fake": tf.reduce_mean(fake_scores), "penalty": tf.reduce_mean(penalty),
@@ -182,7 +189,7 @@ class PGGAN(_TwoPlayers):
         draw = self._draw(seed, _LATENT_G, count)
         with tf.GradientTape() as tape:
             fake = self.generator(draw, level=self.level, fade=fade)
-            seen = self._augmented(fake, seed, 2)
+            seen = self._augmented(fake, seed, 2)  # differentiable: the generator learns through it
             scores = self.discriminator(seen, level=self.level, fade=fade)
             loss = tf.reduce_mean(losses.generator_loss(scores))
             scaled = self.optimizer.scale_loss(loss / self.replicas)
@@ -193,6 +200,7 @@ class PGGAN(_TwoPlayers):
         """Updates the variables that took part (levels not grown yet have no gradient); the gradients' norm."""
         pairs = [(gradient, variable) for gradient, variable
                  in zip(gradients, network.trainable_variables, strict=True) if gradient is not None]
+        # Of this replica's share, times their number.
         norm = gradient_norm(optimizer, [gradient for gradient, _ in pairs]) * self.replicas
         optimizer.apply_gradients(pairs)
         return norm
@@ -201,14 +209,14 @@ class PGGAN(_TwoPlayers):
         """average <- decay x average + (1 - decay) x generator, variable by variable."""
         def update(strategy) -> None:
             for ours, theirs in zip(self.average.variables, self.generator.variables, strict=True):
-                ours.assign(theirs + (ours - theirs) * self.average_decay)
+                ours.assign(theirs + (ours - theirs) * self.average_decay)  # this form rounds as the released one
 
         tf.distribute.get_replica_context().merge_call(update)  # mirrored variables change together
 
     def _draw(self, seed: tf.Tensor, purpose: int, count: int) -> tf.Tensor:
         """This replica's rows of the step's latents [count, L], or mixing factors [count, 1, 1, 1]."""
         total = count * self.replicas
-        seed = tf.stack([seed[0] * 4 + purpose, seed[1]])
+        seed = tf.stack([seed[0] * 4 + purpose, seed[1]])  # four streams of draws per seed
         if purpose == _MIX:
             drawn = tf.random.stateless_uniform((total, 1, 1, 1), seed, alg="philox")
         else:
@@ -223,7 +231,7 @@ class PGGAN(_TwoPlayers):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([seed[0] * 4 + _AUGMENT, seed[1]])
         for part in (number, replica):
-            seed = tf.random.experimental.stateless_fold_in(seed, part)
+            seed = tf.random.experimental.stateless_fold_in(seed, part)  # a stream for each call and replica
         return self.augment(images, seed=seed)
 
     def get_config(self):
@@ -234,9 +242,10 @@ class PGGAN(_TwoPlayers):
 def at_level(images: tf.Tensor, level: int, fade: tf.Tensor | float) -> tf.Tensor:
     """Pictures [N, R, R, C] box-averaged to side 2^level, their newest detail faded in as the generator's is."""
     factor = images.shape[1] // 2**level
-    real = images if factor == 1 else tf.nn.avg_pool2d(images, factor, factor, "VALID")
+    real = images if factor == 1 else tf.nn.avg_pool2d(images, factor, factor, "VALID")  # [N, 2^level, 2^level, C]
     if level == FIRST_LEVEL:
-        return real
+        return real  # nothing coarser to fade from
+    # Without the detail that the generator cannot show yet.
     coarse = upscale(downscale(real))
     return coarse + (real - coarse) * fade
 
@@ -283,6 +292,7 @@ class Pix2PixHD(_TwoPlayers):
 
     @property
     def generator_variables(self) -> list[keras.Variable]:
+        """What the generator's optimizer trains: all, or only the enhancer around the global generator."""
         return self.generator.enhancer_variables if self.enhancer_only else self.generator.trainable_variables
 
     def call(self, condition):
@@ -292,19 +302,23 @@ class Pix2PixHD(_TwoPlayers):
         return self.generator.compute_output_shape(input_shape)
 
     def train_step(self, data):
+        """Condition [N, H, W, K] and picture [N, H, W, C] in [-1, 1]: one update of each network."""
         condition, real, _ = keras.utils.unpack_x_y_sample_weight(data)
         if not self.built:  # `fit` leaves that to the first step
             with tf.init_scope():
-                self.build(condition.shape)
+                self.build(condition.shape)  # variables cannot be made inside a traced step
         position = tf.convert_to_tensor(self.position)
         with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
-            fake = self.generator(condition)
+            fake = self.generator(condition)  # [N, H, W, C]
             real_seen, fake_seen, shown_seen = self._discriminate(condition, real, fake, position)
+            # Discriminators: least squares; half the sum of real and fake, as released.
             d_values = {"d_real": losses.lsgan_loss(real_seen, True),
                         "d_fake": losses.lsgan_loss(shown_seen, False)}
             d_scaled = self.discriminator_optimizer.scale_loss(sum(d_values.values()) * (0.5 / self.replicas))
+            # Generator: least squares, feature matching, VGG.
             g_values = self._generator_losses(real, fake, real_seen, fake_seen)
             g_scaled = self.optimizer.scale_loss(sum(g_values.values()) / self.replicas)
+        # Each tape is asked for its own network's variables only: what `detach` does in the released step.
         g_norm = self._apply(self.optimizer, g_tape, g_scaled, self.generator_variables)
         d_norm = self._apply(self.discriminator_optimizer, d_tape, d_scaled,
                              self.discriminator.trainable_variables)
@@ -323,17 +337,19 @@ class Pix2PixHD(_TwoPlayers):
 
         One pass serves the last two unless a pool of earlier fakes is kept.
         """
-        real_pair, fake_pair = (self._augmented(tf.concat([condition, image], -1), position)
+        real_pair, fake_pair = (self._augmented(tf.concat([condition, image], -1), position)  # [N, H, W, K + C]
                                 for image in (real, fake))
         real_seen, fake_seen = self.discriminator(real_pair), self.discriminator(fake_pair)
         if self.pool is None:
             return real_seen, fake_seen, fake_seen
+        # The generator still learns from the newest.
         return real_seen, fake_seen, self.discriminator(self.pool.query(fake_pair, position))
 
     def _augmented(self, pair: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         if self.augment is None:
             return pair
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        # Other draws on each replica.
         seed = tf.random.experimental.stateless_fold_in([self.seed, tf.cast(position, tf.int32)], replica)
         return self.augment(pair, seed=seed)
 

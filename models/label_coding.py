@@ -46,16 +46,19 @@ class LabelCoding:
     def encode(self, codes: tf.Tensor) -> tf.Tensor:
         """Codes [N, H, W] (any integer type) -> float32 [N, H, W, channels] in [-1, 1]."""
         if self.kind == "one_hot":
-            return one_hot(codes, self.num_classes) * 2.0 - 1.0
+            return one_hot(codes, self.num_classes) * 2.0 - 1.0  # {0, 1} -> {-1, 1}
         place = np.argsort(self.order)  # code -> place in the grey order
+        # [K]: place p -> -1 + 2p / (K - 1)
         values = tf.constant(place * (2.0 / (self.num_classes - 1)) - 1.0, tf.float32)
-        return tf.gather(values, tf.cast(codes, tf.int32))[..., None]
+        return tf.gather(values, tf.cast(codes, tf.int32))[..., None]  # [N, H, W] -> [N, H, W, 1]
 
     def decode(self, channels: tf.Tensor) -> tf.Tensor:
         """Float [N, H, W, channels] -> the nearest (grey) or strongest (one-hot) code, uint8 [N, H, W]."""
         if self.kind == "one_hot":
             return tf.cast(tf.argmax(channels, -1), tf.uint8)
+        # -1 ... 1 -> 0 ... K - 1
         place = tf.round((tf.cast(channels[..., 0], tf.float32) + 1.0) * ((self.num_classes - 1) / 2.0))
+        # PGGAN's output may pass -1 and 1
         place = tf.cast(tf.clip_by_value(place, 0, self.num_classes - 1), tf.int32)
         return tf.gather(tf.constant(self.order, tf.uint8), place)
 
@@ -74,6 +77,7 @@ def one_hot(codes: tf.Tensor, num_classes: int) -> tf.Tensor:
 
 def enlarge(codes: tf.Tensor, size: int) -> tf.Tensor:
     """Codes [N, h, w] -> [N, size, size] by nearest neighbour, as the paper enlarges dots."""
+    # [N, h, w, 1] in between: resizing takes images
     return tf.image.resize(codes[..., None], (size, size), method="nearest")[..., 0]
 
 
@@ -86,11 +90,12 @@ def neighbour_order(labels: np.ndarray, num_classes: int) -> tuple[int, ...]:
     Args:
       labels: codes [N, H, W] of real label maps.
     """
-    if num_classes > 7:
+    if num_classes > 7:  # 7! = 5,040 orders, 8! = 40,320
         return tuple(range(num_classes))
     touching = np.zeros((num_classes, num_classes))
+    # Pixels side by side, then one above the other.
     for one, other in ((labels[:, 1:], labels[:, :-1]), (labels[:, :, 1:], labels[:, :, :-1])):
-        pairs = one.astype(np.int64) * num_classes + other
+        pairs = one.astype(np.int64) * num_classes + other  # one number for each ordered pair
         touching += np.bincount(pairs.ravel(), minlength=num_classes**2).reshape(touching.shape)
     best = min(itertools.permutations(range(num_classes)), key=lambda order: _rim_cost(order, touching))
     return tuple(best)
@@ -98,4 +103,4 @@ def neighbour_order(labels: np.ndarray, num_classes: int) -> tuple[int, ...]:
 
 def _rim_cost(order: Sequence[int], touching: np.ndarray) -> float:
     place = np.argsort(order)
-    return float((touching * np.abs(place[:, None] - place[None, :])).sum())
+    return float((touching * np.abs(place[:, None] - place[None, :])).sum())  # places [K, 1] against [1, K]

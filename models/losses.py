@@ -14,42 +14,43 @@ from models.precision import dtype_policy
 Features = Sequence[Sequence[tf.Tensor]]  # for each scale, the features of each layer; score map [N, h, w, 1] last
 
 VGG_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
-VGG_MINIMUM_SIDE = 16
+VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # as released; deeper is heavier
+VGG_MINIMUM_SIDE = 16  # four halvings come before block5_conv1
 VGG_MEANS_BGR = (103.939, 116.779, 123.68)  # grey levels: those of the ImageNet images VGG19 was trained on
-GREY_LEVELS_PER_UNIT = 127.5
+GREY_LEVELS_PER_UNIT = 127.5  # [-1, 1] spans 255 of them
 
 
 def critic_loss(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
-    """D(fake) - D(real) for score pairs [N, 1] (Gulrajani et al., equation 3, first terms)."""
+    """D(fake) - D(real), [N], for score pairs [N, 1] (Gulrajani et al. 2017, equation 3, first terms)."""
     return tf.reshape(fake_scores - real_scores, [-1])
 
 
 def generator_loss(fake_scores: tf.Tensor) -> tf.Tensor:
-    """-D(fake)."""
+    """-D(fake), [N], for scores [N, 1] (algorithm 1 there)."""
     return tf.reshape(-fake_scores, [-1])
 
 
 def gradient_penalty(critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor,
                      weight: float = 10.0, target: float = 1.0) -> tf.Tensor:
-    """weight / target^2 x (|grad D(mixed)| - target)^2 (equation 3, last term).
+    """weight / target^2 x (|grad D(mixed)| - target)^2, [N] (equation 3 there, last term).
 
     Args:
       critic: pictures -> scores [N, 1].
       real, fake: pictures [N, H, W, C].
       mix: weights of the fake ones in the mixture, uniform in [0, 1], [N, 1, 1, 1].
     """
-    mixed = real + (fake - real) * mix
+    mixed = real + (fake - real) * mix  # [N, H, W, C], on the line between each two
     with tf.GradientTape() as tape:
         tape.watch(mixed)
+        # Of the sum: each picture's gradient is its own score's, but for PGGAN's minibatch statistic, as released.
         scores = tf.reduce_sum(critic(mixed))
-    gradient = tf.cast(tape.gradient(scores, mixed), tf.float32)
-    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), (1, 2, 3)))
+    gradient = tf.cast(tape.gradient(scores, mixed), tf.float32)  # float16 squares would overflow
+    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), (1, 2, 3)))  # [N]
     return tf.square(norm - target) * (weight / target**2)
 
 
 def drift(real_scores: tf.Tensor, weight: float = 1e-3) -> tf.Tensor:
-    """weight x D(real)^2 keeps the scores near zero (Karras et al., appendix A.1)."""
+    """weight x D(real)^2, [N], for scores [N, 1]: keeps them near zero (Karras et al., appendix A.1)."""
     return tf.reshape(tf.square(real_scores), [-1]) * weight
 
 
@@ -60,6 +61,7 @@ def lsgan_loss(predictions: Features, target_is_real: bool) -> tf.Tensor:
     this over real and over fake pictures; the generator minimises it on fake ones with `target_is_real`.
     """
     target = 1.0 if target_is_real else 0.0
+    # The score map is last.
     return tf.add_n([tf.reduce_mean(tf.square(_float32(scale[-1]) - target)) for scale in predictions])
 
 
@@ -72,6 +74,7 @@ def feature_matching_loss(real: Features, fake: Features, weight: float = 10.0) 
     terms = [_mean_difference(tf.stop_gradient(theirs), ours)
              for real_scale, fake_scale in zip(real, fake, strict=True)
              for theirs, ours in zip(real_scale[:-1], fake_scale[:-1], strict=True)]
+    # n_layers + 1 layers come before the score map.
     return (weight / len(real) * 4.0 / (len(real[0]) - 1)) * tf.add_n(terms)
 
 
@@ -99,12 +102,16 @@ class PerceptualLoss:
         return self.weight * tf.add_n(terms)
 
     def features(self, images: tf.Tensor) -> list[tf.Tensor]:
-        """relu1_1, relu2_1, ... relu5_1 of pictures [N, H, W, 1 or 3] in [-1, 1], in the picture's units."""
+        """relu1_1, relu2_1, ... relu5_1 of pictures [N, H, W, 1 or 3] in [-1, 1], in the picture's units.
+
+        Raises ValueError for other channels, or sides below 16.
+        """
         sides = images.shape[1:3]
         if images.shape[-1] not in (1, 3) or any(side is not None and side < VGG_MINIMUM_SIDE for side in sides):
             raise ValueError(f"VGG19 takes [N, H, W, 1 or 3] with sides of at least {VGG_MINIMUM_SIDE}; received "
                              f"shape {tuple(images.shape)}")
-        levels = (_float32(images) + 1.0) * GREY_LEVELS_PER_UNIT
+        levels = (_float32(images) + 1.0) * GREY_LEVELS_PER_UNIT  # 0 ... 255
+        # Three equal channels, or RGB -> BGR.
         levels = tf.repeat(levels, 3, axis=-1) if images.shape[-1] == 1 else levels[..., ::-1]
         return [feature / GREY_LEVELS_PER_UNIT for feature in self.network(levels - tf.constant(VGG_MEANS_BGR))]
 
@@ -117,7 +124,7 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
       logits: [N, H, W, K].
     """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=tf.cast(labels, tf.int32), logits=_float32(logits)))
+        labels=tf.cast(labels, tf.int32), logits=_float32(logits)))  # softmax in float32
 
 
 def vgg19_features() -> keras.Model:

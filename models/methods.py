@@ -62,7 +62,7 @@ def single_stage(sample_pairs: PairSampler, check_labels: Check = accept_all) ->
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}
         labels, films = sample_pairs(indices, seed)
-        labels, kept = _keep(check_labels, labels, indices, rejected)
+        labels, kept = _keep(check_labels, labels, indices, rejected)  # kept: bool [N]
         return Pairs(indices[kept], labels, films[kept], rejected)
 
     return generate
@@ -86,8 +86,9 @@ def three_stage(sample_dots: Sampler, dots_to_labels: Translator, labels_to_film
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}
         dots, kept = _keep(check_dots, sample_dots(indices, seed), indices, rejected)
-        indices = indices[kept]
+        indices = indices[kept]  # of those that have dots
         labels, kept = _keep(check_labels, dots_to_labels(dots), indices, rejected)
+        # `kept` is now among those whose dots passed.
         return Pairs(indices[kept], labels, labels_to_film(labels), rejected, dots[kept])
 
     return generate
@@ -103,7 +104,7 @@ def _keep(check: Check, maps: Array, indices: Array, rejected: dict[int, str]) -
     return maps[kept], kept
 
 
-Stage = tf.types.experimental.PolymorphicFunction
+Stage = tf.types.experimental.PolymorphicFunction  # a tf.function
 _INDICES, _SEED = tf.TensorSpec((None,), tf.int64, "indices"), tf.TensorSpec((), tf.int64, "seed")
 _CODES = tf.TensorSpec((None, None, None), tf.uint8, "codes")
 
@@ -112,6 +113,7 @@ def code_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
     """A PGGAN of dots or label maps, as a sampler of tensors."""
 
     def sample(indices, seed):
+        # [N, L] -> [N, R, R, C] -> uint8 [N, R, R]
         return coding.decode(generator(draw_latents(indices, seed, generator.latent_size)))
 
     return _stage(sample, _INDICES, _SEED)
@@ -122,6 +124,7 @@ def pair_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
 
     def sample(indices, seed):
         channels = generator(draw_latents(indices, seed, generator.latent_size))
+        # PGGAN ends without tanh
         return coding.decode(channels[..., :-1]), tf.clip_by_value(channels[..., -1:], -1.0, 1.0)
 
     return _stage(sample, _INDICES, _SEED)
@@ -131,6 +134,7 @@ def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> 
     """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps, as a translator of tensors."""
 
     def translate(dots):
+        # [N, h, w] -> [N, size, size] -> one-hot [N, size, size, K] -> uint8 [N, size, size]
         return coding.decode(generator(label_coding.one_hot(label_coding.enlarge(dots, size), coding.num_classes)))
 
     return _stage(translate, _CODES)
@@ -147,7 +151,7 @@ def on_arrays(stage: Stage) -> Callable:
     def call(first: np.ndarray, *others):
         # Mirrored borders refuse an empty batch: one picture is made then, for its shape, and dropped.
         made = stage(first if len(first) else np.zeros((1, *first.shape[1:]), first.dtype), *others)
-        return tf.nest.map_structure(lambda tensor: tensor.numpy()[:len(first)], made)
+        return tf.nest.map_structure(lambda tensor: tensor.numpy()[:len(first)], made)  # a pair sampler's are two
 
     return call
 
@@ -168,6 +172,7 @@ def draw_latents(indices: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
     Philox counters and the Box-Muller transform, on the CPU everywhere, so that a sample can be made again.
     """
     def row(index):
+        # A draw of its own, whatever else the batch holds.
         return tf.random.stateless_normal([size], tf.stack([seed, index]), alg="philox")
 
     with tf.device("/CPU:0"):

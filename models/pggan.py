@@ -22,12 +22,15 @@ from models.pggan_layers import (
     upscale,
 )
 
-FIRST_LEVEL = 2
+FIRST_LEVEL = 2  # 4x4
 STDDEV_GROUP = 4  # images whose standard deviation the discriminator sees together (section 3 there)
 
 
 def feature_maps(level: int, fmap_base: int, fmap_max: int) -> int:
-    """Maps of the block at `level` (table 2 there); level 1 stands for the dense layer of the discriminator."""
+    """Maps of the block at `level`, min(fmap_base / 2^(level - 1), fmap_max) (table 2 there).
+
+    Level 1 stands for the dense layer of the discriminator.
+    """
     return min(fmap_base // 2 ** (level - 1), fmap_max)
 
 
@@ -46,7 +49,7 @@ class GeneratorBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        x = pixel_norm(leaky_relu(self.up(x)))
+        x = pixel_norm(leaky_relu(self.up(x)))  # [N, 2H, 2W, filters]
         return pixel_norm(leaky_relu(self.conv(x)))
 
     def compute_output_shape(self, input_shape):
@@ -72,7 +75,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        return leaky_relu(self.down(leaky_relu(self.conv(x))))
+        return leaky_relu(self.down(leaky_relu(self.conv(x))))  # [N, H, W, C], then [N, H/2, W/2, filters]
 
     def compute_output_shape(self, input_shape):
         return self.down.compute_output_shape(input_shape)
@@ -147,16 +150,17 @@ class Generator(_Growing):
     def call(self, latents, level: int | None = None, fade: float | tf.Tensor = 1.0):
         """`level` is a Python int (None: full-grown); `fade` in [0, 1] may be a scalar tensor."""
         level = self._check_level(level)
-        x = leaky_relu(self.latent_to_maps(pixel_norm(latents)))
+        x = leaky_relu(self.latent_to_maps(pixel_norm(latents)))  # [N, 4, 4, maps]
         x = pixel_norm(leaky_relu(self.first_conv(pixel_norm(x))))
-        coarse = x
+        coarse = x  # what the level before shows
         for block in self.blocks[:level - FIRST_LEVEL]:
             coarse, x = x, block(x)
-        image = tf.cast(self.to_image[level - FIRST_LEVEL](x), tf.float32)
+        image = tf.cast(self.to_image[level - FIRST_LEVEL](x), tf.float32)  # [N, 2^level, 2^level, channels]
+        # A Python 1.0 leaves the old branch out of the graph; a tensor, whose value may change, keeps it.
         if level == FIRST_LEVEL or (isinstance(fade, float) and fade == 1.0):
             return image
         old = upscale(tf.cast(self.to_image[level - FIRST_LEVEL - 1](coarse), tf.float32))
-        return old + (image - old) * fade
+        return old + (image - old) * fade  # figure 2 there
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.resolution, self.resolution, self.channels)
@@ -192,8 +196,8 @@ class Discriminator(_Growing):
         for block, level in zip(self.blocks, self.levels[1:], strict=True):
             block.build((None, 2**level, 2**level, self._maps(level)))
         maps = self._maps(FIRST_LEVEL)
-        self.last_conv.build((None, 4, 4, maps + 1))
-        self.dense.build((None, 16 * maps))
+        self.last_conv.build((None, 4, 4, maps + 1))  # + 1: the minibatch statistic
+        self.dense.build((None, 16 * maps))  # 4 x 4 places
         self.to_score.build((None, self.dense.units))
         self.built = True
 
@@ -203,14 +207,14 @@ class Discriminator(_Growing):
         index = level - FIRST_LEVEL
         if images.shape[1] not in (None, 2**level):
             raise ValueError(f"level {level} takes pictures of side {2**level}; received {tuple(images.shape)}")
-        x = leaky_relu(self.from_image[index](images))
-        for depth in range(index, 0, -1):
-            x = self.blocks[depth - 1](x)
+        x = leaky_relu(self.from_image[index](images))  # [N, 2^level, 2^level, maps]
+        for depth in range(index, 0, -1):  # finest block first
+            x = self.blocks[depth - 1](x)  # [N, H/2, W/2, maps]
             if depth == index and not (isinstance(fade, float) and fade == 1.0):
-                old = leaky_relu(self.from_image[index - 1](downscale(images)))
+                old = leaky_relu(self.from_image[index - 1](downscale(images)))  # the level before's way in
                 x = old + (x - old) * tf.cast(fade, x.dtype)
-        x = leaky_relu(self.last_conv(minibatch_stddev(x, self.group_size)))
-        x = leaky_relu(self.dense(tf.reshape(x, (x.shape[0], -1))))
+        x = leaky_relu(self.last_conv(minibatch_stddev(x, self.group_size)))  # [N, 4, 4, maps]
+        x = leaky_relu(self.dense(tf.reshape(x, (x.shape[0], -1))))  # [N, maps]; N is known, as above it must be
         return tf.cast(self.to_score(x), tf.float32)
 
     def compute_output_shape(self, input_shape):

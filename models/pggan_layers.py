@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-RELU_GAIN = math.sqrt(2.0)
-_EPSILON = 1e-8
+RELU_GAIN = math.sqrt(2.0)  # He et al. 2015
+_EPSILON = 1e-8  # of pixel norm and of the deviation, as released
 _PLACES = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32)  # a row of 3 at its two places in 4
 
 
@@ -63,12 +63,12 @@ class LatentToMaps(_Equalized):
 
     def build(self, input_shape):
         latent = input_shape[-1]
-        self._add_weights((latent, 16 * self.filters), latent, RELU_GAIN / 4, self.filters)
+        self._add_weights((latent, 16 * self.filters), latent, RELU_GAIN / 4, self.filters)  # / 4 as released
         self.built = True
 
     def call(self, x):
         x = tf.matmul(x, self._scaled_kernel())
-        return self._add_bias(tf.reshape(x, (-1, 4, 4, self.filters)))
+        return self._add_bias(tf.reshape(x, (-1, 4, 4, self.filters)))  # a bias per map, not per unit
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 4, 4, self.filters)
@@ -116,17 +116,17 @@ class UpscaleConv2D(_Equalized):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        self._add_weights((3, 3, self.filters, channels), 9 * channels, RELU_GAIN, self.filters)
+        self._add_weights((3, 3, self.filters, channels), 9 * channels, RELU_GAIN, self.filters)  # in either form
         self.built = True
 
     def call(self, x):
         kernel = self._scaled_kernel()
         if not self.fused:
-            plain = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+            plain = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))  # [3, 3, inputs, filters]
             return self._add_bias(tf.nn.conv2d(upscale(x), plain, 1, "SAME"))
-        shape = tf.shape(x)
+        shape = tf.shape(x)  # sides may be open
         output_shape = (shape[0], 2 * shape[1], 2 * shape[2], self.filters)
-        x = tf.nn.conv2d_transpose(x, _sum_of_shifts(kernel), output_shape, 2, "SAME")
+        x = tf.nn.conv2d_transpose(x, _sum_of_shifts(kernel), output_shape, 2, "SAME")  # 4x4 kernel
         return self._add_bias(x)
 
     def compute_output_shape(self, input_shape):
@@ -154,7 +154,7 @@ class ConvDownscale2D(_Equalized):
         kernel = self._scaled_kernel()
         if not self.fused:
             return self._add_bias(downscale(tf.nn.conv2d(x, kernel, 1, "SAME")))
-        return self._add_bias(tf.nn.conv2d(x, _sum_of_shifts(kernel) * 0.25, 2, "SAME"))
+        return self._add_bias(tf.nn.conv2d(x, _sum_of_shifts(kernel) * 0.25, 2, "SAME"))  # the mean of 2x2 pixels
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape
@@ -170,7 +170,7 @@ def _sum_of_shifts(kernel: tf.Tensor) -> tf.Tensor:
     As one product of matrices, whose gradient is another; slices would each fill a picture with zeros.
     """
     places = np.kron(_PLACES, _PLACES)  # [16, 9]
-    summed = tf.matmul(tf.constant(places, kernel.dtype), tf.reshape(kernel, (9, -1)))
+    summed = tf.matmul(tf.constant(places, kernel.dtype), tf.reshape(kernel, (9, -1)))  # [16, 9] x [9, ab]
     return tf.reshape(summed, (4, 4, *kernel.shape[2:]))
 
 
@@ -185,6 +185,7 @@ def downscale(x: tf.Tensor) -> tf.Tensor:
 
 
 def leaky_relu(x: tf.Tensor) -> tf.Tensor:
+    """Slope 0.2 below zero (appendix A.1)."""
     return tf.nn.leaky_relu(x, 0.2)
 
 
@@ -198,14 +199,17 @@ def minibatch_stddev(x: tf.Tensor, group_size: int) -> tf.Tensor:
     """Appends one map: the standard deviation over a group of images, averaged over maps and pixels (section 3).
 
     Groups are strided: with N images and M = N / G groups, group m holds images m, m + M, m + 2M, ...
+    [N, H, W, C], N known -> [N, H, W, C + 1]. Raises ValueError if N is above G and no multiple of it.
     """
     count, height, width, channels = x.shape
     group = min(group_size, count)
     if count % group:
         raise ValueError(f"the batch must be a multiple of the group size {group}; received {count} images")
+    # [G, M, H, W, C]: image i in group i mod M
     grouped = tf.reshape(tf.cast(x, tf.float32), (group, count // group, height, width, channels))
-    centred = grouped - tf.reduce_mean(grouped, 0, keepdims=True)
-    deviation = tf.sqrt(tf.reduce_mean(tf.square(centred), 0) + _EPSILON)
+    centred = grouped - tf.reduce_mean(grouped, 0, keepdims=True)  # over the group
+    deviation = tf.sqrt(tf.reduce_mean(tf.square(centred), 0) + _EPSILON)  # [M, H, W, C]
     statistic = tf.reduce_mean(deviation, (1, 2, 3))  # [N / G]
+    # Image i gets the number of its group, i mod M, at every pixel.
     extra = tf.broadcast_to(tf.reshape(tf.tile(statistic, [group]), (count, 1, 1, 1)), (count, height, width, 1))
     return tf.concat([x, tf.cast(extra, x.dtype)], -1)

@@ -23,7 +23,7 @@ from models.pix2pixhd_layers import (
     mean_pool,
 )
 
-MAX_DISCRIMINATOR_MAPS = 512
+MAX_DISCRIMINATOR_MAPS = 512  # as released
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -40,7 +40,7 @@ class OutputHead(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return tf.nn.tanh(tf.cast(self.conv(inputs), tf.float32))
+        return tf.nn.tanh(tf.cast(self.conv(inputs), tf.float32))  # float32: the losses', whatever the policy
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)
@@ -61,12 +61,14 @@ class GlobalFeatures(keras.layers.Layer):
     def __init__(self, ngf: int, n_downsampling: int, n_blocks: int, **kwargs):
         super().__init__(**kwargs)
         self.ngf, self.n_downsampling, self.n_blocks = ngf, n_downsampling, n_blocks
+        # 4 for the stem's reflected 3 pixels; 2^n + 1 leaves 2, for a reflected 1, at the smallest size.
         self.minimum_side = max(4, 2**n_downsampling + 1)
-        maps = [ngf * 2**i for i in range(n_downsampling + 1)]
+        maps = [ngf * 2**i for i in range(n_downsampling + 1)]  # ngf ... 2^n ngf
         policy = self.dtype_policy
         self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True, dtype=policy))
-        self.downs = [ConvNormReLU(PaddedConv2D(count, 3, 2, pad=1, dtype=policy)) for count in maps[1:]]
+        self.downs = [ConvNormReLU(PaddedConv2D(count, 3, 2, pad=1, dtype=policy)) for count in maps[1:]]  # halve
         self.blocks = [ResidualBlock(maps[-1], dtype=policy) for _ in range(n_blocks)]
+        # Back down, without the widest.
         self.ups = [ConvNormReLU(DoublingConv2DTranspose(count, dtype=policy)) for count in maps[-2::-1]]
 
     @property
@@ -80,9 +82,9 @@ class GlobalFeatures(keras.layers.Layer):
 
     def call(self, inputs):
         check_sides(inputs, self.minimum_side)
-        x = inputs
+        x = inputs  # [N, H, W, C]
         for layer in self.chain:
-            x = layer(x)
+            x = layer(x)  # ngf at H, 2 ngf at H/2, ..., 2^n ngf at H/2^n, and back
         return x
 
     def compute_output_shape(self, input_shape):
@@ -97,7 +99,7 @@ class GlobalFeatures(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="chest_gan")
 class GlobalGenerator(keras.Model):
-    """The global generator.
+    """The global generator: one-hot [N, H, W, K] -> float32 [N, H', W', output_channels] in [-1, 1].
 
     Args:
       output_channels: 1 for grey films and grey label maps, else a channel for each class.
@@ -169,8 +171,8 @@ class LocalEnhancer(keras.Model):
     def minimum_side(self) -> int:
         """Smallest height or width: 63 with four downsamplings."""
         step = 2**self.n_downsampling
-        half = -(-self.global_generator.minimum_side // step) * step
-        return 2 * half - 1
+        half = -(-self.global_generator.minimum_side // step) * step  # rounded up to a multiple of 2^n
+        return 2 * half - 1  # the smallest side whose half, rounded up, is that
 
     @property
     def enhancer_variables(self) -> list[keras.Variable]:
@@ -179,7 +181,11 @@ class LocalEnhancer(keras.Model):
         return [variable for layer in layers for variable in layer.trainable_variables]
 
     def load_global(self, generator: GlobalGenerator) -> None:
-        """Copies the weights of a global generator, trained at half resolution, but for its output layer."""
+        # The output layer is not among them: the sum is of features.
+        """Copies the weights of a global generator, trained at half resolution, but for its output layer.
+
+        Raises ValueError if it has other sizes.
+        """
         ours, theirs = self.global_generator.variables, generator.features.variables
         if [v.shape for v in ours] != [v.shape for v in theirs]:
             raise ValueError(
@@ -196,10 +202,10 @@ class LocalEnhancer(keras.Model):
     def call(self, inputs):
         check_sides(inputs, self.minimum_side)
         self._check_multiple(inputs)
-        x = self.down(self.stem(inputs)) + self.global_generator(mean_pool(inputs))
+        x = self.down(self.stem(inputs)) + self.global_generator(mean_pool(inputs))  # [N, H/2, W/2, 2 ngf]
         for block in self.blocks:
             x = block(x)
-        return self.head(self.up(x))
+        return self.head(self.up(x))  # [N, H, W, channels]
 
     def compute_output_shape(self, input_shape):
         halved = self.down.compute_output_shape(self.stem.compute_output_shape(input_shape))
@@ -212,7 +218,7 @@ class LocalEnhancer(keras.Model):
 
     def _check_multiple(self, inputs):
         step = 2**self.n_downsampling
-        if any(side is not None and -(-side // 2) % step for side in inputs.shape[1:3]):
+        if any(side is not None and -(-side // 2) % step for side in inputs.shape[1:3]):  # half, rounded up
             raise ValueError(f"half of each side, rounded up, must be a multiple of {step}; received inputs of "
                              f"shape {tuple(inputs.shape)}")
 
@@ -233,7 +239,7 @@ class PatchDiscriminator(keras.layers.Layer):
         layers = [*((count, 2) for count in maps[:-1]), (maps[-1], 1), (1, 1)]  # maps, stride
         policy = self.dtype_policy
         self.convs = [PaddedConv2D(count, 4, stride, pad=2, dtype=policy) for count, stride in layers]
-        self.norms = [InstanceNorm(dtype=policy) for _ in range(n_layers)]
+        self.norms = [InstanceNorm(dtype=policy) for _ in range(n_layers)]  # none after the first and last conv
 
     def build(self, input_shape):
         build_chain(self.convs, input_shape)
@@ -242,12 +248,12 @@ class PatchDiscriminator(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs) -> list[tf.Tensor]:
-        x = tf.nn.leaky_relu(self.convs[0](inputs), 0.2)
+        x = tf.nn.leaky_relu(self.convs[0](inputs), 0.2)  # [N, H/2 + 1, W/2 + 1, ndf]
         features = [x]
         for conv, norm in zip(self.convs[1:-1], self.norms, strict=True):
-            x = tf.nn.leaky_relu(norm(conv(x)), 0.2)
+            x = tf.nn.leaky_relu(norm(conv(x)), 0.2)  # halves; the last one keeps the size, + 1
             features.append(x)
-        features.append(self.convs[-1](x))
+        features.append(self.convs[-1](x))  # raw: least squares take no sigmoid
         return [tf.cast(feature, tf.float32) for feature in features]
 
     def compute_output_shape(self, input_shape):
@@ -284,7 +290,7 @@ class MultiscaleDiscriminator(keras.Model):
     @property
     def minimum_side(self) -> int:
         """Smallest side for which instance norm has more than one pixel at every scale."""
-        return 2 ** (self.num_D - 1) + 1
+        return 2 ** (self.num_D - 1) + 1  # ceil(side / 2^(num_D - 1)) >= 2
 
     def build(self, input_shape):
         for discriminator in self.discriminators:
@@ -295,7 +301,7 @@ class MultiscaleDiscriminator(keras.Model):
         check_sides(inputs, self.minimum_side)
         results = [self.discriminators[0](inputs)]
         for discriminator in self.discriminators[1:]:
-            inputs = mean_pool(inputs)
+            inputs = mean_pool(inputs)  # [N, H/2, W/2, C], rounded up
             results.append(discriminator(inputs))
         return results
 
@@ -304,6 +310,7 @@ class MultiscaleDiscriminator(keras.Model):
         for discriminator in self.discriminators:
             shapes.append(discriminator.compute_output_shape(input_shape))
             count, *sides, maps = input_shape
+            # As `mean_pool`.
             input_shape = (count, *(None if side is None else -(-side // 2) for side in sides), maps)
         return shapes
 

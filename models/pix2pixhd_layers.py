@@ -13,7 +13,7 @@ import tensorflow as tf
 from models.cpu_conv import conv3x3
 
 INIT_STDDEV = 0.02  # of every kernel: Wang et al. 2018, as released; biases start at 0
-NORM_EPSILON = 1e-5
+NORM_EPSILON = 1e-5  # PyTorch's default, as released; Keras has 1e-3
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -27,7 +27,7 @@ class PaddedConv2D(keras.layers.Conv2D):
 
     def __init__(self, filters: int, kernel_size: int, strides: int = 1, pad: int = 0, reflect: bool = False,
                  **kwargs):
-        kwargs.setdefault("kernel_initializer", normal_initializer())
+        kwargs.setdefault("kernel_initializer", normal_initializer())  # a saved layer brings its own
         super().__init__(filters, kernel_size, strides, **kwargs)
         self.pad = pad
         self.reflect = reflect
@@ -66,8 +66,9 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
         count, height, width, _ = tf.unstack(tf.shape(inputs))
         outputs = tf.nn.conv2d_transpose(inputs, self.kernel, (count, 2 * height + 1, 2 * width + 1, self.filters),
                                          strides=2, padding="VALID")
+        # [1:2n+1]; SAME would drop the last of each
         kept = tf.slice(outputs, (0, 1, 1, 0), (count, 2 * height, 2 * width, self.filters))
-        return tf.nn.bias_add(kept, self.bias)
+        return tf.nn.bias_add(kept, self.bias)  # after the cut: fewer pixels
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape
@@ -75,6 +76,7 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
 
     def get_config(self):
         config = super().get_config()
+        # Those `__init__` sets.
         return {name: value for name, value in config.items() if name not in ("kernel_size", "strides")}
 
 
@@ -86,6 +88,7 @@ class ResidualBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.filters = filters
+        # [N, H, W, filters]
         self.convs = [PaddedConv2D(filters, 3, pad=1, reflect=True, dtype=policy) for _ in range(2)]
         self.norms = [InstanceNorm(dtype=policy) for _ in range(2)]
 
@@ -95,7 +98,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def call(self, inputs):
         x = tf.nn.relu(self.norms[0](self.convs[0](inputs)))
-        return inputs + self.norms[1](self.convs[1](x))
+        return inputs + self.norms[1](self.convs[1](x))  # no ReLU here, as released
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -142,11 +145,13 @@ class InstanceNorm(keras.layers.Layer):
     def call(self, inputs):
         count = inputs.shape[0]
         if count is not None:
+            # N known: an image at a time, without the transpositions below.
             return tf.concat([_normalized(image) for image in tf.split(inputs, count)], 0)
+        # N unknown: the images become further maps of one, [1, H, W, N C], as each map has statistics of its own.
         count, height, width, maps = tf.unstack(tf.shape(inputs))
         side_by_side = tf.reshape(tf.transpose(inputs, (1, 2, 0, 3)), (1, height, width, count * maps))
         normalized = tf.reshape(_normalized(side_by_side), (height, width, count, maps))
-        return tf.ensure_shape(tf.transpose(normalized, (2, 0, 1, 3)), inputs.shape)
+        return tf.ensure_shape(tf.transpose(normalized, (2, 0, 1, 3)), inputs.shape)  # [N, H, W, C]
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -154,7 +159,8 @@ class InstanceNorm(keras.layers.Layer):
 
 def _normalized(image: tf.Tensor) -> tf.Tensor:
     """[1, H, W, C] with mean 0 and variance 1 over each map."""
-    scale = tf.ones(tf.shape(image)[-1:])
+    scale = tf.ones(tf.shape(image)[-1:])  # float32 [C]
+    # Is_training: this image's own statistics.
     return tf.raw_ops.FusedBatchNormV3(x=image, scale=scale, offset=tf.zeros_like(scale), mean=[], variance=[],
                                        epsilon=NORM_EPSILON, is_training=True).y
 
@@ -170,7 +176,8 @@ def mean_pool(images: tf.Tensor) -> tf.Tensor:
     Padding is not counted: a corner is the mean of four pixels.
     """
     pads = [[0, 0], [1, 1], [1, 1], [0, 0]]
-    sums = tf.nn.avg_pool2d(tf.pad(images, pads), 3, 2, "VALID")
+    sums = tf.nn.avg_pool2d(tf.pad(images, pads), 3, 2, "VALID")  # a ninth of the sums, padding as 0
+    # The share of each 3x3 that lies inside: one map of one image tells it.
     counts = tf.nn.avg_pool2d(tf.pad(tf.ones_like(images[:1, :, :, :1]), pads), 3, 2, "VALID")
     return sums / counts
 

@@ -20,6 +20,7 @@ def dtype_policy(name: str) -> Iterator[None]:
 
 def to_float32(network: keras.Model) -> keras.Model:
     """The network itself if all of it computes in float32, else a copy with its weights that does."""
+    # Nested layers too, which Keras lists nowhere in public.
     if {layer.dtype_policy.name for layer in network._flatten_layers()} == {"float32"}:
         return network
     with dtype_policy("float32"):
@@ -36,8 +37,9 @@ def gradient_norm(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.
     its own share. With loss scaling, gradients that are not finite are expected now and then (the optimizer
     leaves the step out and halves the scale) and count as 0.
     """
+    # In float32: float16 squares would overflow.
     norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients if gradient is not None])
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        norm = norm / optimizer.dynamic_scale
+        norm = norm / optimizer.dynamic_scale  # they are of the scaled loss
         return tf.where(tf.math.is_finite(norm), norm, 0.0)
     return norm

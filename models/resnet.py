@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # by stage
 FEATURES = ("stem", "stage1", "stage2", "stage3", "stage4")
-_BN_EPSILON = 1.001e-5
+_BN_EPSILON = 1.001e-5  # keras.applications' own, which its weights expect
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -26,15 +26,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def __init__(self, **kwargs):
+        # Inputs keep their format: the operation takes it beside float32 statistics.
         super().__init__(**{"dtype": "float32", **kwargs}, autocast=False)
 
     def call(self, inputs, training=None):
-        training = bool(training) and self.trainable
+        training = bool(training) and self.trainable  # as Keras: a frozen layer keeps its statistics
         if self.synchronized and training:
             return tf.cast(super().call(inputs, training=training), inputs.dtype)
         if not training:
             return self.with_running(inputs)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(  # mean, variance: [C]
             inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True)
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         variance *= (count - 1) / count  # the operation's is that of a sample, Keras averages the plain one
@@ -87,6 +88,7 @@ class Bottleneck(keras.layers.Layer):
                                         dilation_rate=dilation, name=f"{number}_conv"),
                     batch_norm(bn_momentum, synchronized_bn, f"{number}_bn", _BN_EPSILON))
 
+        # The stride on the first 1x1, as keras.applications has it; others have it on the 3x3.
         self.convs = [conv(1, filters, 1, stride), conv(2, filters, 3, 1, dilation), conv(3, 4 * filters, 1)]
         self.projection = conv(0, 4 * filters, 1, stride) if project else None
 
@@ -111,7 +113,7 @@ class Bottleneck(keras.layers.Layer):
         x = inputs
         for number, (conv, norm) in enumerate(self.convs):
             x = convolve(conv, norm, x, training)
-            if number < 2:
+            if number < 2:  # the third's comes after the sum
                 x = tf.nn.relu(x)
         if self.projection:
             inputs = convolve(*self.projection, inputs, training)
@@ -149,9 +151,10 @@ class DilatedResNet(keras.Model):
         self.bn_momentum, self.synchronized_bn = bn_momentum, synchronized_bn
         self.stem_conv = keras.layers.Conv2D(width, 7, 2, name="conv1_conv")
         self.stem_norm = batch_norm(bn_momentum, synchronized_bn, "conv1_bn", _BN_EPSILON)
-        strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))
+        strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))  # by stage
         self.stages = [
             [Bottleneck(width * 2**stage, strides[stage] if block == 0 else 1, dilations[stage], block == 0,
+                        # The stem is conv1.
                         bn_momentum, synchronized_bn, name=f"conv{stage + 2}_block{block + 1}")
              for block in range(count)] for stage, count in enumerate(BLOCKS[depth])]
 
@@ -165,20 +168,22 @@ class DilatedResNet(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False) -> dict[str, tf.Tensor]:
-        x = tf.pad(inputs, ((0, 0), (3, 3), (3, 3), (0, 0)))
-        x = tf.nn.relu(convolve(self.stem_conv, self.stem_norm, x, training))
+        x = tf.pad(inputs, ((0, 0), (3, 3), (3, 3), (0, 0)))  # SAME pads an even side by 2 and 3
+        x = tf.nn.relu(convolve(self.stem_conv, self.stem_norm, x, training))  # [N, H/2, W/2, width], rounded up
         features = {"stem": x}
+        # [N, H/4, W/4, width]; zeros around it, since after a ReLU they change no maximum.
         x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
         for number, stage in enumerate(self.stages, 1):
             for block in stage:
                 x = block(x, training=training)
-            features[f"stage{number}"] = x
+            features[f"stage{number}"] = x  # [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], then 16w and 32w
         return features
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape
         strides = (2, 4, 8, 8, 8) if self.dilated else (2, 4, 8, 16, 32)
         maps = [self.width, *(self.width * 2 ** (stage + 2) for stage in range(4))]
+        # -(-a // b): rounded up
         return {name: (count, *(None if side is None else -(-side // stride) for side in sides), filters)
                 for name, stride, filters in zip(FEATURES, strides, maps, strict=True)}
 

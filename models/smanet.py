@@ -19,7 +19,7 @@ from models.precision import gradient_norm
 from models.resnet import DilatedResNet, batch_norm
 
 ATTENTIONS = ("multiscale", "psp", "none")
-SCALES = (1, 2, 3, 6)
+SCALES = (1, 2, 3, 6)  # bins per side, as PSPNet's
 _FLATTEST = 1 / 255  # deviation below which a film is not stretched further
 _BGR_MEANS = (103.939, 116.779, 123.68)  # grey levels; what ImageNet weights of keras.applications expect
 
@@ -34,6 +34,7 @@ class SameConv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         if self.kernel_size != (3, 3):
             return super().convolution_op(inputs, kernel)
+        # SAME, at stride 1
         return conv3x3(tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]]), tf.convert_to_tensor(kernel))
 
     def get_config(self):
@@ -57,7 +58,7 @@ class ConvBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        return tf.nn.relu(self.norm(self.conv(x), training=training))
+        return tf.nn.relu(self.norm(self.conv(x), training=training))  # no bias between: the norm has one
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.conv.filters)
@@ -85,9 +86,11 @@ class ScaleAttention(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
+        # [N, s, s, C] -> [N, s, s, V] -> [N, s, s, 1]
         score = self.to_map(self.pooled(adaptive_pool(x, self.scale), training=training))
+        # [N, h, w, 1]: the sigmoid after enlarging
         attention = tf.sigmoid(tf.cast(enlarge_to(score, x), tf.float32))
-        values = self.values(x, training=training)
+        values = self.values(x, training=training)  # [N, h, w, V]
         return values * tf.cast(attention, values.dtype), attention
 
     def compute_output_shape(self, input_shape):
@@ -112,6 +115,7 @@ class ScalePooling(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
+        # [N, s, s, V] -> [N, h, w, V]
         return enlarge_to(self.values(adaptive_pool(x, self.scale), training=training), x)
 
     def compute_output_shape(self, input_shape):
@@ -148,25 +152,30 @@ class SMANet(keras.Model):
         self.pretrained_input, self.dropout_rate = pretrained_input, dropout
         self.bn_momentum, self.synchronized_bn, self.standardize = bn_momentum, synchronized_bn, standardize
         norm = {"bn_momentum": bn_momentum, "synchronized_bn": synchronized_bn}
+        # Encoder, and X at stride 8.
         self.encoder = DilatedResNet(depth, width, name="encoder", **norm)
         self.reduce = ConvBlock(self._scaled(512), 3, name="reduce", **norm)
+        # One branch for each scale, joined with X.
         kinds = {"multiscale": ScaleAttention, "psp": ScalePooling, "none": None}
         kind = kinds[attention]
         self.scales = [kind(scale, self._scaled(128), name=f"scale_{scale}", **norm)
                        for scale in SCALES if kind]
         self.fuse = ConvBlock(self._scaled(512), 3, name="fuse", **norm)
         self.dropout = keras.layers.Dropout(dropout)
+        # Decoder: the skips of stage 1 and of the stem, each joined and refined.
         self.skips = [ConvBlock(self._scaled(maps), 1, name=f"skip_{maps}", **norm) for maps in (48, 32)]
         self.refine = [ConvBlock(self._scaled(maps), 3, name=f"refine_{maps}", **norm) for maps in (256, 128)]
         self.to_logits = keras.layers.Conv2D(num_classes, 1, name="to_logits")
 
     def build(self, input_shape):
         self.encoder.build((None, None, None, 3 if self.pretrained_input else 1))
-        self.reduce.build(_maps(32 * self.width))
+        self.reduce.build(_maps(32 * self.width))  # of stage 4
         for scale in self.scales:
             scale.build(_maps(self._scaled(512)))
+        # X and the scales' values
         self.fuse.build(_maps(self._scaled(512) + len(self.scales) * self._scaled(128)))
-        below = self._scaled(512)
+        below = self._scaled(512)  # maps of the level below
+        # Skips: stage 1 has 4 x width maps, the stem width.
         for skip, refine, maps in zip(self.skips, self.refine, (4 * self.width, self.width), strict=True):
             skip.build(_maps(maps))
             refine.build(_maps(below + skip.conv.filters))
@@ -175,16 +184,19 @@ class SMANet(keras.Model):
         self.built = True
 
     def call(self, films, training=False):
-        features = self.encoder(self._prepare(films), training=training)
-        x, _ = self._attend(self.reduce(features["stage4"], training=training), training)
+        features = self.encoder(self._prepare(films), training=training)  # stage4: [N, H/8, W/8, 2048]
+        x, _ = self._attend(self.reduce(features["stage4"], training=training), training)  # [N, H/8, W/8, 512]
         x = self.dropout(x, training=training)
         for skip, refine, name in zip(self.skips, self.refine, ("stage1", "stem"), strict=True):
-            low = skip(features[name], training=training)
-            x = refine(tf.concat([enlarge_to(x, low), low], -1), training=training)
-        return tf.cast(enlarge_to(self.to_logits(x), films), tf.float32)
+            low = skip(features[name], training=training)  # [N, H/4, W/4, 48], then [N, H/2, W/2, 32]
+            x = refine(tf.concat([enlarge_to(x, low), low], -1), training=training)  # [..., 256], then [..., 128]
+        return tf.cast(enlarge_to(self.to_logits(x), films), tf.float32)  # [N, H, W, K]
 
     def train_step(self, data):
-        """Keras' step with loss and metrics as compiled; its logs also tell the norm of the gradients."""
+        """Films [N, H, W, 1] in [-1, 1] and codes [N, H, W]: Keras' step with loss and metrics as compiled.
+
+        Its logs also tell the norm of the gradients.
+        """
         films, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         replicas = self.distribute_strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
@@ -192,8 +204,9 @@ class SMANet(keras.Model):
             loss = self.compute_loss(films, labels, logits, weights)  # with replicas, this one's share
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_variables)
-        norm = gradient_norm(self.optimizer, gradients) * replicas
+        norm = gradient_norm(self.optimizer, gradients) * replicas  # of a share, times their number
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        # Its mean over pictures, as Keras' own step keeps it.
         self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(films)[0])
         return {**self.compute_metrics(films, labels, logits, weights), "gradient": norm}
 
@@ -207,16 +220,17 @@ class SMANet(keras.Model):
         for scale in self.scales:
             part = scale(x, training=training)
             if self.attention == "multiscale":
-                part, maps[scale.scale] = part
+                part, maps[scale.scale] = part  # a pair
             parts.append(part)
+        # [N, h, w, 512 + 4 x 128] -> [N, h, w, 512]
         return self.fuse(tf.concat([*parts, x], -1), training=training), maps
 
     def _prepare(self, films):
         films = _standardized(films) if self.standardize else films
         if not self.pretrained_input:
             return films
-        levels = (tf.cast(films, tf.float32) + 1.0) * 127.5
-        return tf.repeat(levels, 3, -1) - tf.constant(_BGR_MEANS)
+        levels = (tf.cast(films, tf.float32) + 1.0) * 127.5  # 0 ... 255
+        return tf.repeat(levels, 3, -1) - tf.constant(_BGR_MEANS)  # [N, H, W, 3]
 
     def _scaled(self, maps: int) -> int:
         """`maps` at a stem of 64, in proportion to this network's; at least 8."""
@@ -235,7 +249,7 @@ class SMANet(keras.Model):
 def _standardized(films: tf.Tensor) -> tf.Tensor:
     """Films [N, H, W, 1] with mean 0 and deviation 0.5 each; a constant one becomes 0."""
     full = tf.cast(films, tf.float32)
-    mean, variance = tf.nn.moments(full, (1, 2, 3), keepdims=True)
+    mean, variance = tf.nn.moments(full, (1, 2, 3), keepdims=True)  # [N, 1, 1, 1] each
     return tf.cast((full - mean) * (0.5 / tf.maximum(tf.sqrt(variance), _FLATTEST)), films.dtype)
 
 
@@ -245,20 +259,22 @@ def _maps(channels: int) -> tuple[None, None, None, int]:
 
 def enlarge_to(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Bilinear resizing of [N, h, w, C] to the height and width of `like`."""
-    return tf.cast(tf.image.resize(x, tf.shape(like)[1:3]), x.dtype)
+    return tf.cast(tf.image.resize(x, tf.shape(like)[1:3]), x.dtype)  # half-pixel centres; float32 within
 
 
 def adaptive_pool(x: tf.Tensor, bins: int) -> tf.Tensor:
     """[N, H, W, C] -> means over bins x bins cells; cell i spans floor(iH/bins) to ceil((i+1)H/bins)."""
     full = tf.cast(x, tf.float32)
-    rows, columns = (_averaging_matrix(tf.shape(x)[axis], bins) for axis in (1, 2))
+    rows, columns = (_averaging_matrix(tf.shape(x)[axis], bins) for axis in (1, 2))  # [bins, H], [bins, W]
+    # Two products of matrices, the cheaper order of them.
     return tf.cast(tf.einsum("ph,nhwc,qw->npqc", rows, full, columns, optimize="optimal"), x.dtype)
 
 
 def _averaging_matrix(side: tf.Tensor, bins: int) -> tf.Tensor:
     """float32 [bins, side] whose rows average the cells."""
     cells = tf.range(bins)
+    # -(-a // b): rounded up, so that cells may share a row
     start, end = cells * side // bins, -(-(cells + 1) * side // bins)
     places = tf.range(side)
-    inside = (places[None] >= start[:, None]) & (places[None] < end[:, None])
+    inside = (places[None] >= start[:, None]) & (places[None] < end[:, None])  # [bins, side]
     return tf.cast(inside, tf.float32) / tf.cast(end - start, tf.float32)[:, None]

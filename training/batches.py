@@ -33,7 +33,7 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
 
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines  # replicas fed by this process
-        first = context.input_pipeline_id * local
+        first = context.input_pipeline_id * local  # of this process
         return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows)
 
     return iter(strategy.distribute_datasets_from_function(pipeline))
@@ -43,22 +43,26 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
            first: int, local: int, chosen: np.ndarray | None) -> tf.data.Dataset:
     """The parts of replicas first ... first + local - 1, step by step, as uint8 tensors."""
     part = batch // replicas
+    # A crop is common to all arrays; uncropped, each keeps its own sides (dots have few pixels).
     sides = [min(side, crop) if crop else side for side in arrays[0].shape[1:3]]
     shapes = [(part, *(sides if crop else array.shape[1:3])) for array in arrays]
 
     def load(number: np.ndarray) -> list[np.ndarray]:
-        step, replica = divmod(int(number), local)
-        start = position + step * batch
-        dealt = slice(first + replica, None, replicas)
+        step, replica = divmod(int(number), local)  # counted replica by replica, then step by step
+        start = position + step * batch  # of the global batch in the stream
+        dealt = slice(first + replica, None, replicas)  # every replicas-th row
         rows = stream_rows(len(arrays[0] if chosen is None else chosen), start, batch, seed)[dealt]
         rows = rows if chosen is None else chosen[rows]
         if not crop:
             return [array[rows] for array in arrays]
+        # Cut by place in the stream: the same for any number of replicas.
         return crop_rows(arrays, rows, crop, range(start, start + batch)[dealt], seed)
 
     def fetch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.numpy_function(load, [number], [tf.uint8] * len(arrays), stateful=False)
+        # The shape that the call above loses.
         return tuple(tf.ensure_shape(one, shape) for one, shape in zip(parts, shapes, strict=True))
 
     numbers = tf.data.Dataset.counter()
+    # Two steps ahead, in order.
     return numbers.map(fetch, num_parallel_calls=2, deterministic=True).prefetch(2 * local)

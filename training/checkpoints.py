@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 
-KEPT = 2
+KEPT = 2  # the last may prove damaged
 # What reading a truncated, emptied or altered checkpoint raises.
 _DAMAGE = (tf.errors.OpError, DecodeError, ValueError, LookupError, RuntimeError, OSError)
 
@@ -81,9 +81,10 @@ class Checkpoints:
         positions = self.positions()
         newest = self._folder / "newest"
         expected = newest.read_text(encoding="utf-8").strip() if newest.is_file() else ""
+        # Lost as a whole, where nothing is left to be found damaged.
         if expected.isdigit() and int(expected) not in positions:
             self._say(f"{self._folder}: the newest checkpoint, {expected}, is missing; using the one before")
-        for position in reversed(positions):
+        for position in reversed(positions):  # newest first
             reason = self._read(position)
             if reason is None:
                 return True
@@ -101,12 +102,14 @@ class Checkpoints:
         """
         position = self._progress.position
         final = self._path(position)
+        # Reading mirrored variables takes all workers; what the others write is thrown away below.
         owner = "" if self._chief else f"-worker-{os.getpid()}"
         partial = self._folder / f".{final.name}{owner}.partial"
         try:
             partial.mkdir(parents=True)
             self._state.write(str(partial / "state"))
             if self._chief:
+                # On disk before it has its name, and that before `newest` tells of it.
                 for file in partial.iterdir():
                     _flush(file)
                 os.rename(partial, final)
@@ -120,7 +123,7 @@ class Checkpoints:
             raise UserError(f"{final}: checkpoint could not be written ({reason}, {free:,.0f} MiB free); {whole}; "
                             "make room and run the same command") from None
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)  # nothing is left of it once it has its name
         if self._chief:
             for old in self.positions()[:-KEPT]:
                 shutil.rmtree(self._path(old), ignore_errors=True)
@@ -131,7 +134,7 @@ class Checkpoints:
         try:
             status = self._state.read(prefix)
             status.assert_consumed()
-        except AssertionError:
+        except AssertionError:  # whole, but of another version
             raise UserError(f"{prefix}: holds other variables than this version of the software trains; continue "
                             "with the version that wrote it, or choose another --workdir") from None
         except _DAMAGE as error:
@@ -141,7 +144,7 @@ class Checkpoints:
         return None
 
     def _set_aside(self, position: int) -> None:
-        if self._chief:
+        if self._chief:  # kept for a look, out of the way of its successor
             aside = self._folder / f"damaged-{position:09d}"
             shutil.rmtree(aside, ignore_errors=True)
             self._path(position).rename(aside)
@@ -156,7 +159,7 @@ def _bare(variable: Any) -> tf.Variable:
 
 
 def _flush(path: pathlib.Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)  # a folder too: that keeps the names in it
     try:
         os.fsync(handle)
     finally:

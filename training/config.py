@@ -42,7 +42,7 @@ class EngineConfig:
     grids: int = option(20, "how many fixed-seed picture grids the whole run draws", decides="nothing")
 
 
-_POWERS = tuple(2**level for level in range(2, 13))
+_POWERS = tuple(2**level for level in range(2, 13))  # 4 to 4096: the sides a PGGAN may have
 DIFF_AUGMENT = ("none", "translation", "cutout", "both")
 _DIFF_AUGMENT = "differentiable augmentation of what the discriminator sees (not in the paper; Zhao et al. 2020)"
 
@@ -51,6 +51,7 @@ _DIFF_AUGMENT = "differentiable augmentation of what the discriminator sees (not
 class PGGANConfig(EngineConfig):
     """PGGAN with WGAN-GP. Defaults: Karras et al. 2018 as released; 64 maps at most as in the paper."""
 
+    # What is made, by which networks.
     target: str = option("labels", "what is made: dots, label maps, or pairs of label map and film",
                          ("dots", "labels", "pairs"))
     resolution: int = option(1024, "side of the full-grown pictures in pixels (the paper's dots: 64)", _POWERS)
@@ -60,16 +61,19 @@ class PGGANConfig(EngineConfig):
                            least=1)
     label_coding: str = option("grey", "label maps as one grey channel or one channel per class",
                                ("grey", "one_hot"))
+    # How long, and how it grows.
     total_kimg: float = option(0.0, "thousands of real images shown in all; 0: until 2400 after full growth",
                                decides="length")
     train_kimg: float = option(600.0, "thousands of images at each resolution before the next fades in")
     fade_kimg: float = option(600.0, "thousands of images over which a resolution fades in")
     max_batch: int = option(128, "upper bound on the images per step (by resolution: 128 ... 4)", least=1)
+    # Losses and updates.
     learning_rate: float = option(1e-3, "Adam's rate for both networks (beta1 0, beta2 0.99)")
     penalty_weight: float = option(10.0, "weight of the gradient penalty")
     drift_weight: float = option(1e-3, "weight of score(real)^2")
     average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples", most=1)
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    # Which snapshot stands for the run.
     snapshots: int = option(20, "how many snapshots the whole run keeps once full-grown, each with a score; the "
                                 "best stands for the run (0: the last)")
     score_images: int = option(256, "generated pictures per snapshot score (sliced Wasserstein); 0 for none")
@@ -85,6 +89,7 @@ class PGGANConfig(EngineConfig):
 class Pix2PixHDConfig(EngineConfig):
     """Pix2PixHD. Defaults: Wang et al. 2018 as released for square images, without instance maps."""
 
+    # What is translated, in which phase of coarse to fine.
     translate_from: str = option("labels", "what is translated: label maps to films, or dots to label maps",
                          ("labels", "dots"))
     network: str = option("global", "global generator, or the local enhancer around it", ("global", "local"))
@@ -92,6 +97,7 @@ class Pix2PixHDConfig(EngineConfig):
                         ("both", "global_half", "enhancer"))
     init_from: str = option("", "run folder or .keras file whose weights this phase starts from; empty for none",
                             decides="input")
+    # Networks.
     ngf: int = option(64, "feature maps of the generator's first layer (local enhancer: 32)", least=1)
     n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
     n_blocks: int = option(9, "residual blocks of the global generator")
@@ -99,14 +105,17 @@ class Pix2PixHDConfig(EngineConfig):
     ndf: int = option(64, "feature maps of a discriminator's first layer", least=1)
     n_layers: int = option(3, "stride-2 convolutions of a discriminator")
     num_D: int = option(2, "discriminators at halved sizes (paper: 3, released default: 2)", least=1)  # noqa: N815
+    # Codes and dots.
     label_coding: str = option("one_hot", "output of dots to labels: one channel per class or one grey channel",
                                ("one_hot", "grey"))
     dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)", least=4)
     dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    # How long.
     epochs: int = option(100, "passes over the data at the constant rate", decides="length")
     epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero", decides="length")
     batch: int = option(1, "images per step", least=1)
     learning_rate: float = option(2e-4, "Adam's rate for both networks (beta1 0.5)")
+    # Losses.
     feature_weight: float = option(10.0, "weight of feature matching; 0 switches it off")
     perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")
     vgg_weights: str = option("", "Keras VGG19 weight file without top (.h5); empty switches the term off",
@@ -124,6 +133,7 @@ class Pix2PixHDConfig(EngineConfig):
 class SMANetConfig(EngineConfig):
     """SMANet. Defaults: the paper's protocol; the networks' details are in models/smanet.py."""
 
+    # Network.
     depth: int = option(50, "layers of the ResNet encoder; 14 and 26 for small presets", (14, 26, 50, 101))
     width: int = option(64, "maps of the encoder's stem; every other width scales with it", least=1)
     attention: str = option("multiscale", "multi-scale attention (SMANet), pyramid pooling (PSPNet) or neither",
@@ -134,11 +144,14 @@ class SMANetConfig(EngineConfig):
                                   decides="input")
     standardize: bool = option(False, "bring every picture to one mean and deviation, as films differ in exposure "
                                       "(ours, not in the paper)")
+    # What it sees.
     classes: str = option("scored", "segment the organs the tables score, or all", ("scored", "all"))
     crop: int = option(377, "side of the random training crops in pixels; shrinks to small images", least=16)
     batch: int = option(17, "crops per step", least=1)
+    # How long.
     steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")
+    # Which weights are kept.
     validate_every: int = option(500, "updates between validations; the best mean J is kept", least=1)
     overlap: float = option(1 / 3, "share of a window that the next one covers in validation", most=0.95)
 

@@ -17,7 +17,8 @@ def keep_freed_memory() -> bool:
     libc = _glibc()
     if libc is None:
         return False
-    libc.malloc_trim(0)
+    libc.malloc_trim(0)  # of an earlier training
+    # No block by mmap, never trimmed, and grown in large pieces; the threshold is a C int.
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, _PAD))
     return all(libc.mallopt(name, value) == 1 for name, value in settings)
 
@@ -25,7 +26,7 @@ def keep_freed_memory() -> bool:
 @functools.cache
 def _glibc() -> ctypes.CDLL | None:
     try:
-        library = ctypes.CDLL(None)
+        library = ctypes.CDLL(None)  # what this process has loaded
         library.gnu_get_libc_version, library.mallopt, library.malloc_trim  # noqa: B018
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return None

@@ -20,9 +20,9 @@ def prepare(config: EngineConfig) -> tf.distribute.Strategy:
     """
     absl.logging.set_verbosity(absl.logging.WARNING)  # Keras lowers it; TensorFlow then reports each checkpoint
     strategy = make_strategy(config.strategy)  # before anything is computed, or a cluster cannot be joined
-    keras.backend.clear_session()
+    keras.backend.clear_session()  # layer names and graphs of an earlier training
     keep_freed_memory()
-    keras.utils.set_random_seed(config.seed % 2**32)
+    keras.utils.set_random_seed(config.seed % 2**32)  # NumPy takes 32 bits
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     return strategy
@@ -37,6 +37,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         name = "mirrored" if len(gpus) > 1 else "one_device"
     if name == "one_device":
         return tf.distribute.OneDeviceStrategy("/GPU:0" if gpus else "/CPU:0")
+    # Without GPUs: the logical CPUs.
     return _mirrored(tuple(device.name for device in gpus or tf.config.list_logical_devices("CPU")))
 
 
@@ -64,8 +65,9 @@ def _multi_worker() -> tf.distribute.Strategy:
 def any_worker(strategy: tf.distribute.Strategy, *flags: bool) -> tuple[bool, ...]:
     """Whether each flag is set on any worker: what all of them must do together is decided together."""
     resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.cluster_spec().as_dict():
+    if resolver is None or not resolver.cluster_spec().as_dict():  # one process
         return flags
+    # Above 0 where any worker's is set.
     shared = _sum_over_workers(strategy)(tf.constant([float(flag) for flag in flags]))
     return tuple(bool(value > 0) for value in shared.numpy())
 
@@ -85,6 +87,7 @@ def _sum_over_workers(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor],
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the run folder (worker 0, or the only process)."""
     resolver = strategy.cluster_resolver
+    # The task is TF_CONFIG's index.
     return resolver is None or not resolver.cluster_spec().as_dict() or resolver.task_id in (None, 0)
 
 
@@ -100,7 +103,7 @@ def has_bfloat16() -> bool:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
-        return details.get("compute_capability", (0, 0)) >= (8, 0)
+        return details.get("compute_capability", (0, 0)) >= (8, 0)  # Ampere and later
     if platform.system() != "Linux":
         return False
     with open("/proc/cpuinfo", encoding="utf-8") as info:
@@ -114,6 +117,7 @@ def cpu_has_bfloat16(cpuinfo: str) -> bool:
     (docs/performance.md). A rule, not a measurement: a continued run must find the same answer.
     """
     lines = [line.partition(":") for line in cpuinfo.splitlines()]
+    # Reversed: the first processor's lines win.
     fields = {name.strip(): value.strip() for name, _, value in reversed(lines)}
     flags = set(fields.get("flags", "").split())
     return "amx_bf16" in flags or ("avx512_bf16" in flags and fields.get("vendor_id") == "AuthenticAMD")

@@ -25,6 +25,7 @@ def diff_augment(images: tf.Tensor, policy: str, seed: tf.Tensor) -> tf.Tensor:
     """
     if policy not in DIFF_AUGMENT:
         raise ValueError(f"policy must be one of {DIFF_AUGMENT}; received {policy!r}")
+    # [4, N]: down and right, for each operation
     draws = tf.random.stateless_uniform((4, tf.shape(images)[0]), seed)
     if policy in ("translation", "both"):
         images = _translate(images, draws[0], draws[1])
@@ -37,16 +38,19 @@ def _translate(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tenso
     """Moved by whole pixels; draws [N] in [0, 1)."""
     for axis, draw in ((1, down), (2, right)):
         side = tf.shape(images)[axis]
-        most = tf.cast(tf.round(tf.cast(side, tf.float32) * SHIFT), tf.int32)
+        most = tf.cast(tf.round(tf.cast(side, tf.float32) * SHIFT), tf.int32)  # pixels
+        # Uniform in -most ... most.
         shift = tf.cast(tf.floor(draw * tf.cast(2 * most + 1, tf.float32)), tf.int32) - most
+        # [N, side]; clipping repeats the border
         places = tf.clip_by_value(tf.range(side)[None] - shift[:, None], 0, side - 1)
-        images = tf.gather(images, places, axis=axis, batch_dims=1)
+        images = tf.gather(images, places, axis=axis, batch_dims=1)  # each picture by its own places
     return images
 
 
 def _cut_out(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """With a square hidden whose centre lies anywhere in the picture; draws [N] in [0, 1)."""
     hidden = [_near(tf.shape(images)[axis], draw) for axis, draw in ((1, down), (2, right))]
+    # [N, H, 1, 1] & [N, 1, W, 1] -> [N, H, W, 1]
     square = hidden[0][:, :, None, None] & hidden[1][:, None, :, None]
     return tf.where(square, tf.zeros((), images.dtype), images)
 
@@ -54,7 +58,7 @@ def _cut_out(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 def _near(side: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
     """bool [N, side]: the places within half of HIDDEN of a drawn centre."""
     length = tf.cast(side, tf.float32)
-    first = tf.floor(draw * length - HIDDEN * length / 2)
+    first = tf.floor(draw * length - HIDDEN * length / 2)  # may lie outside
     places = tf.cast(tf.range(side), tf.float32)[None]
     return (places >= first[:, None]) & (places < first[:, None] + tf.round(HIDDEN * length))
 
@@ -70,6 +74,9 @@ class ImagePool(tf.Module):
     Args:
       size: pictures kept; 0 gives every picture back and keeps none.
       image_shape: height, width and channels.
+      seed: of all draws.
+
+    Raises ValueError for a negative size.
     """
 
     def __init__(self, size: int, image_shape: Sequence[int], seed: int = 0):
@@ -78,7 +85,7 @@ class ImagePool(tf.Module):
             raise ValueError(f"size must be 0 or more; received {size}")
         self.size = size
         self.seed = seed
-        shape = (size, *image_shape) if size else (0,)
+        shape = (size, *image_shape) if size else (0,)  # no pool: an empty variable
         per_replica = {"trainable": False, "synchronization": tf.VariableSynchronization.ON_READ,
                        "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         self.images = tf.Variable(tf.zeros(shape), **per_replica)
@@ -88,18 +95,19 @@ class ImagePool(tf.Module):
         """The pictures to show instead of `images` [N, H, W, C] (N known) at training step `step`."""
         if not self.size:
             return images
-        images = tf.stop_gradient(tf.cast(images, tf.float32))
+        images = tf.stop_gradient(tf.cast(images, tf.float32))  # old fakes carry no gradient
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in([self.seed, tf.cast(step, tf.int32)], replica)
-        draws = tf.random.stateless_uniform((images.shape[0], 2), seed)
-        pool, count = tf.identity(self.images), tf.identity(self.count)
+        draws = tf.random.stateless_uniform((images.shape[0], 2), seed)  # [N, 2]: whether, and for which
+        pool, count = tf.identity(self.images), tf.identity(self.count)  # assigned once, below
         shown = []
+        # One by one: a picture may be exchanged for an earlier one of its batch.
         for image, draw in zip(tf.unstack(images), tf.unstack(draws), strict=True):
             filling = count < self.size
-            slot = tf.where(filling, count, tf.cast(draw[1] * self.size, tf.int32))
+            slot = tf.where(filling, count, tf.cast(draw[1] * self.size, tf.int32))  # the first free one, or any
             exchange = tf.logical_and(tf.logical_not(filling), draw[0] < 0.5)
             shown.append(tf.where(exchange, pool[slot], image))
-            kept = tf.where(tf.logical_or(filling, exchange), image, pool[slot])
+            kept = tf.where(tf.logical_or(filling, exchange), image, pool[slot])  # the slot's new content
             pool = tf.tensor_scatter_nd_update(pool, [[slot]], [kept])
             count = tf.minimum(count + 1, self.size)
         self.images.assign(pool)

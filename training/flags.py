@@ -22,8 +22,8 @@ def define_flags(config_class: type) -> None:
     for field in dataclasses.fields(config_class):
         meaning = f"{field.metadata['help']} (default {field.default!r}, or the preset's)"
         choices = field.metadata["choices"]
-        if choices and field.type is str:
-            flags.DEFINE_enum(field.name, None, list(choices), meaning)
+        if choices and field.type is str:  # absl's enums are of text only
+            flags.DEFINE_enum(field.name, None, list(choices), meaning)  # None: not given
         else:
             meaning += f"; one of {', '.join(map(str, choices))}" if choices else ""
             _DEFINE[field.type](field.name, None, meaning)
@@ -48,5 +48,5 @@ def _check_number(field: dataclasses.Field, value: float) -> None:
     else:
         fits = least <= value <= (math.inf if most is None else most)
         expected = f"{least} or more" if most is None else f"{least} to {most}"
-    if not fits or not math.isfinite(value):
+    if not fits or not math.isfinite(value):  # infinity fits where there is no bound
         raise UserError(f"--{field.name}={value}: expected {expected}")

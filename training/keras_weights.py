@@ -44,7 +44,7 @@ def _fill(layers: Mapping[str, keras.layers.Layer], path: str | os.PathLike, exp
         if name not in found:
             raise UserError(f"{path}: has no layer {name}; expected the weights of {expected}")
         for variable in layer.weights:
-            array = found[name].get(variable.name)
+            array = found[name].get(variable.name)  # its name is its role
             if array is None or array.shape != tuple(variable.shape):
                 shape = "nothing" if array is None else f"shape {array.shape}"
                 raise UserError(f"{path}: layer {name}: found {shape} for {variable.name}, expected shape "
@@ -58,6 +58,7 @@ def _read(path: pathlib.Path, expected: str) -> dict[str, dict[str, np.ndarray]]
         raise UserError(f"{path}: no such file; expected the weights of {expected} (.h5)")
     found: dict[str, dict[str, np.ndarray]] = {}
 
+    # Visits groups and data sets alike; the first folder of a path is the layer.
     def visit(name: str, item) -> None:
         role = _ROLE.search(name)
         if isinstance(item, h5py.Dataset) and role:
@@ -65,7 +66,7 @@ def _read(path: pathlib.Path, expected: str) -> dict[str, dict[str, np.ndarray]]
 
     try:
         with h5py.File(path, "r") as file:
-            file.get("model_weights", file).visititems(visit)
+            file.get("model_weights", file).visititems(visit)  # a whole model's file has them a group further down
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable .h5 weight file ({' '.join(str(error).split())})") from None
     return found

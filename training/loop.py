@@ -74,6 +74,7 @@ def run(trainer: Trainer, folder: RunFolder, config: EngineConfig) -> None:
     progress = Progress()
     folder.restore(trainer.trackables(), progress)
     if progress.position:
+        # Under a longer --total_kimg, --epochs or --steps.
         extended = f" (extended; was finished at {finished:,})" if finished == progress.position else ""
         folder.say(f"continuing at {progress.position:,} of {trainer.total:,} {trainer.unit}{extended}")
     with _Interruption() as interruption, failures_explained(folder, config):
@@ -84,10 +85,10 @@ def run(trainer: Trainer, folder: RunFolder, config: EngineConfig) -> None:
 
 def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: Progress, interruption) -> None:
     status = _Status(trainer, progress.position)
-    log_every = max(1, trainer.total // config.log_lines) if config.log_lines else 0
+    log_every = max(1, trainer.total // config.log_lines) if config.log_lines else 0  # evenly over the whole run
     grid_every = max(1, trainer.total // config.grids) if config.grids else 0
     saved = time.monotonic()
-    if progress.position == 0 and grid_every:
+    if progress.position == 0 and grid_every:  # untrained: where it began
         _draw(trainer, folder, progress)
     while progress.position < trainer.total:
         before, scored = progress.position, False
@@ -95,15 +96,16 @@ def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: 
         _accumulate(progress, metrics, folder, trainer.unit)
         if _passed(before, progress.position, log_every, trainer.total):
             means = {name: value / progress.count for name, value in progress.sums.items()}
-            progress.sums, progress.count = {}, 0
+            progress.sums, progress.count = {}, 0  # means are since the line before
             folder.log(progress.position, means)
             folder.say(status.line(progress.position, means))
         if _passed(before, progress.position, trainer.score_every, trainer.total):
             scored = _score(trainer, folder, progress)
         if _passed(before, progress.position, grid_every, trainer.total):
             _draw(trainer, folder, progress)
+        # The clock decides only when to save, never what a run becomes.
         due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
-        stop, due = any_worker(trainer.strategy, interruption.asked, due)
+        stop, due = any_worker(trainer.strategy, interruption.asked, due)  # a worker alone cannot save
         if scored or stop or due or progress.position >= trainer.total:
             folder.save()
             saved = time.monotonic()
@@ -127,7 +129,7 @@ def _score(trainer: Trainer, folder: RunFolder, progress: Progress) -> bool:
 
 def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFolder, unit: str) -> None:
     for name, value in metrics.items():
-        value = float(value)
+        value = float(value)  # waits for the device
         if not math.isfinite(value):
             raise UserError(f"{folder.path}: {name} became {value} at {progress.position:,} {unit}; the last good "
                             f"state is kept (checkpoint at {folder.saved_at():,}); lower --learning_rate or use "
@@ -138,6 +140,7 @@ def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFo
 
 def _passed(before: int, after: int, every: int, total: int) -> bool:
     """Whether a multiple of `every`, or the end, lies in (before, after]."""
+    # A step of many images may pass several.
     return every > 0 and (before // every != after // every or after >= total)
 
 
@@ -152,7 +155,7 @@ class _Status:
     def line(self, position: int, means: dict[str, float]) -> str:
         now, (before, then) = time.monotonic(), self._last
         self._last = (position, now)
-        rate = (position - before) / max(now - then, 1e-6)
+        rate = (position - before) / max(now - then, 1e-6)  # no division by 0 on a coarse clock
         left = (self._trainer.total - position) / max(rate, 1e-9)
         memory = self._process.memory_info().rss / 2**30
         return (f"{100 * position / self._trainer.total:5.1f} %  {position:,} {self._trainer.unit}  "
@@ -208,7 +211,7 @@ def failures_explained(folder: RunFolder, config: EngineConfig) -> Iterator[None
         raise UserError(f"{folder.path}: a worker of the cluster was lost ({reason}); the last checkpoint is "
                         "kept; start the same command on every worker again") from None
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        asked = re.search(r"allocating tensor with shape\[[\d,]*\] and type \w+", str(error))
+        asked = re.search(r"allocating tensor with shape\[[\d,]*\] and type \w+", str(error))  # TensorFlow's words
         what = f" when {asked.group()}" if asked else ""
         raise UserError(f"{folder.path}: out of memory{what}; {_measured()}; the last checkpoint is kept; lower "
                         f"{', '.join(_lowering(config))} in a new --workdir, or run where more is free") from None
@@ -220,6 +223,7 @@ def _measured() -> str:
     parts = [f"this process took {_size(peak_memory())} at its peak, {_size(machine.available)} of "
              f"{_size(machine.total)} are free"]
     for device in tf.config.list_logical_devices("GPU"):
+        # "/device:GPU:0" is "GPU:0" here
         info = tf.config.experimental.get_memory_info(device.name.replace("/device:", ""))
         parts.append(f"{device.name}: {_size(info['peak'])} at its peak")
     return "; ".join(parts)

@@ -25,9 +25,10 @@ class FusedAdam(keras.optimizers.Adam):
         index = self._get_variable_index(variable)
         rate, beta_1, beta_2, epsilon = (
             tf.cast(value, variable.dtype) for value in (learning_rate, self.beta_1, self.beta_2, self.epsilon))
-        step = tf.cast(self.iterations + 1, variable.dtype)
+        step = tf.cast(self.iterations + 1, variable.dtype)  # counts the steps done
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle, m=self._momentums[index].value.handle, v=self._velocities[index].value.handle,
+            # The powers correct the moments' bias.
             beta1_power=beta_1**step, beta2_power=beta_2**step, lr=rate, beta1=beta_1, beta2=beta_2,
             epsilon=epsilon, grad=tf.cast(gradient, variable.dtype))
 
@@ -42,7 +43,7 @@ def make_optimizer(rate: float, beta_1: float, beta_2: float, epsilon: float) ->
 
 def reset_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
     """Forgets moments and step count, as a fresh optimizer; the learning rate stays."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # with loss scaling: the Adam within
     for variable in inner.variables:
-        if variable is not inner._learning_rate:
+        if variable is not inner._learning_rate:  # a variable too
             variable.assign(np.zeros(variable.shape, variable.dtype))

@@ -54,14 +54,15 @@ class PGGANTrainer:
                  shown: Sequence[int] | None = None):
         self.config, self.coding, self.strategy, self._check = config, coding, strategy, check
         self._arrays = (codes,) if films is None else (codes, films)
-        self._shown = np.arange(_GRID_SIDE**2) if shown is None else np.asarray(shown)
+        self._shown = np.arange(_GRID_SIDE**2) if shown is None else np.asarray(shown)  # the first 36
         self.schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg,
                                        config.fade_kimg, config.max_batch)
         self.total = round(1000 * total_kimg(config, self.schedule.grown_kimg))
         scored = config.score_images and config.snapshots and config.resolution >= SMALLEST_LEVEL
-        self.score_every = max(1, self.total // config.snapshots) if scored else 0
-        self._batches, self._next = None, -1
+        self.score_every = max(1, self.total // config.snapshots) if scored else 0  # no distance below that size
+        self._batches, self._next = None, -1  # -1: not yet opened
         self._steps: dict[int, Callable] = {}  # level -> its compiled step; one trace serves all fades
+        # Pairs: the film behind the codes.
         shape = {"channels": coding.channels + (films is not None), "fmap_base": config.fmap_base,
                  "fmap_max": config.fmap_max}
         augment = None if config.diff_augment == "none" else partial(diff_augment, policy=config.diff_augment)
@@ -69,6 +70,7 @@ class PGGANTrainer:
             self.model = PGGAN(
                 Generator(config.resolution, **shape), Discriminator(config.resolution, **shape),
                 config.average_decay, config.penalty_weight, config.drift_weight, augment, config.seed)
+            # Adam of appendix A.1: beta1 0, beta2 0.99, epsilon 1e-8.
             self.model.compile(*(make_optimizer(config.learning_rate, 0.0, 0.99, 1e-8) for _ in range(2)))
             self._phase = _Phase()
 
@@ -79,14 +81,14 @@ class PGGANTrainer:
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
         growth = self.schedule.at(position)
-        if position != self._next or growth.phase != self._phase.trained:
+        if position != self._next or growth.phase != self._phase.trained:  # first, continued, or another phase's
             self._enter_phase(position, growth)
-        self.model.grow(growth.level, growth.fade)
+        self.model.grow(growth.level, growth.fade)  # before the trace: its level is part of it
         if growth.level not in self._steps:
             self._steps[growth.level] = tf.function(self._step)
         metrics = self._steps[growth.level](next(self._batches))
         self._next = position + growth.batch
-        return self._next, {**metrics, "level": growth.level + growth.fade - 1}
+        return self._next, {**metrics, "level": growth.level + growth.fade - 1}  # 5.25: a quarter of level 6
 
     def _enter_phase(self, position: int, growth: GrowthState) -> None:
         """Opens the batches from `position` on; on a change of phase, forgets Adam's moments."""
@@ -94,13 +96,13 @@ class PGGANTrainer:
             reset_optimizer(self.model.optimizer)
             reset_optimizer(self.model.discriminator_optimizer)
             self._phase.trained = growth.phase
-        self.model.position.assign(position)
+        self.model.position.assign(position)  # draws follow it
         self._batches = distributed_batches(
             self.strategy, self._arrays, growth.batch, self.config.seed, position)
 
     def _step(self, batch) -> dict[str, tf.Tensor]:
         def train(batch):
-            self.model.reset_metrics()
+            self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
             return self.model.train_step(self._encoded(batch))
 
         metrics = self.strategy.run(train, (batch,))
@@ -111,6 +113,7 @@ class PGGANTrainer:
         channels = self.coding.encode(batch[0])
         if len(batch) == 1:
             return channels
+        # [N, R, R] -> [N, R, R, 1] beside the codes
         return tf.concat([channels, grey.from_levels(batch[1][..., None])], -1)
 
     def _reals(self, rows: np.ndarray, growth: GrowthState) -> Iterator[np.ndarray]:
@@ -128,22 +131,24 @@ class PGGANTrainer:
     def grid(self, position: int) -> np.ndarray:
         """Pictures of the averaged generator for fixed latents; to their right, real ones of the same level."""
         growth = self.schedule.at(position)
-        rows = np.resize(self._shown, _GRID_SIDE**2) % len(self._arrays[0])
+        rows = np.resize(self._shown, _GRID_SIDE**2) % len(self._arrays[0])  # repeated where there are fewer
         sheets = [np.concatenate([self._pictures(part) for part in parts])
                   for parts in (self._samples(_GRID_SIDE**2, growth), self._reals(rows, growth))]
+        # Two squares side by side.
         return np.concatenate([grid(sheet, _GRID_SIDE, self.config.resolution) for sheet in sheets], 1)
 
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         """Of a snapshot, once full-grown: sliced Wasserstein distance x 1e3 of its pictures to real ones, and the
         share of its dots or label maps that are valid."""
         growth = self.schedule.at(position)
-        if growth.fade < 1 or 2**growth.level < self.config.resolution:
+        if growth.fade < 1 or 2**growth.level < self.config.resolution:  # still growing
             return {}
         folder.save_network(self.model.average, f"snapshots/{position:09d}")
         count, levels, codes = self.config.score_images, [], []
         for channels in self._samples(count, growth):  # kept as grey levels and codes, a byte each
             levels.append(grey.to_levels(channels))
             codes.append(self.coding.decode(channels[..., :self.coding.channels]).numpy())
+        # As many as made, from the shuffled stream.
         rows = pair_cache.stream_rows(len(self._arrays[0]), 0, count, self.config.seed)
         real = np.concatenate([grey.to_levels(part) for part in self._reals(rows, growth)])
         distances = sliced_wasserstein(real, np.concatenate(levels), seed=self.config.seed)
@@ -155,7 +160,7 @@ class PGGANTrainer:
         """The snapshot of `choose_snapshot` stands for the run; without scores, the last average."""
         position = choose_snapshot(folder.rows())
         name = "last" if position is None else f"snapshots/{position:09d}"
-        folder.save_network(self.model.average, "last")
+        folder.save_network(self.model.average, "last")  # kept beside it, if only to look at
         return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
                 "coding": self.coding.to_json(), "size": self.config.resolution,
                 "dot": self.config.dot.to_json() if self.config.dot else None}
@@ -166,11 +171,12 @@ class PGGANTrainer:
         labels = colour_labels(self.coding.decode(coded).numpy(), self.coding.num_classes)
         if self.config.target != "pairs":
             return labels
-        return np.concatenate([labels, grey_to_rgb(channels[..., -1:])], 2)
+        return np.concatenate([labels, grey_to_rgb(channels[..., -1:])], 2)  # side by side
 
 
 def train(config: PGGANConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there."""
+    # Up to four images are one group, whatever their number.
     if config.max_batch > STDDEV_GROUP and config.max_batch % STDDEV_GROUP:
         fitting = config.max_batch // STDDEV_GROUP * STDDEV_GROUP
         raise UserError(f"--max_batch={config.max_batch}: expected a multiple of {STDDEV_GROUP}, the images whose "

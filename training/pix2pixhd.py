@@ -60,7 +60,7 @@ class Pix2PixHDTrainer:
         self._shown = np.arange(min(_GRID_ROWS, len(targets))) if shown is None else np.asarray(shown)
         self.images_per_position = float(config.batch)
         self.steps_per_epoch = max(1, round(len(targets) / config.batch))
-        self.total = self.steps_per_epoch * (config.epochs + config.epochs_decay)
+        self.total = self.steps_per_epoch * (config.epochs + config.epochs_decay)  # in steps
         self._batches, self._next = None, -1
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
             self.model = self._make_model()
@@ -72,19 +72,21 @@ class Pix2PixHDTrainer:
         generator.build((None, None, None, self.num_classes))
         if config.init_from:
             _start_from(generator, config.init_from)
+        # A pool keeps the discriminators' whole input: condition and picture, at the size they see.
         pool = perceptual = None
         if config.pool_size:
             side = self._arrays[1].shape[1]
-            side = -(-side // 2) if config.phase == "global_half" else side
+            side = -(-side // 2) if config.phase == "global_half" else side  # as `mean_pool` halves
             pool = ImagePool(config.pool_size, (side, side, self.num_classes + channels), config.seed)
-        if config.vgg_weights and not self.coding:
+        if config.vgg_weights and not self.coding:  # label maps look like nothing VGG19 knows
             perceptual = PerceptualLoss(load_vgg19(config.vgg_weights), config.perceptual_weight)
         augment = None if config.diff_augment == "none" else partial(diff_augment, policy=config.diff_augment)
         model = Pix2PixHD(
             generator, MultiscaleDiscriminator(config.ndf, config.n_layers, config.num_D), config.feature_weight,
             perceptual, augment, pool, config.phase == "enhancer", config.seed)
+        # Wang et al. 2018, section 4
         model.compile(*(make_optimizer(config.learning_rate, 0.5, 0.999, 1e-8) for _ in range(2)))
-        model.build((None, None, None, self.num_classes))
+        model.build((None, None, None, self.num_classes))  # optimizers too: before the first step
         return model
 
     def trackables(self) -> dict:
@@ -94,21 +96,21 @@ class Pix2PixHDTrainer:
         return {**parts, "pool": model.pool} if model.pool else parts
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
-        if position != self._next:
+        if position != self._next:  # first, or continued
             self.model.position.assign(position)
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch)
-        epoch = position // self.steps_per_epoch
+        epoch = position // self.steps_per_epoch  # counted from 0
         rate = linear_decay(self.config.learning_rate, epoch, self.config.epochs, self.config.epochs_decay)
         for optimizer in (self.model.optimizer, self.model.discriminator_optimizer):
-            optimizer.learning_rate = rate
+            optimizer.learning_rate = rate  # a variable: no new trace
         self._next = position + 1
         return self._next, self._step(next(self._batches))
 
     @tf.function
     def _step(self, batch) -> dict[str, tf.Tensor]:
         def train(sources, targets):
-            self.model.reset_metrics()
+            self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
             return self.model.train_step(self._encode(sources, targets))
 
         metrics = self.strategy.run(train, batch)
@@ -117,12 +119,12 @@ class Pix2PixHDTrainer:
     def _encode(self, sources: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes -> one-hot condition and target in [-1, 1]; halved while the coarse network trains alone."""
         if self.config.translate_from == "dots":
-            sources = label_coding.enlarge(sources, targets.shape[1])
-        condition = label_coding.one_hot(sources, self.num_classes)
+            sources = label_coding.enlarge(sources, targets.shape[1])  # [N, H, W]
+        condition = label_coding.one_hot(sources, self.num_classes)  # [N, H, W, K]
         if self.coding:
-            target = self.coding.encode(targets)
+            target = self.coding.encode(targets)  # [N, H, W, channels]
         else:
-            target = grey.from_levels(targets[..., None])
+            target = grey.from_levels(targets[..., None])  # [N, H, W, 1]
         if self.config.phase == "global_half":
             return mean_pool(condition), mean_pool(target)
         return condition, target
@@ -135,9 +137,10 @@ class Pix2PixHDTrainer:
             condition, real = self._encode(tf.constant(sources), tf.constant(targets))
             shown = colour_labels(tf.argmax(condition, -1).numpy(), self.num_classes)
             made = self.model.generator(condition).numpy()
+            # [n, 3, H, W, 3]
             rows.append(np.stack([shown, self._pictures(made), self._pictures(real.numpy())], 1))
         cells = np.concatenate(rows)  # [rows, 3, H, W, 3]
-        return grid(cells.reshape(-1, *cells.shape[2:]), 6, cells.shape[2])
+        return grid(cells.reshape(-1, *cells.shape[2:]), 6, cells.shape[2])  # six columns: two triples a row
 
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         return {}
@@ -168,6 +171,7 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
         sources, targets, coding = labels, films, None
         if config.translate_from == "dots":
             sources = np.stack([config.dot.draw(label, classes) for label in labels])
+            # Grey: by what touches.
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
         shown = different_films(store, ids, _GRID_ROWS)
@@ -180,7 +184,7 @@ def make_generator(config: Pix2PixHDConfig, channels: int) -> keras.Model:
     """The generator that `config` describes; the coarse phase trains the enhancer's inner network."""
     if config.network == "local" and config.phase != "global_half":
         return LocalEnhancer(channels, config.ngf, config.n_downsampling, config.n_blocks, config.n_local_blocks)
-    ngf = 2 * config.ngf if config.network == "local" else config.ngf
+    ngf = 2 * config.ngf if config.network == "local" else config.ngf  # as wide as inside the enhancer
     return GlobalGenerator(channels, ngf, config.n_downsampling, config.n_blocks)
 
 

@@ -57,18 +57,18 @@ class RunFolder:
         self.path = atomic_files.make_folder(path)
         self.chief, self._log = chief, self.path / run_log.NAME
         if not chief:
-            return
+            return  # the chief checks and writes
         self._lock = lock_folder(self.path, "training in this run folder")
         try:
             # "auto" is the machine's, a run stays with one
             config = dataclasses.replace(config, precision=resolve_precision(config.precision))
             self._settings = {"task": task, **inputs, **_digests(config), "config": dataclasses.asdict(config)}
             self._check_settings(config)
-        except BaseException:
+        except BaseException:  # Ctrl-C too
             self._lock.close()
             raise
         self._sweep()
-        self._writer = None
+        self._writer = None  # opened by `restore`
 
     def restore(self, parts: Mapping[str, Any], progress: Progress) -> None:
         """Loads the newest whole checkpoint of `parts`, if any, and drops what was written after it.
@@ -91,7 +91,7 @@ class RunFolder:
         """Writes a checkpoint; everything logged before it reaches the disk first."""
         if self.chief:
             self._writer.flush()
-            with contextlib.suppress(FileNotFoundError), open(self._log, "rb") as lines:
+            with contextlib.suppress(FileNotFoundError), open(self._log, "rb") as lines:  # none logged yet
                 os.fsync(lines.fileno())
         self._checkpoints.save()
 
@@ -133,13 +133,13 @@ class RunFolder:
             path = self.path / f"{name}.keras"
             atomic_files.make_folder(path.parent)
             with atomic_files.replacing(path) as temporary:
-                model.save(temporary)
+                model.save(temporary)  # a .keras file, renamed when whole
 
     def best(self, score: str) -> tuple[float, int] | None:
         """The largest value of `score` in metrics.jsonl and its position (the first of equals), if any."""
         scored = [(line[score], line["position"]) for line in self.rows()
                   if math.isfinite(line.get(score, math.nan))]
-        return min(scored, key=lambda pair: (-pair[0], pair[1]), default=None)
+        return min(scored, key=lambda pair: (-pair[0], pair[1]), default=None)  # max would take the last of equals
 
     def records(self, score: str) -> list[int]:
         """Positions at which `score` was larger than ever before, oldest first."""
@@ -188,7 +188,7 @@ class RunFolder:
         run_log.drop_after(self._log, position)
         for kind in ("grids", "snapshots"):
             for file in (self.path / kind).glob("*.*"):
-                if file.stem.isdigit() and int(file.stem) > position:
+                if file.stem.isdigit() and int(file.stem) > position:  # metrics.jsonl is handled above
                     file.unlink()
 
     def _renew_tensorboard(self) -> None:
@@ -209,10 +209,11 @@ class RunFolder:
 
     def _chart_grid(self, position: int, picture: np.ndarray) -> None:
         with self._writer.as_default(step=position):
-            tf.summary.image("grid", picture.reshape(1, *picture.shape[:2], -1))
+            tf.summary.image("grid", picture.reshape(1, *picture.shape[:2], -1))  # [1, H, W, C]
 
     def _sweep(self) -> None:
         """Removes the temporary files of a killed process; the lock says that none is alive."""
+        # Hidden, as atomic_files names them.
         for pattern in (".*.partial*", "grids/.*.partial*", "snapshots/.*.partial*"):
             for file in self.path.glob(pattern):
                 file.unlink(missing_ok=True)
@@ -223,9 +224,10 @@ def lock_folder(path: pathlib.Path, doing: str):
 
     Raises UserError if another process holds it.
     """
+    # The file stays; the lock is the kernel's, and ends with the process.
     handle = open(path / ".lock", "w")  # noqa: SIM115 (held as long as the run)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # LOCK_NB: refuses at once
     except OSError:
         handle.close()
         raise UserError(f"{path}: another process is {doing}; wait for it or choose another --workdir") from None
@@ -242,7 +244,7 @@ def decisive(config: EngineConfig) -> dict[str, Any]:
 
 def _digests(config: EngineConfig) -> dict[str, str]:
     """Option -> digest of the file or network it names: a moved one is the same, an altered one is not."""
-    named = {name: path for name, path in options_deciding(config, "input").items() if path}
+    named = {name: path for name, path in options_deciding(config, "input").items() if path}  # empty: none named
     for name, path in named.items():
         if not os.path.exists(path):
             raise UserError(f"{path}: no such file or folder, found in --{name}; set it to where the file is now")

@@ -56,6 +56,7 @@ def _grids(folder: pathlib.Path, snapshots: set[str], rows: Sequence[dict[str, f
             continue
         caption = f"{int(file.stem):,} {unit}"
         for row in rows:
+            # The scores of any trainer.
             caption += "".join(f", {name} {row[name]:.4g}" for name in ("swd", "valid", "val_j")
                                if name in row and row["position"] == int(file.stem))
         mark = f" <code>--snapshot={int(file.stem)}</code>" if file.stem in snapshots else ""

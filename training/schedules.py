@@ -33,7 +33,11 @@ class GrowthState:
 
 @dataclasses.dataclass(frozen=True)
 class GrowthSchedule:
-    """Each resolution is trained for `train_kimg`, then the next one fades in over `fade_kimg`."""
+    """Each resolution is trained for `train_kimg`, then the next one fades in over `fade_kimg`.
+
+    Resolutions are sides in pixels; kimg are thousands of images shown; `max_batch` bounds MINIBATCH. Raises
+    ValueError for a side that is no power of two of at least 4, or a start above the end.
+    """
 
     resolution: int
     start_resolution: int
@@ -43,7 +47,7 @@ class GrowthSchedule:
 
     def __post_init__(self):
         for side in (self.resolution, self.start_resolution):
-            if side < 4 or side & (side - 1):
+            if side < 4 or side & (side - 1):  # one bit set: a power of two
                 raise ValueError(f"resolutions must be powers of two of at least 4; received {side}")
         if self.start_resolution > self.resolution:
             raise ValueError(f"start_resolution {self.start_resolution} is above resolution {self.resolution}")
@@ -51,16 +55,16 @@ class GrowthSchedule:
     def at(self, images: int) -> GrowthState:
         """The state after `images` images were shown."""
         first, last = int(math.log2(self.start_resolution)), int(math.log2(self.resolution))
-        period = (self.train_kimg + self.fade_kimg) * 1000.0
+        period = (self.train_kimg + self.fade_kimg) * 1000.0  # images from one growth to the next
+        # Doublings begun; 0 for both: full-grown at once.
         index = min(int(images / period), last - first) if period > 0 else last - first
         into = images - index * period - self.train_kimg * 1000.0  # images into the fade
-        fading = index < last - first and into >= 0 and self.fade_kimg > 0
-        level = first + index + fading
+        fading = index < last - first and into >= 0 and self.fade_kimg > 0  # the last level does not grow further
+        level = first + index + fading  # a bool counts as 0 or 1
+        # Above 0 from its first step: a block of weight 0 gets no gradient.
         fade = max(into, 1.0) / (self.fade_kimg * 1000.0) if fading else 1.0
-        return GrowthState(level, min(fade, 1.0), 2 * index + fading, self._batch(level))
-
-    def _batch(self, level: int) -> int:
-        return max(1, min(self.max_batch, MINIBATCH.get(2**level, 4)))
+        batch = max(1, min(self.max_batch, MINIBATCH.get(2**level, 4)))
+        return GrowthState(level, min(fade, 1.0), 2 * index + fading, batch)  # even trains, odd fades
 
     @property
     def grown_kimg(self) -> float:
@@ -82,14 +86,19 @@ class Growth(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         state = self.schedule.at(int(self.model.position.numpy()))
         self.model.grow(state.level, state.fade)
-        if self.phase not in (None, state.phase):
+        if self.phase not in (None, state.phase):  # nothing to forget before the first
             reset_optimizer(self.model.optimizer)
             reset_optimizer(self.model.discriminator_optimizer)
         self.phase = state.phase
 
 
 class LinearDecay(keras.callbacks.Callback):
-    """Sets both rates of a `Pix2PixHD` under `fit` at each epoch's begin: see `linear_decay`."""
+    """Sets both rates of a `Pix2PixHD` under `fit` at each epoch's begin: see `linear_decay`.
+
+    Args:
+      rate: of the first epochs.
+      epochs, epochs_decay: how many keep it, and over how many it then falls.
+    """
 
     def __init__(self, rate: float, epochs: int, epochs_decay: int):
         super().__init__()

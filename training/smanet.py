@@ -54,7 +54,7 @@ class SMANetTrainer:
         self.class_names = tuple(class_names)
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
         self._arrays, self._rows, self._validation = (films, labels), rows, validation
-        self.total = config.steps
+        self.total = config.steps  # in steps
         self.images_per_position = float(config.batch)
         self.score_every = config.validate_every if validation else 0
         self._shown = np.arange(min(_GRID_ROWS, len(films))) if shown is None else np.asarray(shown)
@@ -63,22 +63,25 @@ class SMANetTrainer:
             self.model = SMANet(
                 num_classes, depth=config.depth, width=config.width, attention=config.attention,
                 pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
+                # One device's share may be too few.
                 bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1,
                 standardize=config.standardize)
             self.model.build((None, None, None, 1))
             if config.encoder_weights:
                 load_encoder_weights(self.model, config.encoder_weights)
+            # Keras' defaults but for the rate: the paper names only Adam and 1e-4.
             optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
             optimizer.build(self.model.trainable_variables)
             self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+            # `make_optimizer` has wrapped Adam for float16 already.
             self.model.compile(optimizer, self._loss, metrics=[self._accuracy], auto_scale_loss=False)
-        self._predict = probabilities_of(self.model)
+        self._predict = probabilities_of(self.model)  # compiled once; takes float32 films
 
     def trackables(self) -> dict:
         return {"network": self.model, "optimizer": self.model.optimizer}
 
     def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
-        if position != self._next:
+        if position != self._next:  # first, or continued
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
                 crop=self.config.crop, rows=self._rows)
@@ -90,7 +93,7 @@ class SMANetTrainer:
         def train(films, labels):
             self.model.reset_metrics()
             self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
-            return self.model.train_step((grey.from_levels(films[..., None]), labels))
+            return self.model.train_step((grey.from_levels(films[..., None]), labels))  # [N, h, w] -> [N, h, w, 1]
 
         metrics = self.strategy.run(train, batch)
         return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
@@ -109,7 +112,7 @@ class SMANetTrainer:
         for start in range(0, len(self._shown), self.config.batch):
             films, labels = (array[self._shown[start:start + self.config.batch]] for array in self._arrays)
             inputs = grey.from_levels(films[..., None])
-            predicted = np.argmax(self.predict(inputs), -1)
+            predicted = np.argmax(self.predict(inputs), -1)  # [n, H, W]
             rows.append(np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
                                   colour_labels(labels, self.num_classes)], 1))
         cells = np.concatenate(rows)  # [rows, 3, H, W, 3]
@@ -130,7 +133,7 @@ class SMANetTrainer:
 
     def finish(self, folder: RunFolder) -> dict:
         best = folder.best("val_j")
-        name = f"snapshots/{best[1]:09d}" if best else "last"
+        name = f"snapshots/{best[1]:09d}" if best else "last"  # the best; without validation, the last
         if best is None:
             folder.save_network(self.model, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
@@ -162,7 +165,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         shown = different_films(store, split_ids(store, "train"), _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_pairs(validation), strategy, classes.names, rows, shown)
-        if finetune_from:
+        if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
         run(trainer, folder, config)
     finally:
@@ -174,7 +177,7 @@ def _load_pairs(store: PairStore, mixed: PairStore | None,
     """The train pairs of `store` and those of `mixed` behind them, and the rows that make them equal halves."""
     ids = split_ids(store, "train")
     if mixed is None:
-        return *pair_cache.load_pairs(store, ids, scored), None
+        return *pair_cache.load_pairs(store, ids, scored), None  # None: each pair once
     for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
                                ("size", tuple(store.description.size), tuple(mixed.description.size))):
         if ours != theirs:

@@ -20,7 +20,7 @@ define_flags(PGGANConfig)
 
 
 def main(argv) -> None:
-    from training.pggan import train
+    from training.pggan import train  # late: --help and a mistyped flag need no TensorFlow
 
     preset = presets.load(_PRESET.value)
     target = flags.FLAGS.target or PGGANConfig.target

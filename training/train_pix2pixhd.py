@@ -25,7 +25,7 @@ define_flags(Pix2PixHDConfig)
 
 
 def main(argv) -> None:
-    from training.pix2pixhd import train
+    from training.pix2pixhd import train  # late: --help and a mistyped flag need no TensorFlow
 
     preset = presets.load(_PRESET.value)
     base = preset.dots_to_labels if flags.FLAGS.translate_from == "dots" else preset.labels_to_film

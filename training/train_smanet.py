@@ -26,7 +26,7 @@ define_flags(SMANetConfig)
 
 
 def main(argv) -> None:
-    from training.smanet import train
+    from training.smanet import train  # late: --help and a mistyped flag need no TensorFlow
 
     preset = presets.load(_PRESET.value)
     base = preset.finetune if _FINETUNE_FROM.value else preset.segmenter

@@ -8,6 +8,7 @@ Expected: the paper's Tables 1 and 2 (mean J 94.71 with FULL, 92.89 with TINY, t
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 
+# Whatever is not set here is a default of training/config.py.
 PRESET = Preset(
     size=1024,
     segmentation_size=512,

@@ -30,7 +30,7 @@ def main(argv) -> None:
     from datasets.common import atomic_files
 
     if _ALONE.value:
-        from tools.benchmark_items import measure
+        from tools.benchmark_items import measure  # in this process alone: peak memory is its own
         atomic_files.write_json(_OUT.value, [measure(_ITEMS.value[0], _PRECISIONS.value[0], _SECONDS.value)])
         return
     from training.devices import resolve_precision
@@ -40,11 +40,12 @@ def main(argv) -> None:
     rows: list[dict] = []
     print(_line((*_HEAD, "before/now") if before else _HEAD), flush=True)
     for name in names:
+        # "auto" may be one of the others
         for precision in dict.fromkeys(resolve_precision(asked) for asked in _PRECISIONS.value):
             row = _measure(name, precision)
             rows.append(row)
             print(_line(_cells(row, before)), flush=True)
-            if _OUT.value:
+            if _OUT.value:  # anew after each row, so that a stopped run keeps what it has
                 atomic_files.write_json(_OUT.value, rows)
 
 
@@ -66,11 +67,12 @@ def _names() -> list[str]:
 def _measure(name: str, precision: str) -> dict:
     from datasets.common import atomic_files
 
-    with tempfile.NamedTemporaryFile(suffix=".json") as made:
+    with tempfile.NamedTemporaryFile(suffix=".json") as made:  # the process writes by that name
         done = subprocess.run([sys.executable, "-m", "tools.benchmark", "--alone", f"--items={name}",
                                f"--precisions={precision}", f"--seconds={_SECONDS.value}", f"--out={made.name}"],
                               stderr=subprocess.PIPE, text=True)
         if done.returncode:
+            # Of a traceback, what was raised.
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise UserError(f"{name} in {precision}: could not be measured ({last[:200]})")
         return atomic_files.read_json(made.name)[0]
@@ -100,6 +102,7 @@ def _cells(row: dict, before: dict) -> tuple[str, ...]:
 
 
 def _line(cells: tuple[str, ...]) -> str:
+    # Characters; the last one only with --against.
     widths = (28, 5, 15, 8, 8, 9, 6, 9, 11)
     return "".join(cell.ljust(width) if place in (0, 2) else cell.rjust(width - 1) + " "
                    for place, (cell, width) in enumerate(zip(cells, widths, strict=False))).rstrip()

@@ -32,7 +32,7 @@ from training.pix2pixhd import Pix2PixHDTrainer
 from training.smanet import SMANetTrainer
 
 _CLASSES = 6
-_GREY = LabelCoding("grey", tuple(range(_CLASSES)))
+_GREY = LabelCoding("grey", tuple(range(_CLASSES)))  # as PGGAN's label maps
 Turn = Callable[[], Any]  # does the work once and waits for it
 
 
@@ -61,7 +61,7 @@ def measure(name: str, precision: str, seconds: float) -> dict[str, Any]:
     """
     item = ITEMS[name]
     turn = item.make(precision)
-    times = [_timed(turn) for _ in range(2)]
+    times = [_timed(turn) for _ in range(2)]  # the first traces, the second settles memory
     first, times = times[0], []
     gc.collect()
     while len(times) < 3 or (sum(times) < seconds and len(times) < 50):
@@ -80,6 +80,7 @@ def _timed(turn: Turn) -> float:
 
 
 def _codes(count: int, size: int) -> np.ndarray:
+    # Noise: the time of a network does not depend on its pictures.
     return np.random.default_rng(0).integers(0, _CLASSES, (count, size, size)).astype(np.uint8)
 
 
@@ -93,9 +94,10 @@ def _forward(make: Callable[[], keras.Model], channels: int, size: int) -> Calla
         with dtype_policy(resolve_precision(precision)):
             network = make()
             network.build((None, None, None, channels))
+        # Open sides, as an export has them.
         compiled = tf.function(network, input_signature=[tf.TensorSpec((None, None, None, channels))])
         picture = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, size, size, channels)), tf.float32)
-        return lambda: compiled(picture).numpy()
+        return lambda: compiled(picture).numpy()  # `numpy` waits for the device
 
     return build
 
@@ -108,7 +110,7 @@ def _steps(make: Callable[[str], Any]) -> Callable[[str], Turn]:
         def turn():
             nonlocal position
             position, metrics = trainer.step(position)
-            return {name: float(value) for name, value in metrics.items()}
+            return {name: float(value) for name, value in metrics.items()}  # `float` waits for the device
 
         return turn
 
@@ -125,6 +127,7 @@ def _pix2pixhd(size: int, batch: int, **options) -> Callable[[str], Any]:
 
 def _pggan(size: int, batch: int) -> Callable[[str], Any]:
     def make(precision: str) -> PGGANTrainer:
+        # Full-grown from the first step.
         config = PGGANConfig(precision=precision, resolution=size, start_resolution=size, max_batch=batch,
                              score_images=0)
         return PGGANTrainer(config, _codes(16, size), None, _GREY, prepare(config))
@@ -135,6 +138,7 @@ def _pggan(size: int, batch: int) -> Callable[[str], Any]:
 def _segmenter(size: int, batch: int, attention: str) -> Callable[[str], Any]:
     def make(precision: str) -> SMANetTrainer:
         config = SMANetConfig(precision=precision, batch=batch, attention=attention)
+        # 4 classes: the organs that tables score
         return SMANetTrainer(config, _films(8, size), _codes(8, size) % 4, 4, None, prepare(config))
 
     return make
@@ -161,6 +165,7 @@ def _three_stage(size: int) -> Callable[[str], Turn]:
 def _batches(precision: str) -> Turn:
     """One batch of random crops, as the segmenter's training reads them."""
     strategy = prepare(EngineConfig(precision=precision))
+    # The paper's batch, crop and size; 66 pairs as TINY has.
     batches = distributed_batches(strategy, (_films(66, 512), _codes(66, 512)), 17, 0, 0, crop=377)
     return lambda: next(batches)
 
@@ -179,13 +184,13 @@ ITEMS = {
     "pix2pixhd_forward_256": Item(256, 1, _forward(GlobalGenerator, _CLASSES, 256), quick=True),
     "pix2pixhd_forward_512": Item(512, 1, _forward(GlobalGenerator, _CLASSES, 512)),
     "local_enhancer_forward_1024": Item(1024, 1, _forward(LocalEnhancer, _CLASSES, 1024)),
-    "pix2pixhd_step_256": Item(256, 1, _steps(_pix2pixhd(256, 1, num_D=3))),
+    "pix2pixhd_step_256": Item(256, 1, _steps(_pix2pixhd(256, 1, num_D=3))),  # the paper's number of scales
     "pix2pixhd_small_step_128": Item(128, 4, _steps(_pix2pixhd(128, 4, ngf=16, ndf=16)), quick=True),
     "pspnet_forward_377": Item(377, 1, _forward(lambda: SMANet(4, attention="psp"), 1, 377), quick=True),
     "pspnet_step_377": Item(377, 4, _steps(_segmenter(377, 4, "psp"))),
     "smanet_forward_377": Item(377, 1, _forward(lambda: SMANet(4), 1, 377)),
     "smanet_step_377": Item(377, 4, _steps(_segmenter(377, 4, "multiscale"))),
-    "smanet_step_17x377": Item(377, 17, _steps(_segmenter(377, 17, "multiscale"))),
+    "smanet_step_17x377": Item(377, 17, _steps(_segmenter(377, 17, "multiscale"))),  # the paper's batch
     "segmenter_batch_17x377": Item(377, 17, _batches),
     "three_stage_pair_1024": Item(1024, 1, _three_stage(1024)),
     "sliding_window_512": Item(512, 1, _windows),

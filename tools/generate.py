@@ -29,15 +29,17 @@ _CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; -
 
 
 def main(argv) -> None:
+    # The paper's 2,500 of 10,000.
     validation = _COUNT.value // 4 if _VALIDATION.value is None else _VALIDATION.value
     if validation > _COUNT.value:
         raise UserError(f"--validation={validation} is more than --count={_COUNT.value}")
 
+    # After the flags are checked: these start TensorFlow.
     from datasets.pair_store import PairStore
     from tools.generation.method_from_runs import Assembly
 
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
-    snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}
+    snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
     Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots).write(
         _OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value)
 

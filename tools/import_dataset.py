@@ -51,13 +51,14 @@ def main(argv) -> None:
         print(f"left out: {path} has no partner")
     test = _test_ids([source.id for source in sources])
     found = own_folders.survey(sources, classes, remap, _SIZE.value, show_progress)
+    # 16 bits if any image has more than 8
     max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
     name = _NAME.value or pathlib.Path(_OUT.value).resolve().name
     try:
         description = Description(name, (_SIZE.value, _SIZE.value), classes, max_value, found.spacing_mm)
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
-    white = _MAX_VALUE.value or found.white
+    white = _MAX_VALUE.value or found.white  # of images that do not say it themselves
     own_folders.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress,
                            _CONTRAST.value == "stretch")
     if found.white:
@@ -71,7 +72,7 @@ def _classes():
     from datasets.class_table import ClassTable
     from datasets.common import atomic_files
 
-    if (_CLASSES.value is None) == (_CLASSES_JSON.value is None):
+    if (_CLASSES.value is None) == (_CLASSES_JSON.value is None):  # both or neither
         raise UserError("give either --classes=background,liver,... or --classes_json=FILE")
     try:
         if _CLASSES.value is not None:
@@ -86,7 +87,7 @@ def _test_ids(ids: list[str]) -> set[str]:
     """The pairs to test on."""
     from datasets.sources.own_folders import choose_test, read_test_ids
 
-    if (_TEST_FRACTION.value is None) == (_TEST_IDS.value is None):
+    if (_TEST_FRACTION.value is None) == (_TEST_IDS.value is None):  # both or neither
         raise UserError("give either --test_fraction=0.3 or --test_ids=FILE; --test_fraction=0 for no test pairs")
     if _TEST_IDS.value is not None:
         return read_test_ids(pathlib.Path(_TEST_IDS.value), ids)

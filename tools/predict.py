@@ -33,6 +33,7 @@ def main(argv) -> int:
 
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
+    # Folders of results are not searched, so that a second run does not segment its own pictures.
     films = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
 
     from evaluation.segmenter.load import load_any_segmenter  # starts TensorFlow, after the films were found
@@ -48,9 +49,10 @@ def main(argv) -> int:
                 problems += 1
                 print(f"problem: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         show_progress("films", len(films), len(films))
+    # What was segmented has its row, whatever stops the others.
     finally:
         predictor.write_table()
-    unwritten = problems - (len(films) - len(predictor.rows))
+    unwritten = problems - (len(films) - len(predictor.rows))  # films with a row and a problem
     print(f"{len(predictor.rows)} of {len(films)} films segmented in {_OUT.value}"
           + (f", {unwritten} of them without DICOM segmentation" if unwritten else "")
           + ("; problems are listed above" if problems else ""))

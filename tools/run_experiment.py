@@ -40,7 +40,7 @@ def main(argv) -> None:
         if unknown:
             raise UserError(f"--{flag.name}={','.join(flag.value)}: found {unknown[0]!r}, expected some of "
                             f"{', '.join(names)}")
-    if bool(_DATA.value) == bool(_PHANTOMS.value):
+    if bool(_DATA.value) == bool(_PHANTOMS.value):  # both or neither
         raise UserError("give either --data=STORE or --phantoms=N")
     with tempfile.TemporaryDirectory() as scratch:
         _run(_data_folder(scratch))
@@ -58,12 +58,13 @@ def _data_folder(scratch: str) -> str:
     preset = presets.load(_PRESET.value)
     if _DATA.value:
         store = PairStore(_DATA.value)
+        # For what it refuses, before a folder is made.
         choose_subset(store, _CONFIG.value, _SEED.value, preset.tiny_films)
         refuse_oblong(store)
         if not (_DRY_RUN.value or _ESTIMATE.value):
             atomic_files.make_folder(_WORKDIR.value)
         return _DATA.value
-    test = max(1, _PHANTOMS.value // 3)
+    test = max(1, _PHANTOMS.value // 3)  # a third tests
     train, needed = _PHANTOMS.value - test, preset.tiny_films if _CONFIG.value == "tiny" else 1
     if train < needed:
         raise UserError(f"--phantoms={_PHANTOMS.value}: found {train} train films (a third tests), expected at "
@@ -94,7 +95,7 @@ def _estimate(experiment) -> None:
 
     runs, found, measured = experiment.training_jobs(), {}, {}
     for job in runs:
-        nameless = dataclasses.replace(job, name="")
+        nameless = dataclasses.replace(job, name="")  # equal but for their names: measured once
         if nameless not in measured:
             print(f"measuring {job.name} ...", flush=True)
             measured[nameless] = estimate(job)

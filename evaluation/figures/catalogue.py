@@ -40,7 +40,7 @@ def _synthetic(experiment: ExperimentFolder) -> list[ExperimentFigure]:
         found.append(ExperimentFigure(f"samples-{method.suffix}",
                                       f"{title}: synthetic label maps and their films.",
                                       partial(sample_sheet, store, title)))
-        if any((store.path / "dots").glob("*.png")):
+        if any((store.path / "dots").glob("*.png")):  # three-stage sets keep them
             found.append(ExperimentFigure("stages", f"{title}: dots, the label map made from them, and its film.",
                                           partial(stage_sheet, store, title)))
     return found
@@ -59,10 +59,11 @@ def _films(experiment: ExperimentFolder) -> list[ExperimentFigure]:
 
 def _boxes(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     names = experiment.columns()
+    # SYNTH's spread would flatten the others
     kept = [name for name in names if columns.find(name).kind != "synth"]
     boxes = "quartiles, whiskers to 1.5 times their range, outliers as points"
     found = [ExperimentFigure("boxes", f"J of single test films: {boxes}.", partial(box_plots, experiment, names))]
-    if 1 < len(kept) < len(names):
+    if 1 < len(kept) < len(names):  # of some, not all
         found.append(ExperimentFigure("boxes-finetuned", f"The same without the SYNTH columns: {boxes}.",
                                       partial(box_plots, experiment, kept)))
     return found
@@ -73,6 +74,7 @@ def _curves(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     logs, found = experiment.logs(), []
     for name, (title, unit) in columns.STAGES.items():
         if name in logs:
+            # Out of the logs: what is left are segmenters.
             found.append((f"curves-{name}", f"Training of the GAN, {title}", {name: logs.pop(name)}, unit))
     found.append(("curves-segmenters", "Training of the segmenters", logs, "steps"))
     return [ExperimentFigure(name, f"{title}; large points mark the best values.",

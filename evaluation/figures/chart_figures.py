@@ -55,10 +55,11 @@ def training_curves(logs: Mapping[str, Sequence[Row]], unit: str) -> Figure | No
     if not panels:
         return None
     several = len(logs) > 1
-    rows = -(-(len(panels) + several) // _ACROSS)
+    rows = -(-(len(panels) + several) // _ACROSS)  # rounded up; one more for the legend
     with style():
         figure = Figure(figsize=(PAGE, _PANEL * rows))
         # Places in inches, not by a layout engine: a trainer draws this at every grid.
+        # Left, bottom, right, top, gaps as shares of a panel.
         figure.subplots_adjust(0.06, 0.35 / (_PANEL * rows), 0.99, 1 - 0.35 / (_PANEL * rows), 0.25,
                                0.7 / (_PANEL - 0.7))
         axes = figure.subplots(rows, _ACROSS, squeeze=False).ravel()
@@ -82,7 +83,7 @@ def measured_charts(logs: Mapping[str, Sequence[Row]]) -> list[tuple[Chart, list
 
 def _lines(chart: Chart, logs: Mapping[str, Sequence[Row]]) -> Iterator[Line]:
     for run, rows in logs.items():
-        for colour, metric in zip(2 * _COLOURS, chart.metrics, strict=False):
+        for colour, metric in zip(2 * _COLOURS, chart.metrics, strict=False):  # twice: more metrics than colours
             points = [(row["position"], _value(row, metric)) for row in rows if math.isfinite(_value(row, metric))]
             if points:
                 look = {"color": colour, "label": metric} if len(logs) == 1 else _run_look(run)
@@ -104,7 +105,7 @@ def _draw_chart(axis: Axes, chart: Chart, lines: Sequence[Line], unit: str) -> N
     for positions, values, look in lines:
         axis.plot(positions, values, **look, linewidth=0.9, marker="." if len(values) < 20 else "", markersize=3)
         if chart.best:
-            place = values.index(min(values) if chart.best == "lowest" else max(values))
+            place = values.index(min(values) if chart.best == "lowest" else max(values))  # the first of equals
             axis.plot(positions[place], values[place], marker="o", color=look["color"], markersize=4)
     axis.set_title(chart.title, fontsize=7, pad=11)
     axis.text(0.5, 1.03, chart.meaning, fontsize=5.5, ha="center", transform=axis.transAxes, color="#555555")
@@ -149,4 +150,5 @@ def _draw_boxes(axis: Axes, values: Sequence[pd.Series], names: Sequence[str]) -
 
 def _light(colour: str) -> tuple[float, ...]:
     """Half way to white."""
+    # x / 255, half way to 1.
     return tuple(0.5 + int(colour[place:place + 2], 16) / 510 for place in (1, 3, 5))

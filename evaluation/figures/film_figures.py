@@ -23,6 +23,7 @@ def sample_sheet(store: PairStore, title: str) -> Figure:
     ids = _spread(store.ids(), _SAMPLES)
     aspect, names = _aspect(store), store.classes.names
     with style():
+        # A row holds three pairs of pictures.
         figure, axes = picture_grid(-(-len(ids) // 3), 6, PAGE, aspect, above=0.2)
         for axis in axes.ravel():
             axis.set_axis_off()
@@ -108,18 +109,18 @@ def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
 def read_dots_map(store: PairStore, id_: str) -> np.ndarray:
     """Dots of a synthetic pair enlarged to its size by nearest neighbour: codes uint8 [H, W]."""
     path = store.path / "dots" / f"{id_}.png"
-    header = path.read_bytes()[16:24]
+    header = path.read_bytes()[16:24]  # PNG's width and height, in bytes 16 to 24
     dots = read_png(path, (int.from_bytes(header[4:], "big"), int.from_bytes(header[:4], "big")))
     sizes = zip(store.description.size, dots.shape, strict=True)
-    places = [np.arange(side) * small // side for side, small in sizes]
+    places = [np.arange(side) * small // side for side, small in sizes]  # pixel -> dot, as nearest neighbour
     return dots[np.ix_(*places)]
 
 
 def _typical(scores) -> list[str]:
     """The two films of lowest score, that in the middle, and the best; fewer of fewer films."""
-    order = scores.sort_values(kind="stable").index
+    order = scores.sort_values(kind="stable").index  # stable: equals by name
     places = [0, 1, len(order) // 2, len(order) - 1]
-    return list(dict.fromkeys(order[min(place, len(order) - 1)] for place in places))
+    return list(dict.fromkeys(order[min(place, len(order) - 1)] for place in places))  # fewer films: none twice
 
 
 def _spread(ids: Sequence[str], count: int) -> list[str]:
@@ -142,7 +143,8 @@ def _colours(experiment: ExperimentFolder, column: str) -> list[tuple[float, ...
 def _draw_borders(axis: Axes, codes: np.ndarray, colours: Sequence[tuple[float, ...]], width: float = 1.0) -> None:
     for code in range(1, len(colours)):
         mask = codes == code
-        if mask.any() and not mask.all():
+        if mask.any() and not mask.all():  # else there is no border
+            # Level 0.5: between pixels.
             axis.contour(mask.astype(np.float32), levels=[0.5], colors=[colours[code]],
                          linewidths=width)
 

@@ -17,10 +17,11 @@ from evaluation.pictures import colour_labels
 
 COLUMN = 3.5  # inches: one column of a two-column page
 PAGE = 7.16  # both columns
-_DPI = 300
+_DPI = 300  # of PNGs
 _LEGEND = 0.45  # inches below a picture grid
 _SIDE = 600  # pixels at most of a picture inside a figure, per side
 
+# Font type 42: text stays text in a PDF.
 _STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
           "ytick.labelsize": 7, "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False,
           "axes.linewidth": 0.6, "lines.linewidth": 1.2, "font.family": "DejaVu Sans",
@@ -37,7 +38,7 @@ def style() -> Iterator[None]:
 
 def save_figure(figure: Figure, folder: pathlib.Path, name: str, kinds: Sequence[str] = ("pdf", "png")) -> None:
     """Writes NAME.pdf (embedded fonts, lines as vectors) and NAME.png (300 dpi), or NAME.svg, without dates."""
-    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # two runs make equal files
     for kind in kinds:
         with style(), atomic_files.replacing(folder / f"{name}.{kind}") as temporary:
             figure.savefig(temporary, dpi=_DPI, format=kind, metadata=dates.get(kind))
@@ -49,6 +50,7 @@ def show(axis: Axes, picture: np.ndarray) -> None:
     factor = _SIDE / max(height, width)
     if factor < 1:
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    # Pixels as before the reduction: borders are drawn in them.
     axis.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=(-0.5, width - 0.5, height - 0.5, -0.5),
                 interpolation="nearest")
     axis.set_xticks([])
@@ -63,7 +65,7 @@ def picture_grid(rows: int, columns: int, width: float, aspect: float, left: flo
     Args:
       left: inches kept for the rows' labels; below: for those under each picture; above: for titles.
     """
-    cell = (width - left) / columns
+    cell = (width - left) / columns  # inches
     figure = Figure(figsize=(width, rows * (cell * aspect + below) + above + _LEGEND), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0.0, hspace=0.0)
     return figure, figure.subplots(rows, columns, squeeze=False)
@@ -77,6 +79,6 @@ def organ_colours(names: tuple[str, ...]) -> list[tuple[float, ...]]:
 def colour_legend(figure: Figure, colours: dict[str, tuple[float, ...]]) -> None:
     """A legend of patches below the figure."""
     patches = [Patch(facecolor=colour, label=name) for name, colour in colours.items()]
-    columns = 3 if figure.get_figwidth() < PAGE else 6
+    columns = 3 if figure.get_figwidth() < PAGE else 6  # legends of a narrow figure
     figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), columns), frameon=False,
                   handlelength=1.0, columnspacing=1.2)

@@ -13,7 +13,7 @@ from typing import Any
 from datasets.common.errors import UserError
 from datasets.formats.raster import read_bytes
 
-FORMAT = 1
+FORMAT = 1  # of both files
 GOLD, PREDICTION, NONE = "gold", "prediction", "no preference"
 MAX_FILE = 2**20  # bytes of an answer or key file
 MAX_COMMENT = 1000  # characters, as the page's field takes
@@ -80,7 +80,7 @@ def read_key(path: str | os.PathLike) -> Key:
             raise ValueError
         return dataclasses.replace(key, films=tuple(dataclasses.replace(film, mean_j=float(film.mean_j))
                                                     for film in films))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):  # TypeError: names too many or too few
         raise UserError(f"{path}: not the key of a reader study; give the key.json that tools.reader_study build "
                         "wrote") from None
 
@@ -110,6 +110,7 @@ def read_answers(path: str | os.PathLike, key: Key) -> Answers:
 
 def clean(text: str) -> str:
     """One line of `text` without control, direction-changing, private or unpaired characters."""
+    # C: control and the like; Z: blanks
     kept = (" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
     return " ".join("".join(kept).split())
 
@@ -119,6 +120,7 @@ def _answer(path: str | os.PathLike, entry: Any) -> Answer:
             "expected film, choice and comment in every answer")
     film, choice, comment = entry["film"], entry["choice"], entry["comment"]
     _expect(path, isinstance(film, str), "a film's name is not a text")
+    # True is an int too, and no choice
     _expect(path, choice is None or (type(choice) is int and 0 <= choice <= 2),
             "a choice is none of 1, 2, 0 (no preference) and null (not answered)")
     _expect(path, isinstance(comment, str) and len(comment) <= MAX_COMMENT,
@@ -134,6 +136,7 @@ def _expect(path: str | os.PathLike, holds: bool, otherwise: str) -> None:
 def _read(path: str | os.PathLike, what: str) -> Any:
     path = pathlib.Path(path)
     try:
+        # UTF-8, with or without a mark at its start
         return json.loads(read_bytes(path, MAX_FILE).decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise UserError(f"{path}: not JSON, expected {what}") from None

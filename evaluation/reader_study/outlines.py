@@ -21,7 +21,7 @@ def organ_paths(codes: np.ndarray, num_classes: int) -> list[str]:
 
 def mask_path(mask: np.ndarray) -> str:
     """The border of a bool mask [H, W] as closed subpaths; see `organ_paths`."""
-    padded = np.pad(mask.astype(np.float32), 1)
+    padded = np.pad(mask.astype(np.float32), 1)  # borders close at the picture's edge
     return "".join(_subpath(border) for border in find_contours(padded, 0.5))
 
 
@@ -29,7 +29,8 @@ def _subpath(border: np.ndarray) -> str:
     """A closed border [points, (row, column)] of the padded mask, points on straight runs left out."""
     points = np.rint(2 * border[:, ::-1]).astype(int) - 1  # half pixels, (x, y), padding taken off
     steps = np.diff(points, axis=0)
+    # First and last point are one, so the run may go over them.
     turns = np.any(steps != np.roll(steps, 1, axis=0), axis=1)
     corners = points[:-1][turns]
-    moves = " ".join(f"{x} {y}" for x, y in np.diff(corners, axis=0))
+    moves = " ".join(f"{x} {y}" for x, y in np.diff(corners, axis=0))  # relative moves are shorter
     return f"M{corners[0, 0]} {corners[0, 1]}l{moves}z"

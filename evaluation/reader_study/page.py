@@ -47,17 +47,19 @@ class PageFilm:
 
 def make_page(study: str, organs: Sequence[str], films: Sequence[PageFilm]) -> str:
     """The page's HTML. It depends on its arguments only, and treats both candidates alike."""
-    colours = [f"rgb({red}, {green}, {blue})"
+    colours = [f"rgb({red}, {green}, {blue})"  # the organs' colours in every picture of label maps
                for red, green, blue in colour_labels(np.arange(1, len(organs) + 1), len(organs) + 1)]
     shown = {"format": FORMAT, "study": study, "maxComment": MAX_COMMENT,
              "organs": [{"name": name, "colour": colour} for name, colour in zip(organs, colours, strict=True)],
              "films": [film.to_json() for film in films]}
     style, script = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    # Nothing but what stands in the page itself, told by its digest.
     policy = (f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
               "base-uri 'none'; form-action 'none'")
     parts = {"policy": html.escape(policy), "style": style, "script": script, "study": _script_json(shown),
              "max_comment": str(MAX_COMMENT), "max_reader": str(MAX_READER), "count": str(len(films))}
     template = (_HERE / "page.html").read_text(encoding="utf-8")
+    # In one pass: texts put in are not searched.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
@@ -67,7 +69,7 @@ def _data_uri(film: np.ndarray, side: int) -> str:
     if factor < 1:
         height, width = (max(1, round(length * factor)) for length in film.shape)
         film = cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".png", film, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    data = cv2.imencode(".png", film, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()  # 9: smallest
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
@@ -77,4 +79,4 @@ def _digest(text: str) -> str:
 
 def _script_json(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")  # "</script>" in a string would end it

@@ -81,7 +81,7 @@ def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike]) -> 
     Raises UserError for a file that is not an answer to this study, and for two files of one reader.
     """
     study = read_key(key)
-    paths = list(dict.fromkeys(found.resolve() for path in map(pathlib.Path, answers)
+    paths = list(dict.fromkeys(found.resolve() for path in map(pathlib.Path, answers)  # each file once
                                for found in (sorted(path.glob("*.json")) if path.is_dir() else [path])))
     if not paths:
         raise UserError(f"{', '.join(map(str, answers)) or '--answers'}: found no answer files; expected .json "
@@ -90,7 +90,7 @@ def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike]) -> 
     found = []
     for path in paths:
         given = read_answers(path, study)
-        first = readers.setdefault(given.reader.casefold(), path)
+        first = readers.setdefault(given.reader.casefold(), path)  # "Anna" and "anna" are one reader
         if first != path:
             raise UserError(f"{path}: a second file of the reader in {first}; keep the later one, or name the "
                             "readers differently")
@@ -105,12 +105,13 @@ def make_report(key: Key, answers: Sequence[Answers]) -> ReaderReport:
             for given in answers for film, answer in zip(key.films, given.answers, strict=True)]
     columns = ["id", "mean_j", "first", "reader", "choice", "preference", "comment"]
     joined = pd.DataFrame(rows, columns=columns)
+    # Int64 may miss values
     joined = joined.astype({"choice": "Int64"}).sort_values(["mean_j", "id", "reader"], ignore_index=True)
     names = [given.reader for given in answers]
     votes = _votes(joined)
     tallies = [_tally(name, joined[joined.reader == name].preference) for name in names]
     tallies.append(_tally(ALL, joined.preference))
-    whole = votes[votes.sum(axis=1) == len(names)]
+    whole = votes[votes.sum(axis=1) == len(names)]  # films that all answered
     if len(names) > 1:
         tallies.append(_tally(MAJORITY, votes.apply(_majority, axis=1)))
     kappa = fleiss_kappa(whole.to_numpy()) if len(names) > 1 else float("nan")
@@ -219,6 +220,7 @@ def fleiss_kappa(counts: np.ndarray) -> float:
     raters = counts[0].sum()
     if raters < 2 or not np.all(counts.sum(1) == raters):
         raise ValueError(f"expected two or more raters, as many for every item; received {counts.sum(1)}")
-    by_chance = np.square(counts.sum(0) / counts.sum()).sum()
+    by_chance = np.square(counts.sum(0) / counts.sum()).sum()  # equation 5: P_e
+    # Equations 2 and 3: mean P_i.
     observed = np.mean((np.square(counts).sum(1) - raters) / (raters * (raters - 1)))
-    return float((observed - by_chance) / (1 - by_chance)) if by_chance < 1 else float("nan")
+    return float((observed - by_chance) / (1 - by_chance)) if by_chance < 1 else float("nan")  # equation 7

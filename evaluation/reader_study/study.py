@@ -107,7 +107,7 @@ def write_study(candidates: Sequence[Candidates], out: str | os.PathLike, title:
     Raises UserError rather than overwrite the key of another study.
     """
     out = pathlib.Path(out)
-    seed = secrets.randbits(64) if seed is None else seed
+    seed = secrets.randbits(64) if seed is None else seed  # unguessable, as `random`'s own is not
     shown = _shuffled(candidates, seed)
     names = [f"F{number:02}" for number in range(1, len(shown) + 1)]
     page_films = [_page_film(name, film, first, side)
@@ -121,7 +121,7 @@ def write_study(candidates: Sequence[Candidates], out: str | os.PathLike, title:
                         "another --out")
     for path in (PAGE, KEY):
         atomic_files.make_folder((out / path).parent)
-    atomic_files.write_json(out / KEY, key.to_json())
+    atomic_files.write_json(out / KEY, key.to_json())  # first: a page without it is of no use
     atomic_files.write_text(out / PAGE, make_page(study, candidates[0].organs, page_films))
     return key
 
@@ -136,9 +136,9 @@ def _shuffled(candidates: Sequence[Candidates], seed: int) -> list[tuple[Candida
     """Films in the order shown, each with what its outline 1 is."""
     draw = random.Random(seed)
     firsts = [GOLD, PREDICTION] * (len(candidates) // 2)
-    firsts += [draw.choice([GOLD, PREDICTION])] * (len(candidates) % 2)
+    firsts += [draw.choice([GOLD, PREDICTION])] * (len(candidates) % 2)  # odd: one more, drawn
     draw.shuffle(firsts)
-    films = sorted(candidates, key=lambda film: film.id)
+    films = sorted(candidates, key=lambda film: film.id)  # by id, so that the draw knows nothing of who is hardest
     draw.shuffle(films)
     return list(zip(films, firsts, strict=True))
 
@@ -154,7 +154,7 @@ def _fits(store: PairStore, folder: pathlib.Path) -> bool:
     if first is None or first.stem not in store.ids():
         return False
     try:
-        read_png(first, store.description.size)
+        read_png(first, store.description.size)  # refuses another size
     except UserError:
         return False
     return True
@@ -181,6 +181,7 @@ def _candidates(results: Results, rows: pd.DataFrame, id_: str, mean_j: float, s
     if prediction.dtype != np.uint8 or prediction.max() >= classes.num_classes:
         raise UserError(f"{path}: found code {prediction.max()}, expected 0 to {classes.num_classes - 1}")
     found = dict(zip(classes.organs, jaccard(overlap_counts(prediction, gold, classes.num_classes)), strict=True))
+    # The CSV rounds.
     if not np.allclose([found[organ] for organ in rows.organ], rows.j, atol=1e-4, equal_nan=True):
         raise UserError(f"{path}: does not give the J of per_film.csv against {store.path}; evaluate again")
     return Candidates(id_, store.image(id_), gold, prediction, classes.organs, mean_j)

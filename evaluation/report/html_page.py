@@ -81,7 +81,7 @@ class Page:
     def write(self, path: pathlib.Path) -> None:
         """Writes the page."""
         links = "".join(f'<a href="#s{number}">{html.escape(title)}</a>'
-                        for number, title in enumerate(self._sections, 1))
+                        for number, title in enumerate(self._sections, 1))  # as `section` counts
         title = html.escape(self.title)
         text = (f'<!doctype html><html lang="en"><meta charset="utf-8">'
                 f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>'

@@ -50,7 +50,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
 
 def _add_differences(page: Page, results: Results, folder: pathlib.Path) -> None:
     path = folder / "differences.html"
-    if path.is_file():
+    if path.is_file():  # there only beside a column "real"
         page.text("Differences from REAL in points of pooled mean J, with a bootstrap interval over the test "
                   "films, and Wilcoxon's signed-rank test of the films' mean J.")
         page.table_html(path.read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
                 "training films": f"{len(subset['train'])}, augmented x6", "test films": len(store.ids("test")),
                 "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}",
                 "classes": ", ".join(description.classes.names)})
-    if len(subset["train"]) <= 20:
+    if len(subset["train"]) <= 20:  # TINY's, which were drawn
         page.note("Training films: " + ", ".join(subset["train"]))
 
 
@@ -98,7 +98,7 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
     stores = {method.title: experiment.synthetic(method) for method in experiment.methods()}
     if not stores:
         return
-    real = PairStore(experiment.path / "data" / "gan-films")
+    real = PairStore(experiment.path / "data" / "gan-films")  # un-augmented
     realism = report_realism(real, stores, folder / "realism", count=_COUNT, seed=seed)
     page.section("Realism and diversity")
     page.text(f"Against {realism.real_count} real training pairs: sliced Wasserstein distances x 1e3 per pyramid "
@@ -133,10 +133,12 @@ def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Pat
 
 def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
     records = [(path.stem, atomic_files.read_json(path)) for path in (root / "tasks").glob("*.json")]
+    # In the order they were done.
     records.sort(key=lambda record: (root / "tasks" / f"{record[0]}.json").stat().st_mtime_ns)
     page.section("Steps and settings")
     page.text("To make it again:")
     page.code(command)
+    # Cut short by a kill: not done.
     page.table(("task", "seconds"), [(name, f"{record['seconds']:.0f}") for name, record in records
                                      if record["done"]])
     for name, record in records:
@@ -147,4 +149,4 @@ def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
 
 def _frame(table) -> str:
     """A frame of numbers as HTML, its sets side by side."""
-    return table.T.to_html(float_format="{:.4g}".format, border=0, na_rep="-")
+    return table.T.to_html(float_format="{:.4g}".format, border=0, na_rep="-")  # sets side by side

@@ -53,11 +53,11 @@ _BLACK, _GREY = "#000000", "#777777"
 
 def column(name: str, heading: str, look: Look = SOLID, extra: str = "", colour: str = "") -> Column:
     """A line of COLUMNS; its group, and its colour unless given, are those of the method in its name."""
-    stem, augment, _ = name.partition("+augment")
-    kind, _, suffix = stem.rpartition("-")
+    stem, augment, _ = name.partition("+augment")  # "synth-1+augment" -> "synth-1"
+    kind, _, suffix = stem.rpartition("-")  # without a dash all of it is the suffix
     method = next((method for method in METHODS if kind and method.suffix == suffix), None)
     group, own = (method.title, method.colour) if method else ("", _BLACK)
-    kind = kind if method else stem
+    kind = kind if method else stem  # "real", or a dash before no method's suffix
     return Column(name, kind, method, bool(augment), group, heading, colour or own, look, extra)
 
 
@@ -97,6 +97,7 @@ def find(name: str) -> Column:
 def in_order(names: Iterable[str]) -> list[str]:
     """`names` as the tables have them: those of COLUMNS, then others by name."""
     order = [known.name for known in COLUMNS]
+    # Unknown ones last, by name.
     return sorted(names, key=lambda name: (order.index(name), "") if name in order else (len(order), name))
 
 

@@ -32,6 +32,7 @@ class ExperimentFolder:
     def columns(self) -> list[str]:
         """Evaluated columns in the tables' order; see `evaluation.results.columns.in_order`."""
         found = {path.parent.name.removeprefix("evaluate-") for path in self.path.glob("evaluate-*/pooled.json")}
+        # Names that people gave to folders are no columns.
         found = {name for name in found if _COLUMN.fullmatch(name)}
         if not found:
             raise UserError(f"{self.path}: found no evaluated column (evaluate-*/pooled.json); run "
@@ -50,14 +51,14 @@ class ExperimentFolder:
         """Predicted codes uint8 [H, W] of a test film."""
         path = self.path / f"evaluate-{column}" / "predictions" / f"{id_}.png"
         codes = read_png(path, self.films().description.size)
-        if codes.dtype != np.uint8 or codes.max() >= len(self.organs(column)) + 1:
+        if codes.dtype != np.uint8 or codes.max() >= len(self.organs(column)) + 1:  # codes of this column's organs
             raise UserError(f"{path}: found code {codes.max()}, expected 0 to {len(self.organs(column))}")
         return codes
 
     def gold(self, column: str, id_: str) -> np.ndarray:
         """True codes uint8 [H, W] of the organs on which `column` was scored."""
         store = self.films()
-        if self.organs(column) == store.classes.scored_table().organs:
+        if self.organs(column) == store.classes.scored_table().organs:  # scored against overlapping masks
             return store.scored_label(id_)
         return store.label(id_)
 
@@ -74,6 +75,7 @@ class ExperimentFolder:
 
     def title(self) -> str:
         """Name of the data set, or of the folder where the films are not kept."""
+        # Films may be left out of a shared folder.
         kept = any((self.path / "data" / name).is_dir() for name in FILMS)
         return self.films().description.name if kept else self.path.resolve().name
 
@@ -89,7 +91,7 @@ class ExperimentFolder:
     @property
     def configuration(self) -> str:
         """"FULL" or "TINY"; empty where the folder does not say."""
-        path = self.path / "data" / "subset.json"
+        path = self.path / "data" / "subset.json"  # made by the data task
         value = atomic_files.read_json(path) if path.is_file() else {}
         return str(value.get("config", "")).upper() if isinstance(value, dict) else ""
 

@@ -22,13 +22,14 @@ def read_per_film(path: str | pathlib.Path) -> pd.DataFrame:
     Raises UserError where it is something else, or a film lacks an organ that another has.
     """
     try:
+        # An organ named "NA" is a name.
         table = pd.read_csv(path, dtype={"film": str, "organ": str}, keep_default_na=False, na_values=[""])
         table = table.astype(dict.fromkeys(_COUNTS, np.int64) | {"j": float, "dsc": float})
         if table.empty or table[["film", "organ"]].isna().to_numpy().any():
             raise ValueError("rows without film or organ")
         if table.duplicated(["film", "organ"]).any():
             raise ValueError("a film's organ stands there twice")
-        if table.groupby("film")["organ"].agg(tuple).nunique() != 1:
+        if table.groupby("film")["organ"].agg(tuple).nunique() != 1:  # in one order too: the codes'
             raise ValueError("not every film has the same organs")
     except (OSError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -47,7 +48,7 @@ def merge_runs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     keys = [set(zip(table["film"], table["organ"], strict=True)) for table in tables]
     if any(key != keys[0] for key in keys):
         raise UserError("runs of one column were evaluated on different films or organs; give runs on the same "
-                        "data")
+                        "data")  # one run: its columns stay
     means = dict.fromkeys(tables[0].columns.difference(["film", "organ", *_COUNTS]), "mean")
     grouped = pd.concat(tables).groupby(["film", "organ"], sort=False)
     return grouped.agg(dict.fromkeys(_COUNTS, "sum") | means).reset_index()
@@ -63,6 +64,7 @@ def summarize(per_film: pd.DataFrame) -> pd.DataFrame:
     organs = list(dict.fromkeys(per_film["organ"]))
     for column, name in _MEASURES.items():
         if column in per_film:
+            # `pivot` sorts organs by name
             wide = per_film.pivot(index="film", columns="organ", values=column)[organs]
             wide = 100 * wide if column in ("j", "dsc") else wide
             wide["average"] = wide.mean(axis=1)
@@ -139,11 +141,11 @@ def compare(left: pd.DataFrame, right: pd.DataFrame, organs: Sequence[str], name
                         f"{len(films[0] & films[1])} of them in both; expected the same two or more films")
     own = [film_scores(table, organs)["average"].sort_index() for table in (left, right)]
     differences = (own[0] - own[1]).to_numpy()
-    pooled = _difference([side.sum(0) for side in counts])
+    pooled = _difference([side.sum(0) for side in counts])  # over all films, as the tables
     drawn = _resample(counts, resamples, seed)
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    decided = differences[~np.isnan(differences)]
-    p_value = stats.wilcoxon(decided).pvalue if np.any(decided != 0) else 1.0
+    decided = differences[~np.isnan(differences)]  # NaN: no organ in either map
+    p_value = stats.wilcoxon(decided).pvalue if np.any(decided != 0) else 1.0  # undefined for zeros alone
     return Difference(*names, len(differences), float(pooled), float(low), float(high),
                       float(np.median(decided)) if decided.size else 0.0, int(np.sum(decided > 0)),
                       int(np.sum(decided < 0)), float(p_value))
@@ -152,9 +154,10 @@ def compare(left: pd.DataFrame, right: pd.DataFrame, organs: Sequence[str], name
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's (1979) adjustment for several tests, in the order given."""
     order = np.argsort(p_values)
+    # The smallest p x n, the next x n - 1, ....
     steps = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)  # never below the one before it
     return adjusted.tolist()
 
 
@@ -165,7 +168,7 @@ def format_p(p_value: float) -> str:
 
 def _spread(values: pd.Series) -> dict[str, float]:
     quartiles = values.quantile([0.0, 0.25, 0.5, 0.75, 1.0])
-    return {"films": len(values), "mean": values.mean(), "std": values.std(ddof=1),
+    return {"films": len(values), "mean": values.mean(), "std": values.std(ddof=1),  # sample deviation
             **dict(zip(["min", "q1", "median", "q3", "max"], quartiles, strict=True))}
 
 
@@ -183,7 +186,9 @@ def _counts(table: pd.DataFrame, organs: Sequence[str]) -> np.ndarray:
 def _resample(counts: Sequence[np.ndarray], resamples: int, seed: int) -> np.ndarray:
     """Differences of pooled mean J in points, float64 [resamples]: how often each film is drawn x its counts."""
     films = len(counts[0])
+    # [resamples, films]
     times = np.random.default_rng(seed).multinomial(films, np.full(films, 1 / films), resamples)
+    # [resamples, films] x [films, organs 3] -> [resamples, organs, 3]
     drawn = [(times @ side.reshape(films, -1)).reshape(resamples, *side.shape[1:]) for side in counts]
     return _difference(drawn)
 

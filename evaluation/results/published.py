@@ -30,11 +30,11 @@ def published_rows() -> pd.DataFrame:
 def table3(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int], split: str) -> Table:
     """The published rows, then the column of `results` with the highest mean J; see `our_row` for the rest."""
     rows = published_rows()
-    works = tuple(dict.fromkeys(rows["citation"]))
+    works = tuple(dict.fromkeys(rows["citation"]))  # each work once, in the rows' order
     rows["method"] += " (" + rows["cited"] + ")"
     ours, deviations = our_row(results, size, split)
     cells = pd.concat([rows, pd.DataFrame([ours])], ignore_index=True)[list(_COLUMNS)]
-    spread = cells.map(lambda _: "")
+    spread = cells.map(lambda _: "")  # the published have none
     spread.iloc[-1] = [deviations.get(name, "") for name in _COLUMNS]
     for frame in (cells, spread):
         frame.columns = pd.MultiIndex.from_tuples(_COLUMNS.values())
@@ -57,14 +57,15 @@ def our_row(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int],
     if missing:
         raise UserError(f"Table 3 compares lungs and heart, but organ {missing[0]!r} was not evaluated")
     frames = {name: pd.DataFrame([scores(run, _ORGANS) for run in runs]) for name, runs in results.items()}
-    best = max(frames, key=lambda name: frames[name]["J", AVERAGE].mean())
+    best = max(frames, key=lambda name: frames[name]["J", AVERAGE].mean())  # mean over runs
     row = {"method": f"{columns.title(best)} (this run)", "augmentation": "Yes",
-           "image_size": f"{size[1]} × {size[0]}", "evaluation": split}
+           "image_size": f"{size[1]} × {size[0]}", "evaluation": split}  # width first, as the paper
     deviations = {}
     for metric in ("J", "DSC"):
         found = frames[best][metric]
+        # The mean of both lungs.
         for part, values in (("lungs", (found["Left Lung"] + found["Right Lung"]) / 2), ("heart", found["Heart"])):
             row[f"{part}_{metric.lower()}"] = f"{values.mean():.2f}"
             if len(values) > 1:
-                deviations[f"{part}_{metric.lower()}"] = f"{values.std(ddof=1):.2f}"
+                deviations[f"{part}_{metric.lower()}"] = f"{values.std(ddof=1):.2f}"  # over runs: sample deviation
     return row, deviations

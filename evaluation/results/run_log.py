@@ -28,11 +28,12 @@ def read_rows(path: pathlib.Path) -> list[dict[str, float]]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            numbers = all(isinstance(value, int | float) for value in row.values())
+            numbers = all(isinstance(value, int | float) for value in row.values())  # json reads NaN too
             if not (numbers and isinstance(row["position"], int)):
                 raise ValueError(row)
             rows.append(row)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            # The last one may have been cut by a kill.
             if number < len(lines):
                 raise UserError(f"{path}: line {number} is damaged; expected JSON with a position and numbers, as "
                                 "training writes it") from None
@@ -43,4 +44,4 @@ def drop_after(path: pathlib.Path, position: int) -> None:
     """Forgets the lines beyond `position`, which will be trained again."""
     if path.is_file():
         rows = [row for row in read_rows(path) if row["position"] <= position]
-        atomic_files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+        atomic_files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))  # whole or not at all

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+# Marks, `_`, and dots that may begin or join a link; not those of decimal numbers.
 _MARKDOWN = re.compile(r"[^\w\s,()'.%/–-]|_|(?<!\d)\.(?=\S)|\.(?=[^\s\d])")
 _LATEX = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
           "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}",
@@ -18,6 +19,7 @@ def markdown(text: str) -> str:
 
 def latex(text: str) -> str:
     """One line that LaTeX prints as it is; characters that plain pdfLaTeX lacks lose their accents or become ?."""
+    # "-{}": two hyphens would join to a dash
     return "".join("-{}" if char == after == "-" else _LATEX.get(char) or _plain(char)
                    for char, after in zip(text, (text + " ")[1:], strict=True))
 
@@ -30,5 +32,5 @@ def csv_cell(text: str) -> str:
 def _plain(char: str) -> str:
     if char.isascii() or ("À" <= char <= "ÿ" and char not in "ÐðÞþ÷"):
         return char
-    kept = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
+    kept = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()  # "ő" -> "o"
     return kept if kept.isalnum() else "?"

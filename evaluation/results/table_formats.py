@@ -72,7 +72,7 @@ def markdown(table: Table) -> str:
     """GitHub Markdown."""
     first = ["", ""] if table.indexed else []
     heads = [_literal(f"{group} {name}".strip()) for group, name in table.cells.columns]
-    marks = ["---"] * len(first) + ["---:" if number else "---" for number in table.numeric()]
+    marks = ["---"] * len(first) + ["---:" if number else "---" for number in table.numeric()]  # to the right
     rows = [[*(map(_literal, key) if table.indexed else ()), *row]
             for key, row in table.marked(table.filled().map(_literal), "**", "**").iterrows()]
     lines = ["| " + " | ".join(row) + " |" for row in ([*first, *heads], *rows)]
@@ -81,7 +81,7 @@ def markdown(table: Table) -> str:
 
 def latex(table: Table, caption: str, label: str) -> str:
     """A table environment that needs booktabs and multirow; smaller type where it is too wide for a page."""
-    width = 2 * table.indexed + table.cells.shape[1]
+    width = 2 * table.indexed + table.cells.shape[1]  # block and row stand before the cells
     size, gap = _type_size(table)
     form = "ll" * table.indexed + "".join("r" if number else "l" for number in table.numeric())
     return "\n".join([
@@ -93,19 +93,20 @@ def latex(table: Table, caption: str, label: str) -> str:
 
 
 def html(table: Table) -> str:
+    # Escaped here, since bold marks must stay.
     """An HTML table; all text escaped."""
     marked = table.marked(table.filled().map(html_text.escape), "<b>", "</b>")
     marked.columns = marked.columns.map(lambda key: tuple(map(html_text.escape, key)))
     if table.indexed:
         marked.index = marked.index.map(lambda key: tuple(map(html_text.escape, key)))
-    return marked.to_html(escape=False, border=0, index=table.indexed)
+    return marked.to_html(escape=False, border=0, index=table.indexed)  # it would escape those
 
 
 def csv(table: Table) -> str:
     """Two heading lines, then a line per row; mean ± deviation as two columns under a third heading line."""
     cells = table.cells
     if table.spread is not None and (table.spread != "").to_numpy().any():
-        cells = pd.DataFrame({(*key, kind): frame[key] for key in cells.columns
+        cells = pd.DataFrame({(*key, kind): frame[key] for key in cells.columns  # one heading line more
                               for kind, frame in (("mean", cells), ("std", table.spread))})
     return cells.to_csv(index=table.indexed)
 
@@ -123,11 +124,11 @@ def _latex(text: str) -> str:
 
 def _latex_heads(table: Table) -> list[str]:
     """Groups over their columns, a rule below each, and the columns' names."""
-    groups, rules, place = [""] * (2 * table.indexed), "", 1 + 2 * table.indexed
+    groups, rules, place = [""] * (2 * table.indexed), "", 1 + 2 * table.indexed  # columns are counted from 1
     for group, members in groupby(table.cells.columns, key=lambda key: key[0]):
         width = len(list(members))
         groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_latex(group)}}}" if width > 1 else _latex(group))
-        if group:
+        if group:  # below its columns only
             rules += rf"\cmidrule(lr){{{place}-{place + width - 1}}}"
         place += width
     names = [""] * (2 * table.indexed) + [_latex(name) for _, name in table.cells.columns]
@@ -136,14 +137,14 @@ def _latex_heads(table: Table) -> list[str]:
 
 def _latex_blocks(table: Table) -> list[list[str]]:
     """The body's lines, block by block; a plain range is one block."""
-    escaped = Table(table.cells.map(_latex), table.spread).filled(r"{} {{\tiny$\pm${}}}")
+    escaped = Table(table.cells.map(_latex), table.spread).filled(r"{} {{\tiny$\pm${}}}")  # smaller, to fit
     rows = list(table.marked(escaped, r"\textbf{", "}").iterrows())
     if not table.indexed:
         return [[_latex_row(row) for _, row in rows]]
     blocks = []
     for block, found in groupby(rows, key=lambda row: row[0][0]):
         members = list(found)
-        many = rf"\multirow[c]{{{len(members)}}}{{*}}{{{_latex(block)}}}"
+        many = rf"\multirow[c]{{{len(members)}}}{{*}}{{{_latex(block)}}}"  # one cell down the block
         heads = [many if len(members) > 1 else _latex(block)] + [""] * (len(members) - 1)
         blocks.append([_latex_row([head, _latex(name), *row])
                        for head, ((_, name), row) in zip(heads, members, strict=True)])
@@ -158,5 +159,5 @@ def _type_size(table: Table) -> tuple[str, str]:
     """Command for the size of type, and the gap between columns."""
     if table.cells.shape[1] > _MANY:
         return r"\tiny", "1.5pt"
-    width = sum(3 + max(map(len, cells), default=0) for _, cells in table.filled().items())
+    width = sum(3 + max(map(len, cells), default=0) for _, cells in table.filled().items())  # 3: the gap
     return (r"\scriptsize", "2.5pt") if width > _WIDE else (r"\footnotesize", "3pt")

@@ -28,7 +28,7 @@ def read_pooled(path: str | pathlib.Path) -> dict:
     value = atomic_files.read_json(path)
     try:
         named = value["scored"] and set(value["scored"]) <= set(value["counts"])
-        counted = all(np.array(counts, np.int64).shape == (3,) and min(counts) >= 0
+        counted = all(np.array(counts, np.int64).shape == (3,) and min(counts) >= 0  # tp, fp, fn
                       for counts in value["counts"].values())
         fitting = named and counted and isinstance(value["films"], int)
     except (TypeError, KeyError, ValueError, AttributeError):
@@ -44,10 +44,11 @@ def scores(result: Mapping, organs: Sequence[str] | None = None) -> pd.Series:
     missing = [organ for organ in organs if organ not in result["counts"]]
     if missing:
         raise UserError(f"organ {missing[0]!r} was not evaluated; there are {', '.join(result['counts'])}")
-    counts = np.array([result["counts"][organ] for organ in organs])
+    counts = np.array([result["counts"][organ] for organ in organs])  # [organs, 3]
     cells = {}
     for metric, function in (("J", jaccard), ("DSC", dice)):
         values = 100 * function(counts)
+        # The plain mean over organs, as the paper's.
         for organ, value in zip([*organs, AVERAGE], [*values, values.mean()], strict=True):
             cells[metric, organ.title()] = value
     return pd.Series(cells)
@@ -61,7 +62,8 @@ def distances(result: Mapping, organs: Sequence[str]) -> pd.Series:
     cells = {}
     for key, name in _DISTANCES.items():
         values = [surface["organs"][organ][key] for organ in organs]
-        values = [math.nan if value is None else value for value in values]
+        values = [math.nan if value is None else value for value in values]  # null in JSON
+        # One missing: no mean.
         for organ, value in zip([*organs, AVERAGE], [*values, float(np.mean(values))], strict=True):
             cells[f"{name} ({surface['unit']})", organ.title()] = value
     return pd.Series(cells)
@@ -134,7 +136,7 @@ def best_cells(means: pd.DataFrame) -> pd.DataFrame:
 
 def _over_runs(runs: Mapping[str, Sequence[pd.Series]]) -> Table:
     frames = {name: pd.DataFrame(list(found)) for name, found in runs.items()}
-    order = next(iter(frames.values())).columns
+    order = next(iter(frames.values())).columns  # of the rows
     means, spread = (pd.DataFrame({name: getattr(frame, kind)(skipna=False) for name, frame in frames.items()})
                      for kind in ("mean", "std"))  # a score that one run lacks is no mean over all of them
     return formatted(means.reindex(order), spread.reindex(order))

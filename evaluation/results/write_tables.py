@@ -37,6 +37,7 @@ class Results:
     """
 
     def __init__(self, folders: Sequence[str | pathlib.Path]):
+        # A folder named twice would count as two runs.
         if not folders or len({pathlib.Path(folder).resolve() for folder in folders}) != len(folders):
             raise UserError(f"--results={','.join(map(str, folders))}: expected one or more folders, each once")
         self.experiments = [ExperimentFolder(pathlib.Path(folder)) for folder in folders]
@@ -51,7 +52,7 @@ class Results:
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))
         self.scored = self.pooled[self.columns[0]][0]["scored"]
-        runs = [run for runs in self.pooled.values() for run in runs]
+        runs = [run for runs in self.pooled.values() for run in runs]  # of all columns
         if any((run["scored"], run["films"]) != (self.scored, runs[0]["films"]) for run in runs):
             raise UserError(f"{first.path}: columns score different organs or numbers of films; evaluate them on "
                             "the same --data with the same --classes")
@@ -92,7 +93,7 @@ class Results:
         """The films of lowest J, averaged over columns; mean J in percent of every column, lowest first."""
         films = pd.DataFrame({name: film_scores(self.per_film(name), self.scored)["average"]
                               for name in self.columns})
-        films["all columns"] = films.mean(axis=1)
+        films["all columns"] = films.mean(axis=1)  # last: what `hardest` ranks by
         return hardest(films, count)
 
     def differences(self, right: str = "real", lefts: Sequence[str] | None = None,
@@ -120,10 +121,11 @@ class Results:
 def _measure(experiment: ExperimentFolder, column: str) -> dict:
     """What `evaluation.segmenter.evaluate` writes to pooled.json today."""
     store, organs = experiment.films(), experiment.organs(column)
-    ids = list(dict.fromkeys(experiment.per_film(column)["film"]))
+    ids = list(dict.fromkeys(experiment.per_film(column)["film"]))  # each film once
     pairs = [(experiment.prediction(column, id_), experiment.gold(column, id_)) for id_ in ids]
     spacing = store.description.spacing_mm
     counts = np.array([overlap_counts(*pair, len(organs) + 1) for pair in pairs])
+    # 1.0: pixels
     distances = np.array([organ_distances(*pair, len(organs) + 1, spacing or 1.0) for pair in pairs])
     scored = tuple(experiment.pooled(column)["scored"])
     return Result(tuple(ids), organs, scored, counts, distances, "mm" if spacing else "px").to_json()

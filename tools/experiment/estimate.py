@@ -55,6 +55,7 @@ class Estimate:
 
     def hours(self, devices: int = 1) -> float:
         """Hours on `devices` like this one if they shared each batch without loss: a lower bound."""
+        # A batch of n keeps n devices busy at most.
         return (self.first_seconds + self.seconds / min(devices, self.batch)) / 3600
 
 
@@ -73,7 +74,7 @@ def table(estimates: Mapping[TrainingJob, Estimate], runs: Mapping[TrainingJob, 
 
 def estimate(job: TrainingJob) -> Estimate:
     """Measures `job`. Raises UserError if its process dies, as for want of memory."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # no TensorFlow from this process in it
     with concurrent.futures.ProcessPoolExecutor(1, context, _quieten) as process:
         try:
             return process.submit(_measure, job).result()
@@ -92,7 +93,8 @@ def stretches(config: PGGANConfig) -> Iterator[tuple[int, int, int]]:
 
     schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg, config.fade_kimg,
                               config.max_batch)
-    total = round(1000 * total_kimg(config, schedule.grown_kimg))
+    total = round(1000 * total_kimg(config, schedule.grown_kimg))  # kimg -> images
+    # The first stretch trains the lowest level; each further one fades a level in and trains it.
     doublings = round(math.log2(config.resolution / config.start_resolution))
     period = 1000 * (config.train_kimg + config.fade_kimg)
     begins = [0.0, *(1000 * config.train_kimg + index * period for index in range(doublings))]
@@ -107,6 +109,7 @@ def _measure(job: TrainingJob) -> Estimate:
     if isinstance(job.config, PGGANConfig):
         parts = list(stretches(job.config))
     else:
+        # One stretch.
         parts = [(0, trainer.total, 1)]  # positions count steps
     steps = first_seconds = seconds = 0.0
     for position, count, batch in parts:
@@ -114,7 +117,7 @@ def _measure(job: TrainingJob) -> Estimate:
         steps += count / batch
         first_seconds += first
         seconds += each * count / batch
-    _draw_and_score(trainer, job)
+    _draw_and_score(trainer, job)  # last: peak memory covers it
     batch = parts[-1][2] if isinstance(job.config, PGGANConfig) else job.config.batch
     return Estimate(round(steps), first_seconds, seconds, peak_memory() / 2**30, batch)
 
@@ -126,9 +129,9 @@ def _time_steps(trainer, position: int) -> tuple[float, float]:
         start = time.perf_counter()
         _, metrics = trainer.step(position)
         for value in metrics.values():
-            float(value)
+            float(value)  # waits for the device
         times.append(time.perf_counter() - start)
-    return times[0], min(times[1:])
+    return times[0], min(times[1:])  # the quickest: the machine may be busy now and then
 
 
 def _draw_and_score(trainer, job: TrainingJob) -> None:
@@ -154,6 +157,7 @@ def _trainer(job: TrainingJob):
     config, strategy = job.config, prepare(job.config)
     draw = np.random.default_rng(0)
     side = config.resolution if isinstance(config, PGGANConfig) else job.size
+    # Some pairs are as good as all for time; the number of steps is set below.
     shape = (min(job.pairs, 32), side, side)
     codes, films = draw.integers(0, job.classes, shape, np.uint8), draw.integers(0, 256, shape, np.uint8)
     if isinstance(config, PGGANConfig):
@@ -164,5 +168,6 @@ def _trainer(job: TrainingJob):
     to_labels = config.translate_from == "dots"
     coding = LabelCoding(config.label_coding, tuple(range(job.classes))) if to_labels else None
     trainer = Pix2PixHDTrainer(config, codes, codes if coding else films, job.classes, coding, strategy)
+    # From all pairs: the arrays hold 32 at most.
     trainer.total = max(1, round(job.pairs / config.batch)) * (config.epochs + config.epochs_decay)
     return trainer

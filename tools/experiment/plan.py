@@ -63,6 +63,7 @@ class Experiment:
     extras: tuple[str, ...] = ()
 
     def tasks(self) -> list[Task]:
+        # In an order in which each task finds done what it reads.
         """All tasks in order."""
         tasks = [self._data_task()]
         tasks += [self._gan_task(stage) for stage in self._gans()]
@@ -102,6 +103,7 @@ class Experiment:
         def run(folder: pathlib.Path) -> None:
             atomic_files.write_json(folder / "subset.json",
                                     {"config": self.config, "seed": self.seed, "train": ids})
+            # One entry where the names agree.
             for name, size in {"gan": preset.size, self._segmenter: preset.segmentation_size}.items():
                 films = resize_store(store, [*ids, *store.ids("test")], folder / f"{name}-films", size)
                 augment_store(films, ids, folder / f"{name}-augmented", self.seed)
@@ -119,7 +121,7 @@ class Experiment:
         segmented = classes.scored_table().num_classes if scored else classes.num_classes
         for column in self._columns():
             job = TrainingJob(*self._segmenter_job(column), preset.segmentation_size, pairs, segmented)
-            found[job] = found.get(job, 0) + 1
+            found[job] = found.get(job, 0) + 1  # equal jobs are measured once
         return found
 
     def _gans(self) -> list[str]:
@@ -143,6 +145,7 @@ class Experiment:
 
     def _train_pairs(self) -> int:
         """Pairs that the GANs see: the chosen films, augmented."""
+        # x6: the film itself and one copy per operation.
         ids = choose_subset(PairStore(self.data), self.config, self.seed, self.preset.tiny_films)
         return len(OPERATIONS) * len(ids)
 
@@ -158,7 +161,7 @@ class Experiment:
             made = folder / "gan"
             Assembly(method.name, runs, real).write(
                 str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
-            if preset.segmentation_size != preset.size:
+            if preset.segmentation_size != preset.size:  # the segmenter's size is its own
                 store = PairStore(made)
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)
 
@@ -195,6 +198,7 @@ class Experiment:
         data = self._path("data", f"{self._segmenter}-augmented") if real else self._path(source, self._segmenter)
 
         def run(folder: pathlib.Path) -> None:
+            # The real pairs have no split to validate on: the last weights stand.
             smanet.train(config, data, str(folder), validation=None if real else data,
                          finetune_from=self._path(start) if start else None)
 
@@ -235,5 +239,6 @@ class Experiment:
 
 def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int) -> Pix2PixHDConfig:
     """`config` with as many epochs as come nearest to `steps` updates; at least `epochs`, and 2."""
+    # Halves: constant rate, then decay.
     half = max(1, epochs // 2, round(steps / 2 / max(1, round(pairs / config.batch))))
     return dataclasses.replace(config, epochs=half, epochs_decay=half)

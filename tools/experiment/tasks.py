@@ -64,7 +64,7 @@ class TaskRecords:
         self._tasks, self._say = tasks, say
         self._keys: dict[str, str] = {}
         for task in tasks:
-            self._keys[task.name] = _key(task, self._keys)
+            self._keys[task.name] = _key(task, self._keys)  # reads come before: their keys are known
 
     def __enter__(self) -> "TaskRecords":
         atomic_files.make_folder(self.root / "tasks")
@@ -105,6 +105,7 @@ class TaskRecords:
 
     def seconds(self) -> dict[str, float]:
         """Seconds each task took, over all its starts."""
+        # Over all starts of the present settings.
         records = {task.name: _record(self.root, task.name) for task in self._tasks}
         return {name: record["seconds"] if record else 0.0 for name, record in records.items()}
 
@@ -114,13 +115,14 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
     path = root / "tasks" / f"{task.name}.json"
     before = _record(root, task.name)
     record = {"key": key, "done": False, "settings": task.settings,
+              # Another key: the time is of another result.
               "seconds": before["seconds"] if before and before["key"] == key else 0.0}
     atomic_files.write_json(path, record)
     folder = atomic_files.make_folder(root / task.name)
     start = time.monotonic()
     try:
         task.run(folder)
-        record["done"] = True
+        record["done"] = True  # only here: a task that raises stays "started"
     finally:
         record["seconds"] = round(record["seconds"] + time.monotonic() - start, 1)
         atomic_files.write_json(path, record)
@@ -128,6 +130,7 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
 
 
 def _key(task: Task, keys: dict[str, str]) -> str:
+    # The keys of what it reads hold theirs: a change goes down the whole chain.
     parts = [task.name, task.settings, [keys[name] for name in task.reads]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

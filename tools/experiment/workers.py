@@ -38,7 +38,7 @@ def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, job
     """
     from tools.experiment.tasks import TaskRecords
 
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     messages = context.SimpleQueue()  # (task, line it printed), or (task, None) when it ended, well or not
     busy: set[str] = set()  # tasks that did not tell their end
     with TaskRecords(make_tasks(), workdir, say) as records, _sigterm_as_ctrl_c():
@@ -53,12 +53,13 @@ def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, job
 
         try:
             _share_out(todo, start, jobs, lambda: _hear(messages, busy, say), say)
+        # Killed by the system: no traceback, and the pool is of no more use.
         except BrokenProcessPool:
             _close(pool)
             _hear(messages, busy, say)
             raise UserError(f"{' or '.join(sorted(busy)) or 'an idle process'}: was killed, as for want of memory "
                             "(--jobs=1 needs less); the same command continues") from None
-        except BaseException:
+        except BaseException:  # Ctrl-C, SIGTERM, or a task's own error
             for process in multiprocessing.active_children():
                 process.terminate()  # upon which the training loop saves
             _close(pool)
@@ -71,18 +72,20 @@ def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, job
 def _share_out(todo: dict[str, Any], start: Callable[[str, int], concurrent.futures.Future], jobs: int,
                hear: Callable[[], None], say: Callable[[str], None]) -> None:
     """Starts tasks in their order, as soon as what they read is done and one of `jobs` shares is free."""
+    # What is done already is not waited for.
     order = graphlib.TopologicalSorter({name: todo.keys() & set(task.reads) for name, task in todo.items()})
     order.prepare()
     ready, free, running = [], list(range(jobs)), {}
     while order.is_active():
-        ready = sorted([*ready, *order.get_ready()], key=list(todo).index)
+        ready = sorted([*ready, *order.get_ready()], key=list(todo).index)  # in the order of the plan
         while ready and free:
             name, share = ready.pop(0), free.pop(0)
-            running[start(name, share)] = name, share
+            running[start(name, share)] = name, share  # a share is a place 0 ... jobs - 1
+        # Wakes up to pass printed lines on.
         ended = concurrent.futures.wait(running, _LOOK_SECONDS, concurrent.futures.FIRST_COMPLETED).done
         hear()
         for future in ended:
-            say(future.result())
+            say(future.result())  # raises what the task raised
             name, share = running.pop(future)
             order.done(name)
             free.append(share)
@@ -101,6 +104,7 @@ def _hear(messages, busy: set[str], say: Callable[[str], None]) -> None:
 
 def _close(pool: concurrent.futures.ProcessPoolExecutor) -> None:
     """Waits for processes that were asked to stop, by the pool itself where it lost one; ends those too late."""
+    # A process that does not save in time.
     def kill() -> None:
         for process in multiprocessing.active_children():
             process.kill()
@@ -118,14 +122,14 @@ def _begin_process(messages) -> None:
     lock by which the others get theirs."""
     signal.signal(signal.SIGTERM, lambda *_: _stop_asked.set())
     os.setsid()  # Ctrl-C reaches the first process alone, which passes it on once
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # the parent may be killed outright
     quiet_tensorflow()
     _Lines.messages = messages
 
 
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
-    os._exit(1)
+    os._exit(1)  # at once: nobody is left to read
 
 
 def _do(make_tasks: Callable[[], Sequence[Any]], workdir: str, name: str, key: str, share: int, jobs: int) -> str:
@@ -135,12 +139,12 @@ def _do(make_tasks: Callable[[], Sequence[Any]], workdir: str, name: str, key: s
     _take_share(share, jobs)
     try:
         with _sigterm_as_ctrl_c(), contextlib.redirect_stdout(_Lines(name)):
-            if _stop_asked.is_set():
+            if _stop_asked.is_set():  # asked before the task began
                 raise KeyboardInterrupt
             task = next(task for task in make_tasks() if task.name == name)
             return do_task(task, pathlib.Path(workdir), key)
     finally:
-        _Lines.messages.put((name, None))
+        _Lines.messages.put((name, None))  # also for a task that raised
 
 
 def _take_share(share: int, jobs: int) -> None:
@@ -149,11 +153,12 @@ def _take_share(share: int, jobs: int) -> None:
     import tensorflow as tf
 
     threads = max(1, usable_cores() // jobs)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)  # before TensorFlow makes its threads
     cv2.setNumThreads(threads)
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        tf.config.set_visible_devices(gpus[share % len(gpus)], "GPU")
+        tf.config.set_visible_devices(gpus[share % len(gpus)], "GPU")  # shares go round where GPUs are fewer
+        # Else the first takes all of its memory.
         tf.config.experimental.set_memory_growth(gpus[share % len(gpus)], True)
 
 
@@ -175,7 +180,7 @@ class _Lines(io.TextIOBase):
         self._task, self._rest = task, ""
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
+        *lines, self._rest = (self._rest + text).split("\n")  # the last part has no end yet
         for line in lines:
             self.messages.put((self._task, line))
         return len(text)

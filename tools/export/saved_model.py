@@ -43,10 +43,10 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> 
     """
     facts = {"kind": "segmenter", **segmenter.facts.to_json(), "precision": "float32", "arguments": _SEGMENT}
     if onnx:
-        _find_tf2onnx()
+        _find_tf2onnx()  # before anything is written
     _save(segmenter, facts, out)
     if onnx:
-        side = min(segmenter.facts.window, segmenter.facts.size)
+        side = min(segmenter.facts.window, segmenter.facts.size)  # windows shrink to smaller films
         _write_onnx(segmenter.of_windows, side, pathlib.Path(out) / "network.onnx")
 
 
@@ -55,7 +55,7 @@ def export_method(assembly: Assembly, out: str, batch: int | None = None) -> Non
 
     It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
     """
-    batch = min(4, assembly.batch_size) if batch is None else batch
+    batch = min(4, assembly.batch_size) if batch is None else batch  # a caller's machine is not this one
     facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
              "size": assembly.size, "batch": batch, "precision": "float32", "arguments": _GENERATE}
     _save(method_graph(assembly, batch), facts, out)
@@ -65,9 +65,11 @@ def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
     """`assembly.method(checked=False)` as one graph, in float32."""
     classes = assembly.classes
     method = assembly.compose(
-        lambda stage: stage,
+        lambda stage: stage,  # tensors all the way
+        # None: none is refused
         lambda dots: (postprocess_graph.mend_dots(dots, assembly.dot, classes.num_classes), None),
         lambda labels: (postprocess_graph.mend_labels(labels, classes, assembly.has_rims), None))
+    # Keras variables hold TensorFlow's
     variables = [variable.value for network in assembly.networks.values() for variable in network.variables]
     return MethodGraph(method, variables, classes.names, batch)
 
@@ -98,7 +100,7 @@ def _save(module: tf.Module, facts: dict[str, Any], out: str) -> None:
     with atomic_files.replacing_folder(target) as made:
         asset = made.with_name(ASSET)
         atomic_files.write_json(asset, facts)
-        module.about = tf.saved_model.Asset(str(asset))
+        module.about = tf.saved_model.Asset(str(asset))  # SavedModel copies it to assets/
         with _quiet():
             tf.saved_model.save(module, str(made), signatures=dict(module.functions))
 

@@ -61,9 +61,10 @@ class Assembly:
         if method == "three":
             _check_dots(runs, self.products)
         self.networks = {stage: load_keras(product.network) for stage, product in self.products.items()}
-        self.size = self.products[STAGES[method][-1]].facts["size"]
+        self.size = self.products[STAGES[method][-1]].facts["size"]  # the last stage's pictures
         self.dot = self.products["dots"].dot if method == "three" else None
-        maps = [store.label(id_) for id_ in store.ids("train")]
+        maps = [store.label(id_) for id_ in store.ids("train")]  # of the training films, augmented
+        # Of the organs' shares of a picture, whatever its size.
         self.bounds = AreaBounds.from_maps(maps, self.classes.num_classes)
         self._shape = ShapeModel.fit(maps, self.classes) if method == "shape" else None
 
@@ -106,9 +107,11 @@ class Assembly:
         """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`."""
         real = self.store.description
         source = next(method.source for method in METHODS if method.name == self.method_name)
+        # At the size that is made.
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
         description = dataclasses.replace(real, name=f"{real.name}, {source} synthetic",
                                           size=(self.size, self.size), max_value=255, spacing_mm=spacing)
+        # Where the check refuses too many, the rest is made unchecked.
         unchecked = self.method(checked=False)
         return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
                                count, validation, seed, source, self.batch_size, say, self.maker())
@@ -120,13 +123,13 @@ class Assembly:
 
     def maker(self) -> str:
         """Digest of what decides a sample besides its seed: weights, dots, and the areas that are plausible."""
-        digest = hashlib.sha256(repr((self.size, self.bounds)).encode())
+        digest = hashlib.sha256(repr((self.size, self.bounds)).encode())  # `repr` tells every digit
         if self.dot:
             digest.update(repr(self.dot).encode())
         if self._shape:
             digest.update(repr((SHAPE_SETTINGS, self.store.fingerprint())).encode())
         for stage, network in self.networks.items():
-            digest.update(stage.encode())
+            digest.update(stage.encode())  # a stage's name parts it from the one before
             for weights in network.get_weights():
                 digest.update(weights.tobytes())
         return digest.hexdigest()[:16]
@@ -161,5 +164,6 @@ def _check_dots(runs: Mapping[str, str], products: Mapping[str, Product]) -> Non
     if made != known:
         raise UserError(
             f"{runs['dots_to_labels']}: found dots of radius {known.radius:g} on {known.size} pixels, expected "
+            # Options are for 64 x 64 (`Dot.scaled`).
             f"radius {made.radius:g} on {made.size} as {runs['dots']} makes them; train it with "
             f"--dot_size={made.size} --dot_radius={made.radius * 64 / made.size}")

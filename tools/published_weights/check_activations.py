@@ -51,6 +51,7 @@ def check_pggan(networks: Mapping[str, keras.Model], released: Arrays) -> Errors
             level, fade = _level(networks["G"], lod)
             images = networks["G"](released["latents"], level=level, fade=fade)
             expected = released[f"G_out/{number}"]
+            # The released network enlarges what it makes to its full size.
             factor = expected.shape[-1] // images.shape[1]
             images = np.repeat(np.repeat(images, factor, 1), factor, 2)
             yield f"G_out/{number} (level of detail {lod:g})", error(channels_first(images), expected)
@@ -67,6 +68,7 @@ def error(ours: tf.Tensor | np.ndarray, released: np.ndarray) -> float:
     ours = np.asarray(ours)
     if ours.shape != released.shape:
         raise ValueError(f"shape {released.shape} in the file, {ours.shape} computed")
+    # Not by 0.
     return float(np.abs(ours - released).max() / max(np.abs(released).max(), np.finfo(np.float32).tiny))
 
 
@@ -83,7 +85,7 @@ def _losses(generator, critic, condition, real_features, released: Arrays) -> Er
 
     Gradients relative to the network's largest: a bias ahead of instance norm has none but rounding errors.
     """
-    places = released_weights(generator)
+    places = released_weights(generator)  # by released name
     with tf.GradientTape() as tape:
         fake_features = critic(tf.concat([condition, generator(condition)], -1))
         losses = {"G_GAN": lsgan_loss(fake_features, True),
@@ -97,15 +99,16 @@ def _losses(generator, critic, condition, real_features, released: Arrays) -> Er
     known = [(released[f"grad_global/{name}"], place, gradient) for (name, place), gradient
              in zip(places.items(), gradients, strict=True) if f"grad_global/{name}" in released]
     if known:
-        largest = max(np.abs(expected).max() for expected, _, _ in known)
+        largest = max(np.abs(expected).max() for expected, _, _ in known)  # of all tensors
         difference = max(np.abs(gradient - place.convert(expected)).max() for expected, place, gradient in known)
         yield f"grad_global ({len(known)} tensors, relative to the largest entry)", float(difference / largest)
 
 
 def _one_hot(network: keras.Model, released: Arrays, less: int = 0) -> tf.Tensor:
     """The label map as one-hot channels: as many as the network takes, less those of a picture beside it."""
+    # The first layer's.
     first_kernel = network.variables[0]  # [kh, kw, in, out]
-    labels, classes = released["label_map"], first_kernel.shape[2] - less
+    labels, classes = released["label_map"], first_kernel.shape[2] - less  # input channels
     if labels.max() >= classes:
         raise ValueError(f"label_map holds code {labels.max()}, the network takes {classes} classes")
     return tf.one_hot(labels, classes)
@@ -114,6 +117,7 @@ def _one_hot(network: keras.Model, released: Arrays, less: int = 0) -> tf.Tensor
 def _level(network: keras.Model, lod: float) -> tuple[int, float]:
     """Level of detail -> log2 of the resolution, and the newest block's weight."""
     whole = math.floor(lod)
+    # Fraction: the part not yet faded in.
     return int(math.log2(network.resolution)) - whole, 1.0 - (float(lod) - whole)
 
 
@@ -124,5 +128,6 @@ def _scores(network: keras.Model, images: np.ndarray, lod: float) -> tuple[tf.Te
     factor = images.shape[1] // 2**level
     with tf.GradientTape() as tape:
         tape.watch(images)
+        # The released network averages what it is shown.
         scores = network(tf.nn.avg_pool2d(images, factor, factor, "VALID"), level=level, fade=fade)
-    return scores, tape.gradient(scores, images)
+    return scores, tape.gradient(scores, images)  # of the sum, by the full-sized pictures

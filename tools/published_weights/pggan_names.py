@@ -47,18 +47,21 @@ def network_for(shapes: Mapping[str, tuple[int, ...]]) -> Generator | Discrimina
     Raises ValueError if they tell none. Odd tensors among them show when compared with `released_weights`.
     """
     try:
-        sides = [int(name.split("x")[0]) for name in shapes if name[0].isdigit()]
+        sides = [int(name.split("x")[0]) for name in shapes if name[0].isdigit()]  # "16x16/Conv0_up/weight": 16
         resolution, lowest = max(sides), shapes["4x4/Conv/weight"]
         is_generator = any(name.startswith("ToRGB") for name in shapes)
+        # The latent size, or the first dense layer's inputs.
         first = shapes["4x4/Dense/weight"][0] if is_generator else shapes["4x4/Dense0/weight"][1]
+        # The lowest level has the most maps: fmap_max, unless fmap_base is small.
         fmap_max = max(lowest[3], first)
+        # Maps at the full resolution.
         newest = shapes["ToRGB_lod0/weight"][2] if is_generator else shapes["FromRGB_lod0/weight"][3]
         channels = shapes["ToRGB_lod0/bias"][0] if is_generator else shapes["FromRGB_lod0/weight"][2]
     except (KeyError, IndexError, ValueError) as error:
         raise ValueError(f"the names are not those of a PGGAN network ({error!r})") from None
     if max(resolution, fmap_max, channels) > _LARGEST:
         raise ValueError(f"resolution {resolution}, {fmap_max} maps and {channels} channels are not believable")
-    fmap_base = newest * 2 ** (int(math.log2(resolution)) - 1)
+    fmap_base = newest * 2 ** (int(math.log2(resolution)) - 1)  # feature_maps() turned round
     if is_generator:
         network = Generator(resolution, channels, fmap_base, fmap_max, latent_size=first)
         network.build((None, first))
@@ -80,7 +83,7 @@ def _generator_layers(network: Generator, fused: bool) -> dict[str, keras.layers
         layers[f"{side}/{'Conv0_up' if fused else 'Conv0'}"] = block.up
         layers[f"{side}/Conv1"] = block.conv
     for to_image, level in zip(network.to_image, network.levels, strict=True):
-        layers[f"ToRGB_lod{network.last_level - level}"] = to_image
+        layers[f"ToRGB_lod{network.last_level - level}"] = to_image  # level of detail counts from the top
     return layers
 
 
@@ -101,7 +104,8 @@ def _kernel(name: str, layer: keras.layers.Layer, fused: bool) -> ReleasedWeight
     if name == "4x4/Dense0":
         return ReleasedWeight(layer.kernel, shape, lambda tensor: _channels_last(tensor, axis=0))
     if name.endswith("/Conv0") and hasattr(layer, "fused") and not fused:  # a plain up-convolution
-        released = (*shape[:2], shape[3], shape[2])
+        released = (*shape[:2], shape[3], shape[2])  # [kh, kw, in, out]
+        # Turned by 180 degrees, in and out changed.
         return ReleasedWeight(layer.kernel, released, lambda tensor: tensor[::-1, ::-1].transpose(0, 1, 3, 2))
     return ReleasedWeight(layer.kernel, shape, _same)
 
@@ -109,7 +113,7 @@ def _kernel(name: str, layer: keras.layers.Layer, fused: bool) -> ReleasedWeight
 def _channels_last(tensor: np.ndarray, axis: int) -> np.ndarray:
     """Counts one axis of a matrix as [4, 4, maps] instead of [maps, 4, 4]."""
     maps = tensor.shape[axis] // 16
-    order = np.arange(16 * maps).reshape(maps, 4, 4).transpose(1, 2, 0).ravel()
+    order = np.arange(16 * maps).reshape(maps, 4, 4).transpose(1, 2, 0).ravel()  # place in ours -> place in theirs
     return np.take(tensor, order, axis)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.pix2pixhd import GlobalFeatures, GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 
-_KERNEL_AXES = (2, 3, 1, 0)
+_KERNEL_AXES = (2, 3, 1, 0)  # [out, in, kh, kw] -> [kh, kw, in, out]
 _MOST_HALVINGS, _MOST_BLOCKS, _MOST_SCALES = 8, 100, 8  # beyond these the names are not believed
 Network = GlobalGenerator | LocalEnhancer | MultiscaleDiscriminator
 
@@ -39,6 +39,7 @@ def released_weights(network: Network, separate_layers: bool = True) -> dict[str
     """
     if isinstance(network, GlobalGenerator):
         convs = _global_convs(network.features)
+        # 4 ahead of the halvings, 3 for each halving and doubling, 1 for each block; then padding before the head.
         start = 4 + 6 * network.n_downsampling + network.n_blocks
         convs[f"model.{start + 1}"] = network.head.conv
     elif isinstance(network, LocalEnhancer):
@@ -49,6 +50,7 @@ def released_weights(network: Network, separate_layers: bool = True) -> dict[str
         raise ValueError(f"expected one of Pix2PixHD's networks; received {type(network).__name__}")
     weights = {}
     for name, conv in convs.items():
+        # Argsort: the order turned round.
         kernel_shape = tuple(conv.kernel.shape[axis] for axis in np.argsort(_KERNEL_AXES))
         weights[f"{name}.weight"] = ReleasedWeight(conv.kernel, kernel_shape)
         weights[f"{name}.bias"] = ReleasedWeight(conv.bias, tuple(conv.bias.shape))
@@ -80,14 +82,14 @@ def has_separate_layers(names: Iterable[str]) -> bool:
 def _global_convs(features: GlobalFeatures) -> dict[str, keras.layers.Layer]:
     """pad, conv, norm, relu; {conv, norm, relu} per halving; blocks; {conv, norm, relu} per doubling."""
     convs = {"model.1": features.stem.conv}
-    position = 4
+    position = 4  # after pad, conv, norm, relu
     for down in features.downs:
         convs[f"model.{position}"] = down.conv
         position += 3
     for block in features.blocks:
         convs |= _block_convs(f"model.{position}", block)
         position += 1
-    for up in features.ups:
+    for up in features.ups:  # maps halve
         convs[f"model.{position}"] = up.conv
         position += 3
     return convs
@@ -99,6 +101,7 @@ def _local_convs(network: LocalEnhancer) -> dict[str, keras.layers.Layer]:
     for position, block in enumerate(network.blocks):
         convs |= _block_convs(f"model1_2.{position}", block)
     position = len(network.blocks)
+    # The doubling is conv, norm, relu, then padding, conv.
     return convs | {f"model1_2.{position}": network.up.conv, f"model1_2.{position + 4}": network.head.conv}
 
 
@@ -120,15 +123,17 @@ def _discriminator_convs(network: MultiscaleDiscriminator, separate: bool) -> di
 
 
 def _generator_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, int]:
-    ngf, channels = shapes["model.1.weight"][:2]
+    ngf, channels = shapes["model.1.weight"][:2]  # [out, in, 7, 7]
     blocks = _numbers(shapes, r"model\.(\d+)\.conv_block\.")
-    first, count = blocks[0], blocks[-1] - blocks[0] + 1
+    first, count = blocks[0], blocks[-1] - blocks[0] + 1  # residual blocks stand in a row
+    # 4 ahead, 3 for each halving
     sizes = {"n_downsampling": _up_to(_MOST_HALVINGS, (first - 4) // 3), "n_blocks": _up_to(_MOST_BLOCKS, count)}
     if not any(name.startswith("model1_") for name in shapes):
         head = max(_numbers(shapes, r"model\.(\d+)\.weight"))
         return GlobalGenerator(shapes[f"model.{head}.weight"][0], ngf, **sizes), channels
     local = shapes["model1_1.1.weight"][0]
     head = max(_numbers(shapes, r"model1_2\.(\d+)\.weight"))
+    # Conv, norm, relu, padding stand between blocks and head.
     sizes["n_local_blocks"] = _up_to(_MOST_BLOCKS, head - 4)
     return LocalEnhancer(shapes[f"model1_2.{head}.weight"][0], local, **sizes), channels
 
@@ -136,10 +141,12 @@ def _generator_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, int]
 def _discriminator_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, int]:
     if has_separate_layers(shapes):
         scales = _numbers(shapes, r"scale(\d+)_layer")
+        # The last layer is the score map, and one has stride 1.
         n_layers = max(_numbers(shapes, r"scale\d+_layer(\d+)\.0\.weight")) - 1
         ndf, channels = shapes["scale0_layer0.0.weight"][:2]
     else:
         scales = _numbers(shapes, r"layer(\d+)\.")
+        # Positions 0, 2, 5, 8, ...: the score map's is 3 (n_layers + 1) - 1.
         n_layers = (max(_numbers(shapes, r"layer\d+\.(\d+)\.weight")) + 1) // 3 - 1
         ndf, channels = shapes["layer0.0.weight"][:2]
     num_scales = _up_to(_MOST_SCALES, scales[-1] + 1)

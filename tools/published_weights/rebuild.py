@@ -21,8 +21,9 @@ FILES = {"global": "global_generator", "local": "local_enhancer", "disc": "discr
 ACTIVATIONS = {
     "pix2pixhd": ("label_map", "real", "global_out", "local_out", "real_features/", "loss/", "grad_global/"),
     "pggan": ("latents", "images", "lods", "G_out/", "D_scores/", "D_input_grad/")}
+# Of the largest entry, in float32.
 TOLERANCE = 1e-4
-_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
+_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")  # instance norm's, kept but never used
 
 
 def split_networks(tensors: Arrays, model: str, wanted: Sequence[str] | None,
@@ -57,7 +58,7 @@ def rebuild(model: str, key: str, arrays: Arrays, source: str) -> keras.Model:
     Raises UserError listing every missing and left-over name and every wrong shape.
     """
     place = f"{source}: network {key}"
-    arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
+    arrays = {name.removeprefix("module."): array for name, array in arrays.items()}  # of torch.nn.DataParallel
     if model == "pix2pixhd":
         arrays = _without_statistics(arrays, place)
     try:
@@ -68,7 +69,7 @@ def rebuild(model: str, key: str, arrays: Arrays, source: str) -> keras.Model:
     if problems:
         raise UserError(f"{place}: {'; '.join(problems)}")
     for name, target in places.items():
-        target.variable.assign(target.convert(arrays[name].astype(np.float32)))
+        target.variable.assign(target.convert(arrays[name].astype(np.float32)))  # float16 and float64 too
     return network
 
 
@@ -100,7 +101,7 @@ def check_activations(model: str, networks: Mapping[str, keras.Model], activatio
         raise UserError(f"{source}: its activations do not fit its networks ({reason})") from None
     if not errors:
         raise UserError(f"{source}: holds no activations to check against; leave out --check")
-    wrong = [name for name, error in errors.items() if not error <= TOLERANCE]
+    wrong = [name for name, error in errors.items() if not error <= TOLERANCE]  # NaN is wrong too
     if wrong:
         raise UserError(f"{source}: {describe_ids(wrong)} differ by more than {TOLERANCE:g}; nothing was written")
     return errors
@@ -151,6 +152,7 @@ def _problems(arrays: Arrays, places: Mapping) -> Iterator[str]:
     if shapes:
         yield f"other shapes: {describe_ids(shapes)}"
     values = [name for name in shared
+              # Float, int, unsigned.
               if arrays[name].dtype.kind not in "fiu" or not np.isfinite(arrays[name]).all()]
     if values:
         yield f"not all finite numbers: {describe_ids(values)}"

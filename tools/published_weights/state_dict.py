@@ -22,6 +22,7 @@ from datasets.common.errors import UserError
 _STORAGES = {"FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
              "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1",
              "ByteStorage": "u1", "BoolStorage": "?"}
+# What torch.save writes for tensors; none builds an object of another kind.
 _OPCODES = frozenset((
     "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET",
     "LONG_BINGET", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID", "EMPTY_DICT", "SETITEM",
@@ -37,7 +38,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if path.suffix != ".npz":
         return read_state_dict(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:  # no pickle within
             return dict(file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
@@ -78,16 +79,19 @@ class _Storages:
     def __init__(self, archive: zipfile.ZipFile):
         self._archive = archive
         self._arrays: dict[str, np.ndarray] = {}
+        # ARCHIVE/data.pkl
         pickles = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise _RefusedError("a zip file without a PyTorch pickle in it")
         self._root = pickles[0].removesuffix("data.pkl")
         names = archive.namelist()
+        # Files without it are little-endian.
         order = self.read("byteorder") if f"{self._root}byteorder" in names else b"little"
         self._order = ">" if order == b"big" else "<"
 
     def read(self, name: str) -> bytes:
         info = self._archive.getinfo(self._root + name)
+        # A small file must not become a large one.
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise _RefusedError(f"{info.filename} is compressed, which PyTorch's own files never are")
         return self._archive.read(info)
@@ -98,10 +102,10 @@ class _Storages:
             data = self.read(f"data/{key}")
             if kind == "bfloat16":  # the upper halves of float32
                 halves = np.frombuffer(data, f"{self._order}u2")
-                self._arrays[key] = (halves.astype(np.uint32) << 16).view(np.float32)
+                self._arrays[key] = (halves.astype(np.uint32) << 16).view(np.float32)  # bits moved up
             else:
                 self._arrays[key] = np.frombuffer(data, self._order + kind)
-        if len(self._arrays[key]) != count:
+        if len(self._arrays[key]) != count:  # a length that the pickle says
             raise ValueError(f"storage {key} holds {len(self._arrays[key])} numbers, expected {count}")
         return self._arrays[key]
 
@@ -112,14 +116,16 @@ class _RebuildTensor:
     __slots__ = ()
 
     def __call__(self, storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_) -> np.ndarray:
-        if len(size) != len(stride) or min((offset, *size, *stride)) < 0:
+        if len(size) != len(stride) or min((offset, *size, *stride)) < 0:  # no views that run backwards
             raise ValueError(f"a tensor of size {size} and stride {stride} at {offset}")
         if 0 in size:
             return np.zeros(size, storage.dtype)
+        # The farthest number that the view reaches.
         last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
         if last >= len(storage) or np.prod(size, dtype=float) > len(storage):
             raise ValueError(f"a tensor of size {size} reaches beyond its storage of {len(storage)} numbers")
         steps = [step * storage.itemsize for step in stride]
+        # No copy; read-only, since views may overlap.
         return np.lib.stride_tricks.as_strided(storage[offset:], size, steps, writeable=False)
 
 
@@ -134,10 +140,11 @@ class _StateDictUnpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _RebuildTensor()
         if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
+            return _STORAGES[name]  # stands for its type, in `persistent_load`
         raise _RefusedError(f"its pickle asks for {module}.{name}"[:200])
 
     def persistent_load(self, pid: tuple) -> np.ndarray:
+        # ("storage", type, key, device, count).
         _, kind, key, _, count = pid
         return self._storages.array(key, kind, count)
 
@@ -145,11 +152,13 @@ class _StateDictUnpickler(pickle.Unpickler):
 def _unpickle(storages: _Storages) -> dict[str, np.ndarray]:
     data = storages.read("data.pkl")
     for opcode, argument, _ in pickletools.genops(data):
+        # A memo place far beyond the data would make a list of that length.
         if opcode.name not in _OPCODES or (opcode.name == "LONG_BINPUT" and argument > len(data)):
             raise _RefusedError(f"its pickle has an instruction {opcode.name} that a state dict does not need")
     loaded = _StateDictUnpickler(io.BytesIO(data), storages).load()
     if not isinstance(loaded, dict):
         raise _RefusedError(f"it holds one value of type {type(loaded).__name__}")
+    # `dict.items`: an OrderedDict's own could be replaced by the pickle.
     for name, value in dict.items(loaded):
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
             raise _RefusedError(f"{str(name)[:80]!r} in it is of type {type(value).__name__}, not a tensor")

@@ -159,7 +159,10 @@ class Pix2PixHDTrainer:
 
 
 def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
-    """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there."""
+    """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
+
+    Raises UserError for a phase without its network or weights, and as `RunFolder` and `training.loop.run` do.
+    """
     _check(config)
     store = PairStore(data)
     strategy = prepare(config)

@@ -108,7 +108,8 @@ def make_report(key: Key, answers: Sequence[Answers]) -> ReaderReport:
     # Int64 may miss values
     joined = joined.astype({"choice": "Int64"}).sort_values(["mean_j", "id", "reader"], ignore_index=True)
     names = [given.reader for given in answers]
-    votes = _votes(joined)
+    # Answers per film: a row per film with any.
+    votes = pd.crosstab(joined.id, joined.preference).reindex(columns=[PREDICTION, GOLD, NONE], fill_value=0)
     tallies = [_tally(name, joined[joined.reader == name].preference) for name in names]
     tallies.append(_tally(ALL, joined.preference))
     whole = votes[votes.sum(axis=1) == len(names)]  # films that all answered
@@ -131,12 +132,6 @@ def write_reader_report(report: ReaderReport, out: str | os.PathLike) -> None:
     atomic_files.write_text(out / "comments.tex", _latex_table(
         _signed_comments(report.comments), r"lrlp{0.45\textwidth}", f"Readers' comments: {report.title}.",
         "tab:comments", environment="longtable"))
-
-
-def _votes(joined: pd.DataFrame) -> pd.DataFrame:
-    """Answers per film: a row per film with any, columns PREDICTION, GOLD, NONE."""
-    table = pd.crosstab(joined.id, joined.preference)
-    return table.reindex(columns=[PREDICTION, GOLD, NONE], fill_value=0)
 
 
 def _majority(votes: pd.Series) -> str:

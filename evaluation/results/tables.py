@@ -39,7 +39,10 @@ def read_pooled(path: str | pathlib.Path) -> dict:
 
 
 def scores(result: Mapping, organs: Sequence[str] | None = None) -> pd.Series:
-    """J and DSC in percent, by (metric, organ), from pooled counts; organs as scored unless named."""
+    """J and DSC in percent, by (metric, organ), from pooled counts; organs as scored unless named.
+
+    The average is the plain mean over organs. Raises UserError for an organ that was not evaluated.
+    """
     organs = list(organs or result["scored"])
     missing = [organ for organ in organs if organ not in result["counts"]]
     if missing:
@@ -48,7 +51,6 @@ def scores(result: Mapping, organs: Sequence[str] | None = None) -> pd.Series:
     cells = {}
     for metric, function in (("J", jaccard), ("DSC", dice)):
         values = 100 * function(counts)
-        # The plain mean over organs, as the paper's.
         for organ, value in zip([*organs, AVERAGE], [*values, values.mean()], strict=True):
             cells[metric, organ.title()] = value
     return pd.Series(cells)

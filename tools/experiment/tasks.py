@@ -88,6 +88,7 @@ class TaskRecords:
         return todo
 
     def head(self, task: Task) -> str:
+        """"[3/24] dots: PGGAN of dots"."""
         return f"[{self._tasks.index(task) + 1}/{len(self._tasks)}] {task.name}: {task.title}"
 
     def key(self, task: Task) -> str:
@@ -111,7 +112,10 @@ class TaskRecords:
 
 
 def do_task(task: Task, root: pathlib.Path, key: str) -> str:
-    """Does one task, or goes on with it, and keeps its record; returns a line that says how long it took."""
+    """Does one task, or goes on with it, and keeps its record; returns a line that says how long it took.
+
+    `root` is the experiment's folder, `key` as in `TaskRecords.key`.
+    """
     path = root / "tasks" / f"{task.name}.json"
     before = _record(root, task.name)
     record = {"key": key, "done": False, "settings": task.settings,

@@ -73,10 +73,12 @@ def error(ours: tf.Tensor | np.ndarray, released: np.ndarray) -> float:
 
 
 def channels_first(images: tf.Tensor | np.ndarray) -> np.ndarray:
+    """[N, H, W, C] -> [N, C, H, W]."""
     return np.asarray(images).transpose(0, 3, 1, 2)
 
 
 def channels_last(images: np.ndarray) -> np.ndarray:
+    """[N, C, H, W] -> [N, H, W, C]."""
     return images.transpose(0, 2, 3, 1)
 
 

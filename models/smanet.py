@@ -174,6 +174,7 @@ class SMANet(keras.Model):
             scale.build(_maps(self._scaled(512)))
         # X and the scales' values
         self.fuse.build(_maps(self._scaled(512) + len(self.scales) * self._scaled(128)))
+        self.dropout.build(_maps(self._scaled(512)))  # it has no weights, but `summary` asks for its shape
         below = self._scaled(512)  # maps of the level below
         # Skips: stage 1 has 4 x width maps, the stem width.
         for skip, refine, maps in zip(self.skips, self.refine, (4 * self.width, self.width), strict=True):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from models.gan_models import PGGAN, Pix2PixHD, at_level
 from models.pggan import Discriminator, Generator
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
+from models.smanet import SMANet
 from training.schedules import Growth, GrowthSchedule, LinearDecay, linear_decay
 
 NET = {"fmap_base": 64, "fmap_max": 8}
@@ -160,8 +161,13 @@ def test_xla_computes_the_same_step(kind, monkeypatch):
     np.testing.assert_allclose(xla - start, plain - start, atol=0.05 * np.abs(plain - start).max())
 
 
-def test_a_summary_shows_shapes():
+@pytest.mark.parametrize(("kind", "shape"), [
+    ("pggan", "(None, 16, 16, 1)"), ("pix2pixhd", "(None, None, None, 1)"), ("smanet", "(None, None, None, 4)")])
+def test_a_summary_shows_shapes(kind, shape):
+    model = {"pggan": _pggan, "pix2pixhd": _translator, "smanet": lambda: SMANet(4, depth=14, width=8)}[kind]()
+    if kind != "pggan":
+        model.build((None, None, None, 3 if kind == "pix2pixhd" else 1))
     lines = []
-    _pggan().summary(print_fn=lines.append, expand_nested=True)
+    model.summary(print_fn=lines.append, expand_nested=True)
     text = "\n".join(lines)
-    assert "(None, 16, 16, 1)" in text and "?" not in text
+    assert shape in text and "?" not in text

@@ -109,7 +109,7 @@ def pair_dataset(path: str | os.PathLike, split: str = "train", batch: int = 8, 
 
 
 def crop_rows(arrays: Sequence[np.ndarray], rows: np.ndarray, side: int, places: Sequence[int],
-        seed: int | None) -> list[np.ndarray]:
+              seed: int | None) -> list[np.ndarray]:
     """Squares of `side` pixels of the rows of arrays uint8 [N, H, W], all cut at the same corner.
 
     The corner of a row depends on (seed, its place in the stream) alone; without a seed it is the middle's.

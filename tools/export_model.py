@@ -15,10 +15,11 @@ needs TensorFlow alone:
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from evaluation.results.columns import PAPER_METHODS
 from tools.generation.flags import define_method_flags
 
 _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .keras file")
-_METHOD, _RUNS = define_method_flags(("single", "two", "three"), required=False)
+_METHOD, _RUNS = define_method_flags(PAPER_METHODS, required=False)
 _DATA = flags.DEFINE_string("data", None, "pair folder they were trained on (method; runs that do not say it)")
 _OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
 _BATCH = flags.DEFINE_integer("batch", None, "windows or pairs computed at a time (default: 4; fewer pairs where "

@@ -91,7 +91,7 @@ class Pix2PixHDConfig(EngineConfig):
 
     # What is translated, in which phase of coarse to fine.
     translate_from: str = option("labels", "what is translated: label maps to films, or dots to label maps",
-                         ("labels", "dots"))
+                                 ("labels", "dots"))
     network: str = option("global", "global generator, or the local enhancer around it", ("global", "local"))
     phase: str = option("both", "coarse to fine: the global generator at half size, the enhancer alone, or both",
                         ("both", "global_half", "enhancer"))

@@ -135,7 +135,7 @@ def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
     records = [(path.stem, atomic_files.read_json(path)) for path in (root / "tasks").glob("*.json")]
     # In the order they were done.
     records.sort(key=lambda record: (root / "tasks" / f"{record[0]}.json").stat().st_mtime_ns)
-    page.section("Steps and settings")
+    page.section("Tasks and settings")
     page.text("To make it again:")
     page.code(command)
     # Cut short by a kill: not done.

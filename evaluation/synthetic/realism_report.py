@@ -27,8 +27,8 @@ class RealismReport:
       real_count: real pairs compared with.
       results: set name -> values of `compare_sets`; the first is the noise floor.
       realism: one row per set, columns (films or labels, measure), see `realism_table`.
-      methods: one row per set, the real one first, see `diversity.method_table`.
-      plausibility: set name -> one row per measure of its label maps, see `diversity.plausibility`.
+      methods: one row per set, the real one first, see `anatomy.method_table`.
+      plausibility: set name -> one row per measure of its label maps, see `anatomy.plausibility`.
     """
 
     real_count: int
@@ -76,7 +76,7 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
     for name, table in report.plausibility.items():
         _write_table(out / f"plausibility_{name.replace('/', '_')}.csv", table)
     atomic_files.write_json(out / "realism.json", {"seed": seed, "feature_model": getattr(model, "name", None),
-                                            "sets": report.results})
+                                                "sets": report.results})
     return report
 
 

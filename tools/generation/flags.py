@@ -10,7 +10,7 @@ flags.disclaim_key_flags()  # they belong to the binary that asks for them
 
 
 def define_method_flags(choices: Sequence[str],
-                        required: bool) -> tuple[flags.FlagHolder, dict[str, flags.FlagHolder]]:
+                          required: bool) -> tuple[flags.FlagHolder, dict[str, flags.FlagHolder]]:
     """Defines --method and a flag for the run of each stage; returns them, the latter by stage."""
     method = flags.DEFINE_enum("method", None, list(choices), "what makes the pairs, from the runs given",
                                required=required)

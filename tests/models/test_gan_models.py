@@ -19,9 +19,9 @@ def _pictures(count=8, side=16, channels=1):
     return np.random.default_rng(0).uniform(-1, 1, (count, side, side, channels)).astype(np.float32)
 
 
-def _pggan(seed=0, **options):
+def _pggan(side=8, seed=0, **options):
     keras.utils.set_random_seed(1)
-    gan = PGGAN(Generator(16, **NET), Discriminator(16, **NET), seed=seed, **options)
+    gan = PGGAN(Generator(side, **NET), Discriminator(side, **NET), seed=seed, **options)
     gan.compile(keras.optimizers.Adam(1e-3, 0.0, 0.99), keras.optimizers.Adam(1e-3, 0.0, 0.99))
     return gan
 
@@ -43,7 +43,7 @@ def _same(one, other):
 
 
 def test_a_pggan_grows_under_fit():
-    gan, levels = _pggan(), []
+    gan, levels = _pggan(16), []
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: levels.append(
         (gan.level, round(float(gan.fade.numpy()), 3))))
     data = tf.data.Dataset.from_tensor_slices(_pictures(16)).batch(4, drop_remainder=True)
@@ -57,27 +57,25 @@ def test_a_pggan_grows_under_fit():
 
 
 def test_the_average_follows_the_generator():
-    gan = _pggan(average_decay=0.5)
+    gan = _pggan(4, average_decay=0.5)
     before = [weights.copy() for weights in gan.average.get_weights()]
     generator = [weights.copy() for weights in gan.generator.get_weights()]
-    gan.train_on_batch(_pictures(4))
+    gan.train_on_batch(_pictures(4, 4))
     # updated between the discriminator's step and the generator's, so it saw the generator as it was
     for ours, old, theirs in zip(gan.average.get_weights(), before, generator, strict=True):
         np.testing.assert_allclose(ours, 0.5 * old + 0.5 * theirs, rtol=1e-6)
-    gan.train_on_batch(_pictures(4))
+    gan.train_on_batch(_pictures(4, 4))
     assert not _same(gan.average, gan.generator)
     latents = np.ones((2, 8), np.float32)
     np.testing.assert_allclose(gan(latents), gan.average(latents), atol=1e-6)
 
 
-@pytest.mark.parametrize("moved", ["seed", "position"])
-def test_draws_depend_on_seed_and_position_alone(moved):
-    one, other, same = _pggan(), _pggan(seed=1 if moved == "seed" else 0), _pggan()
-    if moved == "position":
-        other.position.assign(4)
-    for gan in (one, other, same):
-        gan.train_on_batch(_pictures(4))
-    assert _same(one, same) and not _same(one, other)
+def test_draws_depend_on_seed_and_position_alone():
+    one, same, seeded, moved = _pggan(4), _pggan(4), _pggan(4, seed=1), _pggan(4)
+    moved.position.assign(4)
+    for gan in (one, same, seeded, moved):
+        gan.train_on_batch(_pictures(4, 4))
+    assert _same(one, same) and not _same(one, seeded) and not _same(one, moved)
 
 
 def test_real_pictures_fade_as_generated_ones_do():
@@ -92,7 +90,7 @@ def test_networks_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="16"):
         PGGAN(Generator(16, **NET), Discriminator(32, **NET))
     with pytest.raises(ValueError, match="5"):
-        _pggan().grow(5)
+        _pggan(16).grow(5)
 
 
 def test_a_translator_is_built_and_trained_by_fit():
@@ -127,7 +125,7 @@ def test_only_the_enhancer_is_trained():
 
 @pytest.mark.parametrize("kind", ["pggan", "pix2pixhd"])
 def test_a_saved_model_goes_on_as_if_it_had_not_been(kind, tmp_path):
-    model, batch = (_pggan(), (_pictures(4),)) if kind == "pggan" else (_translator(), _labelled(2))
+    model, batch = (_pggan(), (_pictures(4, 8),)) if kind == "pggan" else (_translator(), _labelled(2))
     if kind == "pggan":
         model.grow(3, 0.5)
     model.train_on_batch(*batch)
@@ -149,7 +147,7 @@ def test_xla_computes_the_same_step(kind, monkeypatch):
     monkeypatch.setattr(PGGAN, "_draw", lambda self, seed, purpose, count: tf.constant(
         np.abs(draws[:, :1, None, None]) if purpose == 2 else draws))
     for jit in (None, False, True):
-        model, batch = (_pggan(), (_pictures(4),)) if kind == "pggan" else (_translator(), _labelled(2))
+        model, batch = (_pggan(4), (_pictures(4, 4),)) if kind == "pggan" else (_translator(), _labelled(2))
         model.compile(keras.optimizers.SGD(1e-2), keras.optimizers.SGD(1e-2), jit_compile=bool(jit))
         if kind == "pix2pixhd":
             model.build(batch[0].shape)
@@ -164,7 +162,8 @@ def test_xla_computes_the_same_step(kind, monkeypatch):
 @pytest.mark.parametrize(("kind", "shape"), [
     ("pggan", "(None, 16, 16, 1)"), ("pix2pixhd", "(None, None, None, 1)"), ("smanet", "(None, None, None, 4)")])
 def test_a_summary_shows_shapes(kind, shape):
-    model = {"pggan": _pggan, "pix2pixhd": _translator, "smanet": lambda: SMANet(4, depth=14, width=8)}[kind]()
+    model = {"pggan": lambda: _pggan(16), "pix2pixhd": _translator,
+             "smanet": lambda: SMANet(4, depth=14, width=8)}[kind]()
     if kind != "pggan":
         model.build((None, None, None, 3 if kind == "pix2pixhd" else 1))
     lines = []

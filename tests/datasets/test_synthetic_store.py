@@ -224,8 +224,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path):
     peaks = []
-    for count in (5, 80):  # the films of 75 more would take 300 MiB
+    for count in (5, 35):  # the films of 30 more would take 120 MiB
         done = subprocess.run([sys.executable, "-c", _PEAK, str(tmp_path / str(count)), str(count)],
                               capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split()[-1]) / 1024)
-    assert peaks[1] - peaks[0] < 20, f"{peaks[0]:.0f} MiB for 5 pairs, {peaks[1]:.0f} MiB for 80"
+    assert peaks[1] - peaks[0] < 20, f"{peaks[0]:.0f} MiB for 5 pairs, {peaks[1]:.0f} MiB for 35"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -9,10 +10,20 @@ import pytest
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairWriter
+from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET
 from training import smanet
 
-CONFIG = dataclasses.replace(PRESET.segmenter, steps=30)
+CONFIG = dataclasses.replace(PRESET.segmenter, steps=30)  # of four crops
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """One run on two sets and one on the first alone: their folders, and the grey values of all their crops."""
+
+    sets: dict[str, str]
+    folders: dict[str, pathlib.Path]
+    seen: dict[str, np.ndarray]
 
 
 def _store(path, grey, count, size=32, classes=CHEST):
@@ -25,42 +36,41 @@ def _store(path, grey, count, size=32, classes=CHEST):
     return str(path)
 
 
-@pytest.fixture
-def seen(monkeypatch):
-    """Grey values of all crops of the runs of a test, by run; training goes on as ever."""
-    runs, batches = [], smanet.distributed_batches
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root, seen, batches = tmp_path_factory.mktemp("mixing"), [], smanet.distributed_batches
 
     def recorded(*args, **kwargs):
-        runs.append([])
         for films, labels in batches(*args, **kwargs):
-            runs[-1].append(films.numpy()[:, 0, 0])
+            seen[-1].append(films.numpy()[:, 0, 0])
             yield films, labels
 
-    monkeypatch.setattr(smanet, "distributed_batches", recorded)
-    return runs
+    sets = {name: _store(root / name, grey, count) for name, grey, count in
+            (("synthetic", 50, 14), ("real", 200, 3), ("other", 90, 4))}
+    folders = {name: root / f"run-{name}" for name in ("mixed", "alone")}
+    with pytest.MonkeyPatch.context() as patch, process_state.computing_kept():
+        patch.setattr(smanet, "distributed_batches", recorded)
+        for folder, config, mixed_with in ((folders["mixed"], CONFIG, sets["real"]),
+                                           (folders["alone"], dataclasses.replace(CONFIG, steps=3), None)):
+            seen.append([])
+            smanet.train(config, sets["synthetic"], str(folder), mixed_with=mixed_with)
+    return Runs(sets, folders, dict(zip(folders, map(np.concatenate, seen), strict=True)))
 
 
-def test_half_of_all_crops_are_of_either_set(seen, tmp_path):
-    synthetic, real = _store(tmp_path / "synthetic", 50, 14), _store(tmp_path / "real", 200, 3)
-    smanet.train(CONFIG, synthetic, str(tmp_path / "run"), mixed_with=real)
-    smanet.train(dataclasses.replace(CONFIG, steps=3), synthetic, str(tmp_path / "alone"))
-    mixed, alone = (np.concatenate(run) for run in seen)
+def test_half_of_all_crops_are_of_either_set(runs):
+    mixed = runs.seen["mixed"]
     assert len(mixed) == 120 and set(mixed) == {50, 200}
     assert 0.4 < (mixed == 200).mean() < 0.6
-    assert set(alone) == {50}
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    other = json.loads((tmp_path / "alone" / "config.json").read_text())
+    assert set(runs.seen["alone"]) == {50}
+
+
+def test_a_run_belongs_to_both_sets(runs):
+    config, other = (json.loads((folder / "config.json").read_text()) for folder in runs.folders.values())
     assert set(config) - set(other) == {"mixed_with"} and config["mixed_with"] != config["data"]
-    assert json.loads((tmp_path / "run" / "product.json").read_text())["network"] == "last.keras"
-
-
-def test_a_run_belongs_to_both_sets(tmp_path):
-    synthetic, real, other = (_store(tmp_path / str(grey), grey, 4) for grey in (50, 200, 90))
-    config = dataclasses.replace(CONFIG, steps=1)
-    smanet.train(config, synthetic, str(tmp_path / "run"), mixed_with=real)
-    for mixed_with in (other, None):
-        with pytest.raises(UserError, match="mixed_with: was files with digest"):
-            smanet.train(config, synthetic, str(tmp_path / "run"), mixed_with=mixed_with)
+    assert json.loads((runs.folders["mixed"] / "product.json").read_text())["network"] == "last.keras"
+    for mixed_with in (runs.sets["other"], None):
+        with pytest.raises(UserError, match=f"{runs.folders['mixed']}.*mixed_with: .*digest"):
+            smanet.train(CONFIG, runs.sets["synthetic"], str(runs.folders["mixed"]), mixed_with=mixed_with)
 
 
 def test_unlike_sets_are_refused(tmp_path):

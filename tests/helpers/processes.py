@@ -34,12 +34,16 @@ class Process:
         self._process = context.Process(target=_work, args=(self._output, environment, function, arguments))
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def alive(self) -> bool:
         return self._process.is_alive()
 
     def send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def end(self) -> tuple[int, str]:
         """Waits for its end: exit code (-9 after SIGKILL), and all that it printed."""

@@ -9,7 +9,6 @@ import pytest
 from tests.helpers import process_state
 from tests.reliability.table import pytest_terminal_summary  # noqa: F401 (a hook)
 
-
 # Files that take longest, begun first so that no worker waits for another's last one.
 _FIRST = ("reliability/test_continuation.py", "tools/test_experiment.py", "reliability/test_distribution.py",
           "tools/test_workers.py", "tools/test_export.py", "models/test_gan_models.py",

@@ -177,7 +177,7 @@ class PGGANTrainer:
 def train(config: PGGANConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
-    Raises UserError for a batch that minibatch groups do not divide, and as `RunFolder` and `loop.run` do.
+    Raises UserError for a batch that groups do not divide, and as `RunFolder` and `training.loop.run` do.
     """
     # Up to four images are one group, whatever their number.
     if config.max_batch > STDDEV_GROUP and config.max_batch % STDDEV_GROUP:

@@ -30,7 +30,7 @@ class PageFilm:
     Attributes:
       name: neutral, e.g. "F01".
       film: uint8 [H, W].
-      outlines: of candidate 1 and candidate 2, a path per organ (`contours.organ_paths`).
+      outlines: of candidate 1 and candidate 2, a path per organ (`outlines.organ_paths`).
       side: pixels to which a larger film is reduced.
     """
 

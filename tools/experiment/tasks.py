@@ -88,7 +88,7 @@ class TaskRecords:
         return todo
 
     def head(self, task: Task) -> str:
-        """"[3/24] dots: PGGAN of dots"."""
+        """The line a task begins with: `[3/24] dots: PGGAN of dots`."""
         return f"[{self._tasks.index(task) + 1}/{len(self._tasks)}] {task.name}: {task.title}"
 
     def key(self, task: Task) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.segmenter.load import load_any_segmenter, load_segmenter
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.precision import to_float32
-from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store, segmenter, segmenter_run
+from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store, segmenter
 from tools.export.saved_model import export_method, export_segmenter, method_graph
 from tools.generation.method_from_runs import Assembly
 from tools.generation.stages import STAGES
@@ -29,14 +30,14 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-folder, films = sys.argv[1], np.load("films.npz")
-segmenter = tf.saved_model.load(folder + "/segmenter")
+films = np.load("films.npz")
+segmenter = tf.saved_model.load(sys.argv[1])
 made = {}
 for name in films.files:
     film = films[name]
     found = segmenter.signatures[film.dtype.name](film=tf.constant(film), white=tf.constant(0.0))
     made[name + "_codes"], made[name + "_probabilities"] = found["codes"], found["probabilities"]
-method = tf.saved_model.load(folder + "/method").signatures["generate"]
+method = tf.saved_model.load(sys.argv[2]).signatures["generate"]
 made.update(method(count=tf.constant(7), seed=tf.constant(3, tf.int64), first=tf.constant(2, tf.int64)))
 made["names"] = segmenter.signatures["class_names"]()["class_names"].numpy().astype(str)
 assert not any(name.split(".")[0] in ("models", "training", "evaluation", "datasets") for name in sys.modules)
@@ -57,9 +58,8 @@ def _segment(functions, film, white=0.0):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    return {**method_runs(folder), "segmenter": str(segmenter_run(folder / "segmenter"))}
+def runs(finished_segmenter, tmp_path_factory):
+    return {**method_runs(tmp_path_factory.mktemp("runs")), "segmenter": finished_segmenter}
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +67,16 @@ def store(tmp_path_factory):
     return phantom_store(tmp_path_factory.mktemp("data") / "phantoms")
 
 
-def test_exports_run_alone_and_give_the_same_bits(runs, store, tmp_path):
+def test_exports_run_alone_and_give_the_same_bits(runs, store, exported_segmenter, tmp_path):
     films, python = _films(), load_segmenter(runs["segmenter"])
     assembly = Assembly("three", runs, store)
-    export_segmenter(python, str(tmp_path / "segmenter"))
     export_method(assembly, str(tmp_path / "method"), batch=3)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     np.savez(elsewhere / "films.npz", **films)
     (elsewhere / "run.py").write_text(ELSEWHERE)
-    subprocess.run([sys.executable, "-I", "run.py", str(tmp_path)], cwd=elsewhere, check=True)
+    subprocess.run([sys.executable, "-I", "run.py", str(exported_segmenter), str(tmp_path / "method")],
+                   cwd=elsewhere, check=True)
     made = np.load(elsewhere / "made.npz")
     for name, film in films.items():
         codes, probabilities = _segment(python.functions, film)
@@ -186,9 +186,9 @@ def test_networks_trained_in_bfloat16_are_exported_in_float32(tmp_path):
     assert to_float32(plain) is plain
 
 
-def test_the_facts_of_an_export(runs, tmp_path):
+def test_the_facts_of_an_export(runs, exported_segmenter, tmp_path):
     python = load_segmenter(runs["segmenter"])
-    export_segmenter(python, str(tmp_path / "export"))
+    shutil.copytree(exported_segmenter, tmp_path / "export")
     facts = json.loads((tmp_path / "export" / "assets" / "model.json").read_text())
     assert facts["class_names"] == list(NAMES) and facts["size"] == SIZE and facts["window"] == 20
     assert set(facts["signatures"]) == {"uint8", "uint16", "float32", "serving_default", "class_names"}

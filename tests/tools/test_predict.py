@@ -17,8 +17,6 @@ from evaluation.segmenter.dicom_seg import write_dicom_seg
 from evaluation.segmenter.load import load_any_segmenter
 from evaluation.segmenter.predict_films import Predictor, find_films, measure, overlay
 from tests.helpers import binaries, pictures
-from tests.helpers.tiny_networks import segmenter_run
-from tools.export.saved_model import export_segmenter
 
 DICOM_FILES = pathlib.Path(pydicom.data.__file__).parent / "test_files"
 NAMES = ("background", "left lung", "right lung", "heart")
@@ -107,15 +105,8 @@ def test_a_film_without_identity_gets_no_dicom_segmentation(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory):
-    return load_any_segmenter(str(segmenter_run(tmp_path_factory.mktemp("run") / "segmenter")))
-
-
-@pytest.fixture(scope="module")
-def export(python, tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("exports") / "segmenter")
-    export_segmenter(python.module, folder)
-    return folder
+def python(finished_segmenter):
+    return load_any_segmenter(finished_segmenter)
 
 
 def _films_of_all_kinds(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
@@ -139,11 +130,11 @@ def _films_of_all_kinds(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
     return shapes
 
 
-def test_the_command_on_all_kinds_of_films(export, tmp_path):
+def test_the_command_on_all_kinds_of_films(exported_segmenter, tmp_path):
     shapes = _films_of_all_kinds(tmp_path / "films")
     _film(tmp_path / "films" / "broken.png", pictures.png(np.zeros((50, 50), np.uint8))[:60])
     shutil.copy(DICOM_FILES / "rtplan.dcm", tmp_path / "films")
-    done = _predict(export, tmp_path / "films", "--out", tmp_path / "out")
+    done = _predict(exported_segmenter, tmp_path / "films", "--out", tmp_path / "out")
     told = [line for line in done.err.splitlines() if line.startswith("problem:")]
     assert done.code == 1 and "Traceback" not in done.err
     assert len(told) == 3, done.err  # broken, no film, and a film without a study
@@ -166,9 +157,9 @@ def test_the_command_on_all_kinds_of_films(export, tmp_path):
     assert {path.stem for path in (tmp_path / "out" / "segmentations").iterdir()} == found and found
 
 
-def test_an_export_and_its_run_predict_alike(python, export, tmp_path):
+def test_an_export_and_its_run_predict_alike(python, exported_segmenter):
     film = Film(np.random.default_rng(1).integers(0, 256, (37, 64)).astype(np.uint8), 255)
-    codes, probabilities = load_any_segmenter(export).segment(film)
+    codes, probabilities = load_any_segmenter(str(exported_segmenter)).segment(film)
     np.testing.assert_array_equal(probabilities, python.segment(film)[1])
     assert codes.shape == (37, 64)
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from datasets.common.errors import UserError
 from models import losses
+from tests.helpers.vgg import write_vgg19
 from training.discriminator_inputs import ImagePool
 from training.keras_weights import load_vgg19
 
@@ -68,20 +69,7 @@ def test_cross_entropy():
 
 @pytest.fixture(scope="module")
 def vgg_file(tmp_path_factory):
-    """A file in the layout of Keras' published weights: a group per layer, its tensors named in an attribute."""
-    path = tmp_path_factory.mktemp("vgg") / "vgg19_notop.h5"
-    with h5py.File(path, "w") as file:
-        maps = 3
-        for block, (convs, width) in enumerate([(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)], 1):
-            for conv in range(1, convs + 1):
-                name = f"block{block}_conv{conv}"
-                group = file.create_group(name)
-                group[f"{name}_W_1:0"] = noise(3, 3, maps, width, seed=block) * np.float32(np.sqrt(2 / 9 / maps))
-                group[f"{name}_b_1:0"] = noise(width, seed=conv) * 5
-                group.attrs["weight_names"] = [f"{name}_W_1:0".encode(), f"{name}_b_1:0".encode()]  # for Keras
-                maps = width
-        file.attrs["layer_names"] = [name.encode() for name in file]
-    return path
+    return write_vgg19(tmp_path_factory.mktemp("vgg") / "vgg19_notop.h5")
 
 
 @pytest.fixture(scope="module")

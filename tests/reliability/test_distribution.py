@@ -52,14 +52,16 @@ def _losses(folder) -> list[float]:
 
 
 def test_two_workers_agree_with_one_process(jobs, tmp_path, record):
-    job, options = jobs["smanet"], ("--dropout=0", "--batch=4", f"--steps={14 if FULL else 3}")
+    options = ("--attention=none", "--dropout=0", "--batch=4", "--grids=0", f"--steps={14 if FULL else 3}")
+    job = jobs["smanet"]
     for worker in _cluster(job, tmp_path / "two", *options):
         output_of(worker)
     done = binaries.run(*job.into(tmp_path / "one", *options))
     assert done.code == 0, done.err
     two, one = (_losses(tmp_path / name) for name in ("two", "one"))
     assert len(one) >= 3 and one[-1] < one[0]
-    np.testing.assert_allclose(two[:3], one[:3], rtol=1e-3)  # Adam enlarges rounding from step to step
+    np.testing.assert_allclose(two[:1], one[:1], rtol=1e-5)  # Adam enlarges rounding from step to step
+    np.testing.assert_allclose(two[:3], one[:3], rtol=1e-2)
     np.testing.assert_allclose(two, one, rtol=0.1)
     record("two workers agree with one process", 1, 1)
 

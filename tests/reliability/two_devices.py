@@ -22,7 +22,8 @@ _COMMON = {"precision": "float32", "seed": 5}
 PGGAN = PGGANConfig(target="dots", resolution=8, start_resolution=4, fmap_max=8, fmap_base=64, train_kimg=0.008,
                     fade_kimg=0.1, max_batch=8, score_images=0, **_COMMON)
 PIX2PIXHD = Pix2PixHDConfig(ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=2, num_D=2, batch=4, **_COMMON)
-SMANET = SMANetConfig(depth=14, width=8, batch=4, crop=25, dropout=0.0, standardize=True, **_COMMON)
+SMANET = SMANetConfig(depth=14, width=8, attention="none", batch=4, crop=25, dropout=0.0, standardize=True,
+                      **_COMMON)
 _STEPS = 3
 
 

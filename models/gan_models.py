@@ -133,15 +133,18 @@ class PGGAN(_TwoPlayers):
     def grow(self, level: int, fade: float = 1.0) -> None:
         """Trains at 2^level pixels from now on, its newest block weighing `fade` in (0, 1].
 
-        A change of level makes `fit` trace its step anew. Raises ValueError for a level that there is not.
+        A change of level makes `fit` and `predict` trace anew. Raises ValueError for a level that there is not.
         """
         if level not in self.generator.levels:
             raise ValueError(f"level must be in {self.generator.levels}; received {level}")
         self.fade.assign(fade)  # a weight: no new trace for another fade
         if level != self.level:
             self.level = level
-            if getattr(self, "train_function", None) is not None:
-                self.make_train_function(force=True)  # its level is a constant of the trace
+            # its level is a constant of a trace
+            for traced, trace in (("train_function", self.make_train_function),
+                                  ("predict_function", self.make_predict_function)):
+                if getattr(self, traced, None) is not None:
+                    trace(force=True)
 
     def call(self, latents):
         return self.average(latents, level=self.level, fade=tf.convert_to_tensor(self.fade))
@@ -288,6 +291,10 @@ class Pix2PixHD(_TwoPlayers):
             self.discriminator.build((None, None, None, input_shape[-1] + channels))
         self.built = True
         if self.compiled:
+            # Under a strategy `fit` builds before it has variables, which the optimizers cannot follow.
+            if not isinstance(self.generator.variables[0].value, tf.Variable):
+                raise ValueError("under a strategy, build a Pix2PixHD before fit: model.build((None, None, None, "
+                                 f"{input_shape[-1]}))")
             self._build_optimizers()
 
     @property

@@ -9,6 +9,7 @@ from models.gan_models import PGGAN, Pix2PixHD, at_level
 from models.pggan import Discriminator, Generator
 from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
 from models.smanet import SMANet
+from training.devices import make_strategy
 from training.schedules import Growth, GrowthSchedule, LinearDecay, linear_decay
 
 NET = {"fmap_base": 64, "fmap_max": 8}
@@ -54,6 +55,40 @@ def test_a_pggan_grows_under_fit():
     assert levels == [(3, 1.0), (3, 1.0), (4, first), (4, 0.25), (4, 0.5), (4, 0.75), (4, 1.0), (4, 1.0)]
     assert int(gan.position.numpy()) == 32
     assert all(np.isfinite(history[name]).all() for name in ("d_loss", "g_loss", "penalty", "g_gradient"))
+
+
+def test_predict_makes_pictures_of_the_present_level():
+    gan, latents = _pggan(16), np.ones((2, 8), np.float32)
+    for level, side in ((2, 4), (4, 16), (3, 8)):
+        gan.grow(level, 0.5)
+        made = gan.predict(latents, verbose=0)
+        assert made.shape == (2, side, side, 1)
+        np.testing.assert_allclose(made, gan.average(latents, level=level, fade=0.5), atol=1e-6)
+
+
+def _segmenter():
+    segmenter = SMANet(3, depth=14, width=8)
+    segmenter.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return segmenter
+
+
+@pytest.mark.parametrize("kind", ["pggan", "pix2pixhd", "smanet"])
+def test_fit_under_a_strategy(kind):
+    make = {"pggan": lambda: _pggan(16), "pix2pixhd": _translator, "smanet": _segmenter}[kind]
+    codes, films = _labelled(4)
+    data = {"pggan": (films,), "pix2pixhd": (codes, films), "smanet": (films, codes.argmax(-1))}[kind]
+    with make_strategy("mirrored").scope():
+        model = make()
+    if kind == "pix2pixhd":
+        with pytest.raises(ValueError, match=r"build\(\(None, None, None, 3\)\)"):
+            model.fit(*data, batch_size=4, verbose=0)
+        with model.distribute_strategy.scope():
+            model = make()
+            model.build((None, None, None, 3))
+    history = model.fit(*data, batch_size=4, epochs=2, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    if kind != "smanet":
+        assert int(model.position.numpy()) == {"pggan": 8, "pix2pixhd": 2}[kind]
 
 
 def test_the_average_follows_the_generator():

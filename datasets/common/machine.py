@@ -39,11 +39,14 @@ def _group_folders() -> list[pathlib.Path]:
 def _quota(folder: pathlib.Path) -> float:
     """Cores that the group of `folder` is granted; infinite without a limit."""
     try:
-        quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
+        limit = (folder / "cpu.max").read_text(encoding="utf-8").split()
+    except OSError:
         try:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text(encoding="utf-8").strip()
-                             for name in ("quota", "period"))
+            limit = [(folder / f"cpu.cfs_{name}_us").read_text(encoding="utf-8").strip()
+                     for name in ("quota", "period")]
         except OSError:
             return math.inf
-    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+    # "max" or -1 is none; whatever else a container's own file system shows, no core is lost to it
+    if len(limit) != 2 or not all(text.isdigit() for text in limit) or not int(limit[1]):
+        return math.inf
+    return int(limit[0]) / int(limit[1])

@@ -15,6 +15,8 @@ from datasets.common import machine
     ("0::/\n", {"": ("cpu.max", "max 100000\n")}, 8),
     ("0::/\n", {"": ("cpu.max", "300000 100000\n")}, 3),
     ("0::/\n", {"": ("cpu.max", "50000 100000\n")}, 1),
+    ("0::/\n", {"": ("cpu.max", "200000 0\n")}, 8),  # not what a kernel writes
+    ("5:cpu:/a\n", {"cpu/a": ("cpu.cfs_quota_us", "")}, 8),
     ("0::/\n", {"": ("cpu.max", "150000 100000\n")}, 2),
     ("0::/a/b\n", {"a/b": ("cpu.max", "max 100000\n"), "a": ("cpu.max", "200000 100000\n")}, 2),  # the outer binds
     ("5:cpu,cpuacct:/a\n3:cpuset:/\n0::/\n", {"cpu/a": ("cpu.cfs_quota_us", "400000\n")}, 4),

@@ -53,8 +53,7 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
     return _move(image, matrix, cv2.INTER_LINEAR), moved
 
 
-def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: int,
-                  ranges: Augmentation = Augmentation()) -> PairStore:
+def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: int) -> PairStore:
     """Writes the six variants of each film `ids` as the train pairs of a new folder.
 
     A variant ID-OPERATION depends on (seed, id, operation) alone. A complete folder is left as it is.
@@ -69,7 +68,7 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
             for number, operation in enumerate(OPERATIONS):
                 # crc32, as Python's hash of a string differs from process to process
                 rng = np.random.default_rng([seed, zlib.crc32(id_.encode()), number])
-                film, moved = augment(operation, image, layers, rng, ranges)
+                film, moved = augment(operation, image, layers, rng)
                 writer.add(Entry(f"{id_}-{operation}", "train", id_), film, moved[0],
                            moved[1].astype(bool) if len(moved) > 1 else None)
     atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed})

@@ -39,17 +39,16 @@ class ShapeModel:
     deviations: np.ndarray
 
     @classmethod
-    def fit(cls, maps: Iterable[np.ndarray], classes: ClassTable, points: int = POINTS,
+    def fit(cls, maps: Iterable[np.ndarray], classes: ClassTable,
             variance: float = VARIANCE) -> "ShapeModel":
         """The model of those label maps (codes [H, W]) that show every organ.
 
         Args:
-          points: per organ.
           variance: share in (0, 1] of the variance that the kept modes explain.
 
         Raises UserError if fewer than two maps show every organ.
         """
-        found = [outlines(labels, classes, points) for labels in maps]
+        found = [outlines(labels, classes) for labels in maps]
         vectors = np.array([shape.ravel() for shape in found if shape is not None])
         if len(vectors) < 2:
             raise UserError(f"shape model: found {len(vectors)} of {len(found)} label maps with all of "

@@ -51,14 +51,14 @@ SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":
 _BLACK, _GREY = "#000000", "#777777"
 
 
-def column(name: str, heading: str, look: Look = SOLID, extra: str = "", colour: str = "") -> Column:
-    """A line of COLUMNS; its group, and its colour unless given, are those of the method in its name."""
+def column(name: str, heading: str, look: Look = SOLID, extra: str = "") -> Column:
+    """A line of COLUMNS; its group and colour are those of the method in its name."""
     stem, augment, _ = name.partition("+augment")  # "synth-1+augment" -> "synth-1"
     kind, _, suffix = stem.rpartition("-")  # without a dash all of it is the suffix
     method = next((method for method in METHODS if kind and method.suffix == suffix), None)
-    group, own = (method.title, method.colour) if method else ("", _BLACK)
+    group, colour = (method.title, method.colour) if method else ("", _BLACK)
     kind = kind if method else stem  # "real", or a dash before no method's suffix
-    return Column(name, kind, method, bool(augment), group, heading, colour or own, look, extra)
+    return Column(name, kind, method, bool(augment), group, heading, colour, look, extra)
 
 
 COLUMNS = (  # in the tables' order: the paper's, then the baselines beside them

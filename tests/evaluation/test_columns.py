@@ -1,5 +1,6 @@
 """The grammar of columns; a column added to it stands in table, figures, report and plan without another edit."""
 
+import re
 import shutil
 from functools import partial
 
@@ -86,3 +87,9 @@ def test_a_new_column_is_planned_where_its_word_is_given(grown):
     assert asked == {"": paper, "twice": ["real", "real-2x", *paper[1:]],
                      "augment,mix": [*paper, "mix-3", "synth-3+augment"]}
     assert "synth-3+augment" not in experiment("nowhere", "nowhere", "two", "augment").columns()
+
+
+@pytest.mark.parametrize("name", ["real-2x", "real+augment", "synth-3+augment"])
+def test_a_column_that_the_plan_does_not_know_is_never_trained_as_another(name):
+    with pytest.raises(NotImplementedError, match=re.escape(name)):
+        experiment("nowhere", "nowhere")._column_task(column(name, "HEADING"))

@@ -171,14 +171,14 @@ class Experiment:
     def _column_task(self, column: Column) -> Task:
         """Trains the segmenter of `column`."""
         suffix = column.method.suffix if column.method else ""
-        match column.kind:
-            case "real":
+        match column.kind, column.augmented:
+            case "real", False:
                 return self._segmenter_task(column, "data")
-            case "synth":
+            case "synth", False:
                 return self._segmenter_task(column, f"synthetic-{suffix}")
-            case "finetune":
+            case "finetune", False:
                 return self._segmenter_task(column, "data", f"synth-{suffix}")
-            case "mix":
+            case "mix", False:
                 return self._mixed_task(column, f"synthetic-{suffix}")
         raise NotImplementedError(f"{column.name}: no task trains columns of this kind")
 

@@ -10,14 +10,13 @@ import keras
 import tensorflow as tf
 
 from models.precision import dtype_policy
+from models.resnet import GREY_LEVELS_PER_UNIT, imagenet_input
 
 Features = Sequence[Sequence[tf.Tensor]]  # for each scale, the features of each layer; score map [N, h, w, 1] last
 
 VGG_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # as released; deeper is heavier
 VGG_MINIMUM_SIDE = 16  # four halvings come before block5_conv1
-VGG_MEANS_BGR = (103.939, 116.779, 123.68)  # grey levels: those of the ImageNet images VGG19 was trained on
-GREY_LEVELS_PER_UNIT = 127.5  # [-1, 1] spans 255 of them
 
 
 def critic_loss(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
@@ -110,10 +109,7 @@ class PerceptualLoss:
         if images.shape[-1] not in (1, 3) or any(side is not None and side < VGG_MINIMUM_SIDE for side in sides):
             raise ValueError(f"VGG19 takes [N, H, W, 1 or 3] with sides of at least {VGG_MINIMUM_SIDE}; received "
                              f"shape {tuple(images.shape)}")
-        levels = (_float32(images) + 1.0) * GREY_LEVELS_PER_UNIT  # 0 ... 255
-        # Three equal channels, or RGB -> BGR.
-        levels = tf.repeat(levels, 3, axis=-1) if images.shape[-1] == 1 else levels[..., ::-1]
-        return [feature / GREY_LEVELS_PER_UNIT for feature in self.network(levels - tf.constant(VGG_MEANS_BGR))]
+        return [feature / GREY_LEVELS_PER_UNIT for feature in self.network(imagenet_input(images))]
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

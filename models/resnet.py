@@ -13,6 +13,16 @@ import tensorflow as tf
 BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # by stage
 FEATURES = ("stem", "stage1", "stage2", "stage3", "stage4")
 _BN_EPSILON = 1.001e-5  # keras.applications' own, which its weights expect
+GREY_LEVELS_PER_UNIT = 127.5  # [-1, 1] spans 255 of them
+_MEANS_BGR = (103.939, 116.779, 123.68)  # grey levels: those of the ImageNet images
+
+
+def imagenet_input(pictures: tf.Tensor) -> tf.Tensor:
+    """Pictures [N, H, W, 1 or 3] (RGB) in [-1, 1] as weights of keras.applications expect them, [N, H, W, 3]: grey
+    levels with the means of ImageNet taken off, blue first; a grey picture as three equal channels."""
+    levels = (tf.cast(pictures, tf.float32) + 1.0) * GREY_LEVELS_PER_UNIT  # 0 ... 255
+    levels = tf.repeat(levels, 3, axis=-1) if pictures.shape[-1] == 1 else levels[..., ::-1]
+    return levels - tf.constant(_MEANS_BGR)
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")

@@ -16,12 +16,11 @@ import tensorflow as tf
 
 from models.cpu_conv import conv3x3
 from models.precision import gradient_norm
-from models.resnet import DilatedResNet, batch_norm
+from models.resnet import DilatedResNet, batch_norm, imagenet_input
 
 ATTENTIONS = ("multiscale", "psp", "none")
 SCALES = (1, 2, 3, 6)  # bins per side, as PSPNet's
 _FLATTEST = 1 / 255  # deviation below which a film is not stretched further
-_BGR_MEANS = (103.939, 116.779, 123.68)  # grey levels; what ImageNet weights of keras.applications expect
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -228,10 +227,7 @@ class SMANet(keras.Model):
 
     def _prepare(self, films):
         films = _standardized(films) if self.standardize else films
-        if not self.pretrained_input:
-            return films
-        levels = (tf.cast(films, tf.float32) + 1.0) * 127.5  # 0 ... 255
-        return tf.repeat(levels, 3, -1) - tf.constant(_BGR_MEANS)  # [N, H, W, 3]
+        return imagenet_input(films) if self.pretrained_input else films
 
     def _scaled(self, maps: int) -> int:
         """`maps` at a stem of 64, in proportion to this network's; at least 8."""

@@ -71,8 +71,7 @@ class ShapeModel:
 
     def coefficients(self, labels: np.ndarray) -> np.ndarray | None:
         """The coefficients [K] that come nearest to a label map (codes [H, W]); None if it lacks an organ."""
-        points = self.mean.size // (2 * len(self.classes.organs))
-        shape = outlines(labels, self.classes, points)
+        shape = outlines(labels, self.classes)
         return None if shape is None else self.modes @ (shape.ravel() - self.mean)
 
     def paint(self, coefficients: np.ndarray, size: int) -> np.ndarray:
@@ -86,8 +85,8 @@ class ShapeModel:
         return labels
 
 
-def outlines(labels: np.ndarray, classes: ClassTable, points: int = POINTS) -> np.ndarray | None:
-    """Corresponding points of all outlines in codes [H, W]: float64 [organs, points, 2] as (x, y) in [0, 1].
+def outlines(labels: np.ndarray, classes: ClassTable) -> np.ndarray | None:
+    """Corresponding points of all outlines in codes [H, W]: float64 [organs, POINTS, 2] as (x, y) in [0, 1].
 
     An organ's region is its pixels and those of the organs painted over it, its largest component. None if an
     organ is missing.
@@ -97,7 +96,7 @@ def outlines(labels: np.ndarray, classes: ClassTable, points: int = POINTS) -> n
         if not (labels == code).any():
             return None
         region = _largest(np.isin(labels, classes.codes_within(code)))
-        shapes.append((outline(region, points) + 0.5) / labels.shape[::-1])
+        shapes.append((outline(region, POINTS) + 0.5) / labels.shape[::-1])
     return np.stack(shapes)
 
 

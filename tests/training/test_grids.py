@@ -1,5 +1,7 @@
 """Grids show different films, never test ones, and hold no more pictures at once than training does."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from datasets.pair_store import different_films, split_ids
 from datasets.sources.phantom import write_phantoms
 from models.label_coding import LabelCoding
 from tests.helpers.tiny_experiment import PRESET
+from training import pggan, pix2pixhd, smanet
 from training.devices import make_strategy
 from training.pggan import PGGANTrainer
 from training.pix2pixhd import Pix2PixHDTrainer
@@ -45,32 +48,38 @@ def _trainers(store):
     dots = np.stack([PRESET.dots.dot.draw(label, 6) for label in labels])
     one = make_strategy("one_device")
     shown = different_films(store, split_ids(store, "train"), 6)
+    translator, segmenter = (dataclasses.replace(config, batch=4)
+                             for config in (PRESET.labels_to_film, PRESET.segmenter))
     return {"dots": PGGANTrainer(PRESET.dots, dots, None, ONE_HOT, one, shown=shown),
             "pairs": PGGANTrainer(PRESET.pairs, labels, films, ONE_HOT, one, shown=shown),
-            "translator": Pix2PixHDTrainer(PRESET.labels_to_film, labels, films, 6, None, one, shown),
-            "segmenter": SMANetTrainer(PRESET.segmenter, films, CHEST.collapse(labels), 4, None, one, shown=shown)}
+            "translator": Pix2PixHDTrainer(translator, labels, films, 6, None, one, shown),
+            "segmenter": SMANetTrainer(segmenter, films, CHEST.collapse(labels), 4, None, one, shown=shown)}
 
 
-def test_no_more_pictures_at_once_than_in_training(store, tmp_path, monkeypatch):
+def test_no_more_pictures_at_once_than_in_training(store, monkeypatch):
     for name, trainer in _trainers(store).items():
-        gan = name in ("dots", "pairs")
-        network = {"translator": lambda t=trainer: t.model.generator, "segmenter": lambda t=trainer: t.model}.get(
-            name, lambda t=trainer: t.model.average)()
-        seen, call = [], type(network).call
+        gan, seen = name in ("dots", "pairs"), []
 
-        def count(self, inputs, *args, seen=seen, call=call, **options):
-            seen.append(inputs.shape[0])
-            return call(self, inputs, *args, **options)
+        def count(network, call, seen=seen):
+            def counted(inputs, *args, **options):
+                seen.append(len(inputs))
+                return call(inputs, *args, **options)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(type(network), "call", count)
-            picture = trainer.grid(trainer.total)
-            if gan:
-                trainer.score(trainer.total, _Folder())
+            monkeypatch.setattr(*network, counted)
+
+        if name == "segmenter":
+            count((trainer, "_predict"), trainer._predict)
+        else:
+            network = trainer.model.average if gan else trainer.model.generator
+            count((network, "call"), network.call)
+        trainer.grid(trainer.total)
+        shown = 36 if gan else 6
+        assert sum(seen) == shown, name
+        if gan:
+            trainer.score(trainer.total, _Folder())
+            assert sum(seen) == shown + trainer.config.score_images
         batch = trainer.schedule.at(trainer.total).batch if gan else trainer.config.batch
-        known = [number for number in seen if number is not None]  # a graph is traced with an open number
-        assert picture.dtype == np.uint8 and (known or name == "segmenter")
-        assert all(number <= batch for number in known), name
+        assert max(seen) == batch < shown, name
 
 
 class _Folder:
@@ -82,3 +91,14 @@ def test_the_grid_of_a_translator_shows_its_films_apart(store):
     grid = _trainers(store)["translator"].grid(0)  # six pictures a row: source, made and real of two pairs
     reals = [grid[2:34, 2 + 34 * place:34 + 34 * place] for place in (2, 5)]
     assert reals[0].shape == reals[1].shape == (32, 32, 3) and not np.array_equal(*reals)
+
+
+@pytest.mark.parametrize(("module", "config", "count"), [
+    (pggan, PRESET.labels, 36), (pix2pixhd, PRESET.labels_to_film, 6), (smanet, PRESET.segmenter, 6)])
+def test_the_grid_of_a_run_shows_every_film_it_can(module, config, count, store, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(module, "run", lambda trainer, folder, config: shown.extend(trainer._shown))
+    module.train(config, str(store.path), str(tmp_path / "run"))
+    ids = split_ids(store, "train")
+    assert len({ids[place].rsplit("-", 1)[0] for place in shown[:3]}) == 3
+    assert len(set(shown)) == min(count, len(ids))

@@ -101,6 +101,7 @@ class PGGAN(_TwoPlayers):
       average_decay: of the averaged generator, at each step.
       penalty_weight, drift_weight: of the gradient penalty, and of score(real)^2.
       augment: what the discriminator sees of pictures, (pictures, seed int64 [2]) -> pictures; None for all.
+        A function of yours: not saved with the model.
       seed: of every draw.
       level: at which it begins; None for the full resolution.
     """
@@ -258,6 +259,7 @@ class Pix2PixHD(_TwoPlayers):
     """A translator (Wang et al. 2018): one-hot label maps [N, H, W, K] -> pictures [N, H, W, C] in [-1, 1].
 
     `train_step` takes (condition, picture) and updates both networks from the same forward pass, as released.
+    `perceptual_loss`, `augment` and `pool` are not saved with the model: give them again to one that trains on.
 
     Args:
       generator: a `GlobalGenerator` or `LocalEnhancer`.

@@ -28,6 +28,6 @@ def _glibc() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(None)  # what this process has loaded
         library.gnu_get_libc_version, library.mallopt, library.malloc_trim  # noqa: B018
-    except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
+    except (AttributeError, OSError):  # musl, macOS
         return None
     return library

@@ -57,7 +57,7 @@ def _add_differences(page: Page, results: Results, folder: pathlib.Path) -> None
 
 
 def _add_data(page: Page, experiment: ExperimentFolder) -> None:
-    store, subset = experiment.films(), atomic_files.read_json(experiment.path / "data" / "subset.json")
+    store, subset = experiment.films(), experiment.subset()
     description = store.description
     spacing = "unknown" if description.spacing_mm is None else f"{description.spacing_mm:.3g} mm"
     page.section("Data")

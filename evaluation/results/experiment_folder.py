@@ -88,12 +88,20 @@ class ExperimentFolder:
         return [method for method in columns.METHODS
                 if (self.path / f"synthetic-{method.suffix}" / "gan" / "manifest.csv").is_file()]
 
+    def subset(self) -> dict:
+        """What the data task chose: config, seed, and the films' ids in train."""
+        path = self.path / "data" / "subset.json"
+        value = atomic_files.read_json(path)
+        if not isinstance(value, dict) or not isinstance(value.get("train"), list):
+            raise UserError(f"{path}: not the choice of an experiment's films; expected what tools.run_experiment "
+                            "writes")
+        return value
+
     @property
     def configuration(self) -> str:
         """"FULL" or "TINY"; empty where the folder does not say."""
-        path = self.path / "data" / "subset.json"  # made by the data task
-        value = atomic_files.read_json(path) if path.is_file() else {}
-        return str(value.get("config", "")).upper() if isinstance(value, dict) else ""
+        kept = (self.path / "data" / "subset.json").is_file()
+        return str(self.subset().get("config", "")).upper() if kept else ""
 
     def logs(self) -> dict[str, list[dict[str, float]]]:
         """Training run -> its rows, see `evaluation.results.run_log`; stages first, then columns in order."""

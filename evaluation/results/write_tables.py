@@ -113,8 +113,7 @@ class Results:
     def table3(self) -> Table:
         """The paper's Table 3 with this experiment's best column as its last row."""
         first = self.experiments[0]
-        subset = atomic_files.read_json(first.path / "data" / "subset.json")
-        split = f"training/test split ({len(subset['train'])}/{self.tested})"
+        split = f"training/test split ({len(first.subset()['train'])}/{self.tested})"
         return table3(self.pooled, first.films().description.size, split)
 
 

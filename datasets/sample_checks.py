@@ -1,4 +1,4 @@
-"""What makes a generated sample usable: the checks between the stages, and the share of samples that pass."""
+"""What makes a generated sample usable: the checks between the stages; and which snapshot makes the best."""
 
 from collections.abc import Callable
 
@@ -44,12 +44,6 @@ def dot_check(dot: Dot, num_classes: int, checked: bool = True) -> Check:
         return redrawn, reasons
 
     return check
-
-
-def valid_share(check: Check, maps: np.ndarray) -> float:
-    """The share of `maps` (codes [N, H, W]) that pass `check`."""
-    _, reasons = check(maps)
-    return sum(reason is None for reason in reasons) / len(reasons)
 
 
 def choose_snapshot(rows: list[dict[str, float]]) -> int | None:

@@ -13,8 +13,8 @@ from datasets import grey, pair_cache
 from datasets.common.errors import UserError
 from datasets.label_cleaning import AreaBounds
 from datasets.pair_store import PairStore, check_square, different_films, split_ids
-from datasets.sample_checks import choose_snapshot, dot_check, label_check, valid_share
-from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, sliced_wasserstein
+from datasets.sample_checks import choose_snapshot, dot_check, label_check
+from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, distance_of_streams, level_sides
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from models import methods
 from models.gan_models import PGGAN, at_level
@@ -144,17 +144,21 @@ class PGGANTrainer:
         if growth.fade < 1 or 2**growth.level < self.config.resolution:  # still growing
             return {}
         folder.save_network(self.model.average, f"snapshots/{position:09d}")
-        count, levels, codes = self.config.score_images, [], []
-        for channels in self._samples(count, growth):  # kept as grey levels and codes, a byte each
-            levels.append(grey.to_levels(channels))
-            codes.append(self.coding.decode(channels[..., :self.coding.channels]).numpy())
+        count, seed, reasons = self.config.score_images, self.config.seed, []
+
+        def made() -> Iterator[np.ndarray]:
+            for channels in self._samples(count, growth):
+                if self._check:
+                    codes = self.coding.decode(channels[..., :self.coding.channels]).numpy()
+                    reasons.extend(self._check(codes)[1])
+                yield from grey.to_levels(channels)
+
         # As many as made, from the shuffled stream.
-        rows = pair_cache.stream_rows(len(self._arrays[0]), 0, count, self.config.seed)
-        real = np.concatenate([grey.to_levels(part) for part in self._reals(rows, growth)])
-        distances = sliced_wasserstein(real, np.concatenate(levels), seed=self.config.seed)
-        if self._check is None:
-            return {"swd": distances["mean"]}
-        return {"swd": distances["mean"], "valid": valid_share(self._check, np.concatenate(codes))}
+        rows = pair_cache.stream_rows(len(self._arrays[0]), 0, count, seed)
+        real = (picture for part in self._reals(rows, growth) for picture in grey.to_levels(part))
+        sides = level_sides(self.config.resolution, self.config.resolution)
+        scores = {"swd": distance_of_streams(real, made(), sides, seed)["mean"]}
+        return {**scores, "valid": reasons.count(None) / count} if self._check else scores
 
     def finish(self, folder: RunFolder) -> dict:
         """The snapshot of `choose_snapshot` stands for the run; without scores, the last average."""

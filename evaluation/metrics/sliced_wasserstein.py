@@ -5,7 +5,7 @@ set, are compared along random directions. Coarse levels tell of overall structu
 and noise. A set against another of the same kind does not give 0 but a noise floor that falls as images are added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -13,10 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 SMALLEST_LEVEL = 16  # pixels of the shorter side
 PATCH = 7
+DIRECTIONS = 128  # random ones, drawn anew for each repeat
 
 
 def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0, *, patches: int = 128, repeats: int = 4,
-                       directions: int = 128, view: Callable | None = None) -> dict[str, float]:
+                       view: Callable | None = None) -> dict[str, float]:
     """Distance x 1e3 of each pyramid level, keyed by its shorter side ("64", "32", "16"), and their "mean".
 
     Sets of different size are made equal by leaving out images of the larger one, drawn by `seed`. Every draw
@@ -25,7 +26,7 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0, *, patches: 
     Args:
       a, b: uint8 [N, H, W] or [N, H, W, C] with the same H, W and C; both sides at least 16.
       patches: 7x7 patches per image and level.
-      repeats, directions: the distance is the mean over `repeats` x `directions` random directions.
+      repeats: the distance is the mean over `repeats` x DIRECTIONS random directions.
       view: turns one image into [H, W] or [H, W, C] of any number type, e.g. a label map into organ channels.
     """
     for images in (a, b):
@@ -36,14 +37,23 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0, *, patches: 
         raise ValueError(f"both sets must have images of one shape; received {a.shape[1:]} and {b.shape[1:]}")
     count = min(len(a), len(b))
     a, b = (_draw(images, count, [seed, 2 + which]) for which, images in enumerate((a, b)))
-    sides = level_sides(*a.shape[1:3])
-    descriptors_a = _descriptors(a, view, len(sides), patches, [seed, 0])
-    descriptors_b = _descriptors(b, view, len(sides), patches, [seed, 1])
+    return distance_of_streams(a, b, level_sides(*a.shape[1:3]), seed, patches=patches, repeats=repeats, view=view)
+
+
+def distance_of_streams(a: Iterable[np.ndarray], b: Iterable[np.ndarray], sides: Sequence[int], seed: int = 0, *,
+                        patches: int = 128, repeats: int = 4, view: Callable | None = None) -> dict[str, float]:
+    """`sliced_wasserstein` of as many images [H, W] or [H, W, C] of either set, of which only patches are held.
+
+    Args:
+      sides: `level_sides` of the images.
+    """
+    descriptors = [_descriptors(images, view, len(sides), patches, [seed, which])
+                   for which, images in enumerate((a, b))]
     distances = {}
     for level, side in enumerate(sides):
         rng = np.random.default_rng([seed, 4, level])
-        one, other = (_normalise(found[level]) for found in (descriptors_a, descriptors_b))
-        parts = [_projected_distance(one, other, directions, rng) for _ in range(repeats)]
+        one, other = (_normalise(found[level]) for found in descriptors)
+        parts = [_projected_distance(one, other, rng) for _ in range(repeats)]
         distances[str(side)] = 1e3 * float(np.mean(parts))
     distances["mean"] = float(np.mean(list(distances.values())))
     return distances
@@ -80,7 +90,7 @@ def _draw(images: np.ndarray, count: int, seed: list[int]) -> np.ndarray:
     return images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])]
 
 
-def _descriptors(images: np.ndarray, view: Callable | None, levels: int, patches: int,
+def _descriptors(images: Iterable[np.ndarray], view: Callable | None, levels: int, patches: int,
                  seed: list[int]) -> list[np.ndarray]:
     """Random patches of every level: a list of float32 [N x patches, C, 7, 7]."""
     rng = np.random.default_rng(seed)
@@ -105,11 +115,11 @@ def _normalise(descriptors: np.ndarray) -> np.ndarray:
     return centred.reshape(len(centred), -1)
 
 
-def _projected_distance(a: np.ndarray, b: np.ndarray, directions: int, rng: np.random.Generator) -> float:
-    """Mean over random unit directions of the 1-D Wasserstein distance of the projections."""
-    axes = rng.standard_normal((directions, a.shape[1]))
+def _projected_distance(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
+    """Mean over DIRECTIONS random unit directions of the 1-D Wasserstein distance of the projections."""
+    axes = rng.standard_normal((DIRECTIONS, a.shape[1]))
     axes = np.float32(axes / np.linalg.norm(axes, axis=1, keepdims=True))
-    along_a, along_b = axes @ a.T, axes @ b.T  # [directions, patches]
+    along_a, along_b = axes @ a.T, axes @ b.T  # [DIRECTIONS, patches]
     along_a.sort(axis=1)  # in one dimension the n-th smallest of either set belong together
     along_b.sort(axis=1)
     return float(np.abs(along_a - along_b).mean(dtype=np.float64))

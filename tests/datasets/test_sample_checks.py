@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets.dots import Dot
-from datasets.sample_checks import choose_snapshot, dot_check, valid_share
+from datasets.sample_checks import choose_snapshot, dot_check
 
 DOT = Dot(32, 1.0)
 CENTRES = {1: (5.0, 5.0), 2: (5.0, 20.0), 3: (20.0, 12.0)}
@@ -33,7 +33,8 @@ def test_no_score_no_choice():
 
 def test_dots_are_valid_where_every_organ_has_one():
     whole, missing = DOT.redraw(CENTRES), DOT.redraw({1: (5.0, 5.0), 3: (20.0, 12.0)})
-    assert valid_share(dot_check(DOT, 4), np.stack([whole, missing, whole, np.zeros_like(whole)])) == 0.5
+    _, reasons = dot_check(DOT, 4)(np.stack([whole, missing, whole, np.zeros_like(whole)]))
+    assert [reason is None for reason in reasons] == [True, False, True, False]
 
 
 def test_without_the_check_dots_are_drawn_anew_and_none_is_refused():
@@ -47,6 +48,7 @@ def test_a_run_of_other_dots_has_other_specks_and_discs():
     large = Dot(32, 4.0)
     rough = large.redraw(CENTRES)
     rough[28:31, 28:31] = 2  # a speck of 9 pixels: a whole dot for a radius of 1
-    assert valid_share(dot_check(large, 4), rough[None]) == 1 and valid_share(dot_check(DOT, 4), rough[None]) == 0
-    made, _ = dot_check(large, 4)(rough[None])
+    assert dot_check(DOT, 4)(rough[None])[1] != [None]
+    made, reasons = dot_check(large, 4)(rough[None])
+    assert reasons == [None]
     np.testing.assert_array_equal(made[0], large.redraw(CENTRES))

@@ -22,6 +22,10 @@ _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train 
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
 _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY (paper: 11)")
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
+_CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "reject invalid dots and label maps; ours, not the "
+                                   "paper's (default: the preset's)")
+_STANDARDIZE = flags.DEFINE_bool("standardize", None, "bring every crop to one mean and deviation; ours, not the "
+                                 "paper's (default: the preset's)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
 _METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared with the real films alone")
 _EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, columns of their own: {', '.join(EXTRAS)}")
@@ -53,9 +57,8 @@ def _data_folder(scratch: str) -> str:
     from datasets.resize import refuse_oblong
     from datasets.sources.phantom import write_phantoms
     from datasets.subsets import choose_subset
-    from training import presets
 
-    preset = presets.load(_PRESET.value)
+    preset = _preset()
     if _DATA.value:
         store = PairStore(_DATA.value)
         # For what it refuses, before a folder is made.
@@ -74,13 +77,26 @@ def _data_folder(scratch: str) -> str:
     return path
 
 
+def _preset():
+    """--preset with what --check_samples and --standardize change of it."""
+    from training import presets
+
+    preset = presets.load(_PRESET.value)
+    if _CHECK_SAMPLES.value is not None:
+        preset = dataclasses.replace(preset, check_samples=_CHECK_SAMPLES.value)
+    if _STANDARDIZE.value is not None:
+        preset = dataclasses.replace(preset, **{
+            name: dataclasses.replace(getattr(preset, name), standardize=_STANDARDIZE.value)
+            for name in ("segmenter", "finetune")})
+    return preset
+
+
 def _run(data: str) -> None:
     from tools.experiment.plan import Experiment
     from tools.experiment.tasks import run_tasks
     from tools.experiment.workers import run_tasks_at_once
-    from training import presets
 
-    experiment = Experiment(data, _CONFIG.value, presets.load(_PRESET.value), tuple(_METHODS.value), _SEED.value,
+    experiment = Experiment(data, _CONFIG.value, _preset(), tuple(_METHODS.value), _SEED.value,
                             _WORKDIR.value, _command(), tuple(_EXTRAS.value))
     if _ESTIMATE.value:
         _estimate(experiment)
@@ -108,6 +124,9 @@ def _estimate(experiment) -> None:
 def _command() -> str:
     source = f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}"
     extras = f"--extras={','.join(_EXTRAS.value)} " if _EXTRAS.value else ""
+    for flag in (_CHECK_SAMPLES, _STANDARDIZE):
+        if flag.value is not None:
+            extras += f"--{'' if flag.value else 'no'}{flag.name} "
     return (f"python -m tools.run_experiment {source} --config={_CONFIG.value} --preset={_PRESET.value} "
             f"--methods={','.join(_METHODS.value)} {extras}--seed={_SEED.value} --workdir={_WORKDIR.value}")
 

@@ -1,6 +1,7 @@
 """A user's mistakes at the command line: one clear line on stderr, a non-zero exit, nothing half-written."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -131,6 +132,15 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert "11 train films (TINY)" in done.out and "finetune-2" in done.out
     assert "shape" not in done.out and "mix" not in done.out
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("asked, expected", [((), "false"), (("--check_samples", "--standardize"), "true")])
+def test_what_is_ours_is_added_to_the_paper_when_asked(tmp_path, asked, expected):
+    done = run("tools.run_experiment", "--phantoms=17", "--preset=paper", f"--workdir={tmp_path}/run",
+               "--methods=three", "--dry_run", *asked)
+    assert done.code == 0, done.err
+    for option in ("check", "standardize"):
+        assert set(re.findall(rf'"{option}": (\w+)', done.out)) == {expected}
 
 
 def test_phantoms_by_command(tmp_path):

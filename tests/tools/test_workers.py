@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import psutil
@@ -69,8 +70,16 @@ def test_tasks_run_at_once_and_after_what_they_read(tmp_path):
 
 @pytest.mark.parametrize(("broken", "message"), [("user", "films/x.png: found 3 channels"),
                                                  ("killed", "^b: was killed")])
-def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_path, broken, message):
-    """While b goes wrong, c waits, and is asked to stop."""
+def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_path, monkeypatch, broken,
+                                                                           message):
+    """While b goes wrong, c waits, and is asked to stop. The pool looks at its processes before b's is one."""
+    begin = ProcessPoolExecutor._adjust_process_count
+
+    def late(pool):
+        time.sleep(0.3)
+        begin(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_adjust_process_count", late)
     with pytest.raises(UserError, match=message):
         run_tasks_at_once(Plan(str(tmp_path), "cb", broken).tasks, str(tmp_path), 2)
     run_tasks(Plan(str(tmp_path), "acbd").tasks(), str(tmp_path))

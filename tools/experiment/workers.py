@@ -51,8 +51,17 @@ def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, job
             busy.add(name)
             return pool.submit(_do, make_tasks, workdir, name, records.key(todo[name]), share, jobs)
 
+        started: set[multiprocessing.process.BaseProcess] = set()
+
+        def hear() -> None:
+            _hear(messages, busy, say)
+            # The pool does not watch a process that began after its last look, and would wait for it forever.
+            started.update(multiprocessing.active_children())
+            if any(process.exitcode for process in started):
+                raise BrokenProcessPool
+
         try:
-            _share_out(todo, start, jobs, lambda: _hear(messages, busy, say), say)
+            _share_out(todo, start, jobs, hear, say)
         # Killed by the system: no traceback, and the pool is of no more use.
         except BrokenProcessPool:
             _close(pool)

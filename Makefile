@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --jobs=2 --workdir=$(DEMO)
 
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-reliability: .venv/installed-dev
 	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \

@@ -72,7 +72,7 @@ class PGGANConfig(EngineConfig):
     penalty_weight: float = option(10.0, "weight of the gradient penalty")
     drift_weight: float = option(1e-3, "weight of score(real)^2")
     average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples", most=1)
-    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64", least=1)
     # Which snapshot stands for the run.
     snapshots: int = option(20, "how many snapshots the whole run keeps once full-grown, each with a score; the "
                                 "best stands for the run (0: the last)")
@@ -109,7 +109,7 @@ class Pix2PixHDConfig(EngineConfig):
     label_coding: str = option("one_hot", "output of dots to labels: one channel per class or one grey channel",
                                ("one_hot", "grey"))
     dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)", least=4)
-    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64")
+    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64", least=1)
     # How long.
     epochs: int = option(100, "passes over the data at the constant rate", decides="length")
     epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero", decides="length")

@@ -25,6 +25,8 @@ def _config(base, **given):
     (SMANetConfig(), {"learning_rate": float("inf")}, "--learning_rate=inf: expected 0 or more"),
     (SMANetConfig(), {"seed": -1}, "--seed=-1: expected 0 or more"),
     (Pix2PixHDConfig(), {"num_D": 0}, "--num_D=0: expected 1 or more"),
+    (Pix2PixHDConfig(), {"dot_radius": 0.0}, "--dot_radius=0.0: expected 1 or more"),
+    (PGGANConfig(), {"dot_radius": -2.0}, "--dot_radius=-2.0: expected 1 or more"),
     (PGGANConfig(), {"resolution": 48}, "--resolution=48: expected one of 4, 8, 16"),
 ])
 def test_numbers_out_of_range_are_refused(base, given, said):

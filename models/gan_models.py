@@ -68,6 +68,11 @@ class _TwoPlayers(keras.Model):
             self.trackers[name].update_state(value)
         return {name: self.trackers[name].result() for name in values}
 
+    def test_step(self, data):
+        """Raises NotImplementedError: the losses of two players tell nothing of how good either is."""
+        raise NotImplementedError(f"{type(self).__name__} has no evaluate and no validation_data: its losses tell "
+                                  "nothing of its pictures; compare those with real ones (evaluation/metrics)")
+
     def get_config(self):
         return {**super().get_config(), "seed": self.seed,
                 "generator": keras.saving.serialize_keras_object(self.generator),

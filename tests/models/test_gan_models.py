@@ -128,6 +128,11 @@ def test_networks_that_do_not_fit_are_refused():
         _pggan(16).grow(5)
 
 
+def test_evaluate_is_refused_by_what_has_no_score():
+    with pytest.raises(NotImplementedError, match="PGGAN"):
+        _pggan().evaluate(_pictures(side=8), verbose=0)
+
+
 def test_a_translator_is_built_and_trained_by_fit():
     translator = _translator()
     data = tf.data.Dataset.from_tensor_slices(_labelled()).batch(2, drop_remainder=True)

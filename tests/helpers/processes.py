@@ -59,6 +59,7 @@ class Process:
 def _work(output: str, environment: dict[str, str], function: Callable, arguments: Sequence[Any]) -> None:
     os.environ.update({**_QUIET, **environment})
     os.chdir(ROOT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind an &
     handle = os.open(output, os.O_WRONLY | os.O_APPEND)
     for standard in (1, 2):
         os.dup2(handle, standard)

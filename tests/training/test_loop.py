@@ -115,7 +115,7 @@ def test_an_extension_cut_short_before_its_product_is_not_taken_for_finished(tmp
 def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_last_good_state(tmp_path):
     task = Line()
     task.at = {25: lambda: task.slope.assign([np.nan, 0.0])}
-    with pytest.raises(UserError, match=r"loss became nan at 26 steps; the last good state is kept .*20"):
+    with pytest.raises(UserError, match=r"loss became nan at 26 .*20"):
         _run(tmp_path, task)
     continued = _run(tmp_path, Line())
     assert "continuing at 20" in (tmp_path / "log.txt").read_text()
@@ -127,8 +127,7 @@ def test_too_little_memory_names_what_was_measured_and_the_flags(tmp_path):
         raise tf.errors.ResourceExhaustedError(
             None, None, "OOM when allocating tensor with shape[17,64,377,377] and type float on CPU")
 
-    with pytest.raises(UserError, match=r"shape\[17,64,377,377\] and type float; this process took .* GiB at its "
-                                        r"peak.*--batch \(now 17\).*--crop \(now 377\)"):
+    with pytest.raises(UserError, match=r"shape\[17,64,377,377\].* \d+\.\d GiB .*--batch .*17.*--crop .*377"):
         _run(tmp_path, Line(at={3: allocate}))
 
 

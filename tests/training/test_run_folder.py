@@ -154,7 +154,7 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
     folder.close()
     with pytest.raises(UserError, match="fmap_max: was 8, now 16"):
         _open(tmp_path, dataclasses.replace(CONFIG, fmap_max=16))
-    with pytest.raises(UserError, match="data: was files with digest aaaaaaaaaaaa, now files with digest bbbb"):
+    with pytest.raises(UserError, match=r"data: .*aaaaaaaaaaaa.*bbbb"):
         _open(tmp_path, data="b" * 64)
     with pytest.raises(UserError, match="snapshots: was 20, now 4"):
         _open(tmp_path, dataclasses.replace(CONFIG, snapshots=4))

@@ -1,15 +1,20 @@
-"""Makes a pair folder of procedural chest films with their label maps.
+"""Makes a pair folder of procedural pictures with their label maps: chest films, or another kind.
 
     python -m tools.make_phantoms --count=186 --test_fraction=0.33 --size=128 --out=data/phantoms
+    python -m tools.make_phantoms --kind=cells --count=40 --out=data/cells
 
-Film i is a function of (--seed, i) alone, whatever the size. The last films are the test pairs.
+Kinds: chest (organs that are always there), disc_cup (a class inside another), cells (many pieces of one class),
+vessels (thin branching lines), abdomen (organs in pairs or absent). Picture i is a function of (--seed, i) alone,
+whatever the size. The last ones are the test pairs.
 """
 
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.sources.phantom import KINDS
 
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
+_KIND = flags.DEFINE_enum("kind", "chest", list(KINDS), "what the pictures show")
 _COUNT = flags.DEFINE_integer("count", None, "films in all", required=True, lower_bound=1)
 _SIZE = flags.DEFINE_integer("size", 128, "side of the pairs in pixels", lower_bound=32, upper_bound=1024)
 _TEST_COUNT = flags.DEFINE_integer("test_count", None, "how many of them test", lower_bound=0)
@@ -22,7 +27,7 @@ def main(argv) -> None:
     from datasets.sources.phantom import write_phantoms
     from datasets.verify import summarize
 
-    store = write_phantoms(_OUT.value, _COUNT.value, _tests(), _SIZE.value, _SEED.value)
+    store = write_phantoms(_OUT.value, _COUNT.value, _tests(), _SIZE.value, _SEED.value, _KIND.value)
     print(f"{summarize(store)}\nin {_OUT.value}")
 
 

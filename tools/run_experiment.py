@@ -2,8 +2,9 @@
 
     python -m tools.run_experiment --data=STORE --config=tiny --preset=cpu --workdir=RUN
 
---phantoms=N instead of --data makes and uses N procedural chest films. The same command continues a run that
-was stopped: finished tasks are skipped, tasks whose settings or data changed are done again.
+--phantoms=N instead of --data makes and uses N procedural chest films, or with --kind=cells and the like other
+pictures (see tools.make_phantoms). The same command continues a run that was stopped: finished tasks are skipped,
+tasks whose settings or data changed are done again.
 
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
@@ -16,10 +17,12 @@ import tempfile
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.sources.phantom import KINDS
 from evaluation.results.columns import EXTRAS, PAPER_METHODS
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
+_KIND = flags.DEFINE_enum("kind", "chest", list(KINDS), "what the films of --phantoms show")
 _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY (paper: 11)")
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
 _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "reject invalid dots and label maps; ours, not the "
@@ -46,6 +49,8 @@ def main(argv) -> None:
                             f"{', '.join(names)}")
     if bool(_DATA.value) == bool(_PHANTOMS.value):  # both or neither
         raise UserError("give either --data=STORE or --phantoms=N")
+    if _DATA.value and _KIND.value != "chest":
+        raise UserError(f"--kind={_KIND.value}: is for --phantoms=N, found --data={_DATA.value}; leave one out")
     with tempfile.TemporaryDirectory() as scratch:
         _run(_data_folder(scratch))
 
@@ -73,7 +78,7 @@ def _data_folder(scratch: str) -> str:
         raise UserError(f"--phantoms={_PHANTOMS.value}: found {train} train films (a third tests), expected at "
                         f"least {needed} for --config={_CONFIG.value}; ask for more")
     path = f"{scratch if _DRY_RUN.value or _ESTIMATE.value else _WORKDIR.value}/phantoms"
-    write_phantoms(path, _PHANTOMS.value, test, preset.size, _SEED.value)
+    write_phantoms(path, _PHANTOMS.value, test, preset.size, _SEED.value, _KIND.value)
     return path
 
 
@@ -123,6 +128,8 @@ def _estimate(experiment) -> None:
 
 def _command() -> str:
     source = f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}"
+    if _KIND.value != "chest":
+        source += f" --kind={_KIND.value}"
     extras = f"--extras={','.join(_EXTRAS.value)} " if _EXTRAS.value else ""
     for flag in (_CHECK_SAMPLES, _STANDARDIZE):
         if flag.value is not None:

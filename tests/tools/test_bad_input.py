@@ -157,5 +157,17 @@ def test_phantoms_by_command(tmp_path):
     assert {name: digest for name, digest in six.items() if name.endswith(".png")}.items() <= more.items()
 
 
+def test_phantoms_of_another_kind_by_command(films, tmp_path):
+    done = run("tools.make_phantoms", "--kind=abdomen", "--count=3", "--size=32", f"--out={tmp_path}/slices")
+    assert done.code == 0 and "5 classes (background, liver, spleen, kidneys, gallbladder)" in done.out, done.err
+    told(run("tools.make_phantoms", "--kind=cells", "--count=3", "--size=32", f"--out={tmp_path}/slices"),
+         f"{tmp_path}/slices", "another data set")
+    told(_experiment(films, tmp_path / "run", "--kind=cells"), "--kind=cells", "--phantoms")
+    done = run("tools.run_experiment", "--phantoms=17", "--kind=vessels", "--preset=demo", "--dry_run",
+               f"--workdir={tmp_path}/run")
+    assert done.code == 0 and done.err == "", done.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_argument_without_dashes(tmp_path):
     told(run("tools.verify_dataset", f"--data={tmp_path}", "more"), "'more'", "--name=value")

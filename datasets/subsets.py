@@ -11,13 +11,15 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, PairWriter
 
 CONFIGS = ("full", "tiny")
+TINY_FILMS = 11  # the paper's, of 124
 
 
-def choose_subset(store: PairStore, config: str, seed: int, count: int = 11) -> list[str]:
+def choose_subset(store: PairStore, config: str, seed: int, count: int = TINY_FILMS) -> list[str]:
     """Ids of the train films, in order.
 
     Args:
-      config: "full" for all, "tiny" for `count` of them drawn at random (paper: 11 of 124).
+      config: "full" for all, "tiny" for `count` of them drawn at random. Draws of one seed are nested: five films
+        are among the eleven, these among twenty.
 
     Raises UserError if there are no train or no test films, or fewer train films than `count`.
     """
@@ -33,7 +35,14 @@ def choose_subset(store: PairStore, config: str, seed: int, count: int = 11) -> 
                         "--test_fraction")
     if config == "full":
         return sorted(ids)
-    return sorted(np.random.default_rng(seed).choice(sorted(ids), count, replace=False).tolist())
+    return sorted(_shuffled(sorted(ids), seed)[:count])
+
+
+def _shuffled(ids: Sequence[str], seed: int) -> list[str]:
+    """`ids` in the order in which they are drawn: those of the paper's number first, then the others."""
+    rng = np.random.default_rng(seed)
+    first = rng.choice(ids, min(TINY_FILMS, len(ids)), replace=False).tolist()
+    return first + rng.permutation([id_ for id_ in ids if id_ not in set(first)]).tolist()
 
 
 def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) -> PairStore:

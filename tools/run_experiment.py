@@ -6,6 +6,9 @@
 pictures (see tools.make_phantoms). The same command continues a run that was stopped: finished tasks are skipped,
 tasks whose settings or data changed are done again.
 
+--config=tiny uses 11 of the train films as the paper does, or with --films=5 another number. Draws of one seed are
+nested, so that runs with 5, 11 and 20 films make a curve.
+
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
 networks that make label maps.
@@ -18,12 +21,14 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.sources.phantom import KINDS
+from datasets.subsets import TINY_FILMS
 from evaluation.results.columns import EXTRAS, PAPER_METHODS
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
 _KIND = flags.DEFINE_enum("kind", "chest", list(KINDS), "what the films of --phantoms show")
-_CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY (paper: 11)")
+_CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY")
+_FILMS = flags.DEFINE_integer("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}", lower_bound=1)
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
 _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "reject invalid dots and label maps; ours, not the "
                                    "paper's (default: the preset's)")
@@ -51,6 +56,9 @@ def main(argv) -> None:
         raise UserError("give either --data=STORE or --phantoms=N")
     if _DATA.value and _KIND.value != "chest":
         raise UserError(f"--kind={_KIND.value}: is for --phantoms=N, found --data={_DATA.value}; leave one out")
+    if _FILMS.value and _CONFIG.value != "tiny":
+        raise UserError(f"--films={_FILMS.value}: is for --config=tiny, found --config={_CONFIG.value}; leave "
+                        "one out")
     with tempfile.TemporaryDirectory() as scratch:
         _run(_data_folder(scratch))
 
@@ -83,10 +91,12 @@ def _data_folder(scratch: str) -> str:
 
 
 def _preset():
-    """--preset with what --check_samples and --standardize change of it."""
+    """--preset with what --films, --check_samples and --standardize change of it."""
     from training import presets
 
     preset = presets.load(_PRESET.value)
+    if _FILMS.value:
+        preset = dataclasses.replace(preset, tiny_films=_FILMS.value)
     if _CHECK_SAMPLES.value is not None:
         preset = dataclasses.replace(preset, check_samples=_CHECK_SAMPLES.value)
     if _STANDARDIZE.value is not None:
@@ -131,6 +141,8 @@ def _command() -> str:
     if _KIND.value != "chest":
         source += f" --kind={_KIND.value}"
     extras = f"--extras={','.join(_EXTRAS.value)} " if _EXTRAS.value else ""
+    if _FILMS.value:
+        extras += f"--films={_FILMS.value} "
     for flag in (_CHECK_SAMPLES, _STANDARDIZE):
         if flag.value is not None:
             extras += f"--{'' if flag.value else 'no'}{flag.name} "

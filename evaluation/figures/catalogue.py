@@ -36,7 +36,7 @@ def _synthetic(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     found = []
     for method in experiment.methods():
         store = experiment.synthetic(method)
-        title = ", ".join(part for part in (method.title, experiment.configuration) if part)
+        title = ", ".join(part for part in (method.title, experiment.choice) if part)
         found.append(ExperimentFigure(f"samples-{method.suffix}",
                                       f"{title}: synthetic label maps and their films.",
                                       partial(sample_sheet, store, title)))

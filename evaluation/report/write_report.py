@@ -35,7 +35,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
     results = Results([root])
     experiment = results.experiments[0]
     write_results(results, folder, organs=True)
-    page = Page(f"{experiment.films().description.name}, {experiment.configuration}")
+    page = Page(f"{experiment.films().description.name}, {experiment.choice}")
     page.text(results.caption())
     page.table_html((folder / f"{results.name}.html").read_text(encoding="utf-8"))
     _add_differences(page, results, folder)
@@ -66,7 +66,7 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
                 "training films": f"{len(subset['train'])}, augmented x6", "test films": len(store.ids("test")),
                 "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}",
                 "classes": ", ".join(description.classes.names)})
-    if len(subset["train"]) <= 20:  # TINY's, which were drawn
+    if experiment.configuration == "TINY":  # they were drawn
         page.note("Training films: " + ", ".join(subset["train"]))
 
 

@@ -103,6 +103,12 @@ class ExperimentFolder:
         kept = (self.path / "data" / "subset.json").is_file()
         return str(self.subset().get("config", "")).upper() if kept else ""
 
+    @property
+    def choice(self) -> str:
+        """The configuration with its number of training films, "TINY (11 films)"; empty where it is not known."""
+        count = len(self.subset()["train"]) if self.configuration else 0
+        return f"{self.configuration} ({count} film{'s'[:count != 1]})" if count else ""
+
     def logs(self) -> dict[str, list[dict[str, float]]]:
         """Training run -> its rows, see `evaluation.results.run_log`; stages first, then columns in order."""
         found = {path.parent.name for path in self.path.glob(f"*/{run_log.NAME}")}

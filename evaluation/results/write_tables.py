@@ -45,9 +45,9 @@ class Results:
         self.columns = first.columns()
         self.pooled = {name: [] for name in self.columns}
         for experiment in self.experiments:
-            if (experiment.configuration, experiment.columns()) != (first.configuration, self.columns):
-                raise UserError(f"{experiment.path}: is {experiment.configuration} with columns "
-                                f"{', '.join(experiment.columns())}, but {first.path} is {first.configuration} "
+            if (experiment.choice, experiment.columns()) != (first.choice, self.columns):
+                raise UserError(f"{experiment.path}: is {experiment.choice} with columns "
+                                f"{', '.join(experiment.columns())}, but {first.path} is {first.choice} "
                                 f"with {', '.join(self.columns)}; make a table of each")
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))
@@ -70,7 +70,7 @@ class Results:
     def caption(self) -> str:
         """What the main table shows."""
         first = self.experiments[0]
-        title = ", ".join(part for part in (first.title(), first.configuration) if part)
+        title = ", ".join(part for part in (first.title(), first.choice) if part)
         runs = len(self.experiments)
         spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
         return f"{title}: J and DSC in percent, pixels pooled over {self.tested} test films{spread}."

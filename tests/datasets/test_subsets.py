@@ -1,8 +1,13 @@
 """FULL and TINY: all train films, or eleven drawn by seed; never a test film."""
 
+import itertools
+
+import numpy as np
 import pytest
 
+from datasets.class_table import CHEST
 from datasets.common.errors import UserError
+from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
 from datasets.subsets import choose_subset
 
@@ -21,6 +26,27 @@ def test_tiny_depends_on_the_seed_alone(store):
     assert len(set(drawn)) == 11 and set(drawn) <= set(store.ids("train"))
     assert choose_subset(store, "tiny", 3) == drawn
     assert any(choose_subset(store, "tiny", seed) != drawn for seed in range(4, 8))
+
+
+def test_the_papers_draw_stays_and_others_are_nested_with_it(tmp_path):
+    ids = [f"film-{number:03d}" for number in range(124)]
+    with PairWriter(tmp_path, Description("many", (8, 8), CHEST)) as writer:
+        writer.entries = {id_: Entry(id_, "train") for id_ in ids} | {"t": Entry("t", "test")}
+    many = PairStore(tmp_path)
+    for seed in range(3):
+        drawn = {count: choose_subset(many, "tiny", seed, count) for count in (1, 5, 11, 12, 20, 124)}
+        assert [len(set(films)) for films in drawn.values()] == list(drawn)
+        sets = [set(films) for films in drawn.values()]
+        assert all(fewer < more for fewer, more in itertools.pairwise(sets))
+        assert drawn[11] == sorted(np.random.default_rng(seed).choice(ids, 11, replace=False))
+    assert choose_subset(many, "tiny", 0)[:3] == ["film-001", "film-004", "film-009"]
+    assert len({tuple(choose_subset(many, "tiny", seed, 5)) for seed in range(5)}) == 5
+
+
+def test_fewer_films_than_the_papers_number(tmp_path):
+    store = write_phantoms(tmp_path, 9, 2, 32, 0)
+    assert set(choose_subset(store, "tiny", 0, 3)) < set(choose_subset(store, "tiny", 0, 5))
+    assert choose_subset(store, "tiny", 0, 7) == store.ids("train")
 
 
 def test_too_few_films_are_one_clear_line(tmp_path):

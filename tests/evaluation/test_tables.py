@@ -278,7 +278,11 @@ def test_distances_of_runs_without_them_are_measured_from_their_predictions(tmp_
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):
     first = write_experiment(tmp_path / "a", {"real": 1})
-    for other in (write_experiment(tmp_path / "b", {"real": 1}, config="full"),
+    fewer = write_experiment(tmp_path / "d", {"real": 1})
+    subset = {"config": "tiny", "seed": 0, "train": ["phantom-000000"]}
+    (fewer / "data" / "subset.json").write_text(json.dumps(subset))
+    assert "TINY (1 film)" in Results([fewer]).caption() and "TINY (2 films)" in Results([first]).caption()
+    for other in (fewer, write_experiment(tmp_path / "b", {"real": 1}, config="full"),
                   write_experiment(tmp_path / "c", {"real": 1, "synth-1": 2})):
         with pytest.raises(UserError, match="make a table of each"):
             Results([first, other])

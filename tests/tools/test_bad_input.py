@@ -75,6 +75,15 @@ def test_three_films_for_tiny(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_another_number_of_films(films, tmp_path):
+    options = (f"--data={films}", "--preset=demo", "--methods=two", f"--workdir={tmp_path}/run", "--dry_run")
+    done = run("tools.run_experiment", "--films=5", *options)
+    assert done.code == 0 and "choose 5 train films (TINY)" in done.out, done.err
+    told(run("tools.run_experiment", "--films=15", *options), "found 14 train films", "at least 15")
+    told(run("tools.run_experiment", "--films=5", "--config=full", *options), "--films=5", "--config=full")
+    told(run("tools.run_experiment", "--phantoms=6", "--films=5", *options[1:]), "--phantoms=6", "found 4", "5")
+
+
 def test_a_workdir_that_cannot_be_written(films, tmp_path):
     (tmp_path / "file").write_text("")
     before = contents(tmp_path)

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 
 from datasets.common.errors import UserError
+from datasets.subsets import TINY_FILMS
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 
 NAMES = ("paper", "cpu", "demo")
@@ -30,7 +31,7 @@ class Preset:
 
     size: int
     segmentation_size: int
-    tiny_films: int = 11
+    tiny_films: int = TINY_FILMS
     dots: PGGANConfig
     labels: PGGANConfig
     pairs: PGGANConfig

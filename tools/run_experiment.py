@@ -28,7 +28,8 @@ _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train 
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
 _KIND = flags.DEFINE_enum("kind", "chest", list(KINDS), "what the films of --phantoms show")
 _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY")
-_FILMS = flags.DEFINE_integer("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}", lower_bound=1)
+_FILMS = flags.DEFINE_integer("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}",
+                              lower_bound=1)
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
 _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "reject invalid dots and label maps; ours, not the "
                                    "paper's (default: the preset's)")

@@ -3,11 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-from scipy import ndimage
 
 from datasets.class_table import ClassTable
+from datasets.label_filters import components, fill_from_neighbours, majority_filter
 
 MAIN_SHARE = 0.9  # an organ's largest component holds at least this share of it
 SPECK_SHARE = 0.05  # components below this share of their organ are dropped
@@ -46,35 +45,6 @@ def clean_labels(labels: np.ndarray, classes: ClassTable, rims: bool = True) -> 
     return fill_from_neighbours(labels, keep)
 
 
-def fill_from_neighbours(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Codes [H, W] where `keep`; they grow into the rest ring by ring, first from above, left, right.
-
-    Where nothing is to be kept, all of them stay.
-    """
-    if not keep.any():
-        return labels
-    # -1 is open; a frame of it spares the edges a case of their own
-    codes = np.pad(np.where(keep, labels.astype(np.int16), -1), 1, constant_values=-1)
-    inner, old = codes[1:-1, 1:-1], None  # a view: what is written to it lands in codes
-    while (inner < 0).any() and (old is None or (old != codes).any()):
-        old = codes.copy()
-        for side in (old[:-2, 1:-1], old[1:-1, :-2], old[1:-1, 2:], old[2:, 1:-1]):
-            np.copyto(inner, side, where=inner < 0)
-    return inner.astype(np.uint8)
-
-
-def majority_filter(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Each pixel takes the commonest code of the window around it; its own code loses ties.
-
-    The window is 3 pixels up to side 128 and grows with it (17 at 1024): lines thinner than half of it go.
-    """
-    window = max(3, 2 * round(max(labels.shape) / 128) + 1)
-    # shares of the window, less half a pixel's for the own code
-    votes = [cv2.blur((labels == code).astype(np.float32), (window, window), borderType=cv2.BORDER_REPLICATE)
-             - (labels == code) * np.float32(0.5 / window**2) for code in range(num_classes)]
-    return np.argmax(votes, 0).astype(np.uint8)
-
-
 def check_labels(labels: np.ndarray, classes: ClassTable, bounds: AreaBounds | None = None) -> str | None:
     """Why codes [H, W] cannot be a label map: an organ missing, in pieces, or out of bounds; None if it can."""
     for code, name in enumerate(classes.organs, 1):
@@ -87,13 +57,3 @@ def check_labels(labels: np.ndarray, classes: ClassTable, bounds: AreaBounds | N
         if bounds and not bounds.low[code - 1] <= share <= bounds.high[code - 1]:
             return f"{name} too {'small' if share < bounds.low[code - 1] else 'large'}"
     return None
-
-
-def components(labels: np.ndarray, codes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Components of an organ, numbered from 1 in [H, W], and how many of its pixels each holds.
-
-    The organ is the first of `codes`. The others are painted over it (`ClassTable.codes_within`) and join its
-    parts without being counted: a clavicle does not cut its lung in two.
-    """
-    parts, count = ndimage.label(np.isin(labels, codes))
-    return parts, np.bincount(parts[labels == codes[0]], minlength=count + 1)[1:]

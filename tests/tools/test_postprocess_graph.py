@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from datasets.class_table import CHEST
 from datasets.dots import Dot
-from datasets.label_cleaning import clean_labels, fill_from_neighbours
+from datasets.label_cleaning import clean_labels
+from datasets.label_filters import fill_from_neighbours
 from datasets.sample_checks import dot_check
 from datasets.sources.phantom import phantom
 from tools.export.postprocess_graph import mend_dots, mend_labels

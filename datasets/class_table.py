@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+IGNORED = 255  # code of label maps where nobody knows the class: no loss and no score counts it
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassTable:
@@ -21,11 +23,13 @@ class ClassTable:
       fold_back: painted organ -> organ its pixels go back to where only scored organs count
         (SCR: clavicles are painted over the lungs; their pixels go back to the same-side lung).
         An unscored organ without an entry goes back to the background.
+      ignored: whether label maps may hold IGNORED beside the codes of the classes.
     """
 
     names: tuple[str, ...]
     scored: tuple[str, ...] = ()
     fold_back: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ignored: bool = False
 
     def __post_init__(self):
         if not 2 <= len(self.names) <= 255 or len(set(self.names)) != len(self.names):
@@ -62,12 +66,12 @@ class ClassTable:
     def scored_table(self) -> "ClassTable":
         """The table of the scored organs alone, in order of their codes (scored order is kept for tables)."""
         kept = tuple(name for name in self.organs if name in self.scored)
-        return ClassTable((self.names[0], *kept), self.scored)
+        return ClassTable((self.names[0], *kept), self.scored, ignored=self.ignored)
 
     def collapse(self, labels: np.ndarray) -> np.ndarray:
-        """Painted codes of this table -> codes of `scored_table()`, any shape, uint8."""
+        """Painted codes of this table -> codes of `scored_table()`, any shape, uint8; IGNORED stays."""
         table = self.scored_table()
-        lookup = np.zeros(self.num_classes, np.uint8)
+        lookup = np.full(256, IGNORED, np.uint8)
         for code, name in enumerate(self.names):
             # a scored organ keeps its pixels; another's go back to the organ below, which must be scored to count
             target = self.fold_back.get(name, name) if name not in table.names else name
@@ -87,17 +91,20 @@ class ClassTable:
         return self.scored_table().paint(masks[..., kept])
 
     def to_json(self) -> dict[str, Any]:
-        return {"names": list(self.names), "scored": list(self.scored), "fold_back": dict(self.fold_back)}
+        value = {"names": list(self.names), "scored": list(self.scored), "fold_back": dict(self.fold_back)}
+        return value | {"ignored": True} if self.ignored else value  # tables without it keep their digests
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "ClassTable":
         """Raises ValueError where `value` is not what `to_json` gives."""
-        if not isinstance(value, Mapping) or set(value) - {"names", "scored", "fold_back"}:
-            raise ValueError(f"classes must hold names, scored and fold_back; received {value!r}")
+        if not isinstance(value, Mapping) or set(value) - {"names", "scored", "fold_back", "ignored"}:
+            raise ValueError(f"classes must hold names, scored, fold_back and ignored; received {value!r}")
         names, scored, folds = value.get("names"), value.get("scored", []), value.get("fold_back", {})
         if not _all_strings(names) or not _all_strings(scored) or not isinstance(folds, Mapping):
             raise ValueError("classes: names and scored must be lists of strings, fold_back an object")
-        return cls(tuple(names), tuple(scored), dict(folds))
+        if not isinstance(value.get("ignored", False), bool):
+            raise ValueError(f"classes: ignored must be true or false; received {value['ignored']!r}")
+        return cls(tuple(names), tuple(scored), dict(folds), value.get("ignored", False))
 
 
 def _all_strings(values: Any) -> bool:

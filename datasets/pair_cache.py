@@ -24,7 +24,7 @@ MEMORY_LIMIT = 4 * 2**30  # bytes of pixels kept in memory; beyond, they are map
 
 
 def load_pairs(store: PairStore, ids: Sequence[str], scored: bool = False, size: tuple[int, int] | None = None,
-               behind: tuple[PairStore, Sequence[str]] | None = None,
+               behind: tuple[PairStore, Sequence[str]] | None = None, filled: bool = False,
                memory_limit: int = MEMORY_LIMIT) -> tuple[np.ndarray, np.ndarray]:
     """Films and label maps of the pairs `ids`, decoded once, both uint8 [N, height, width].
 
@@ -32,6 +32,7 @@ def load_pairs(store: PairStore, ids: Sequence[str], scored: bool = False, size:
       scored: labels hold the scored codes instead of the painted ones.
       size: height and width to which pairs of another size are brought; None is the store's.
       behind: another store and the ids of its pairs, which stand behind the others; with `size`, or of one size.
+      filled: painted labels with a class everywhere, see `PairStore.filled_label`; else IGNORED stays.
       memory_limit: bytes of pixels beyond which they are mapped from a temporary file.
 
     Raises UserError naming the file for a pair that cannot be read.
@@ -44,7 +45,8 @@ def load_pairs(store: PairStore, ids: Sequence[str], scored: bool = False, size:
 
     def load(row: int) -> None:
         source, id_ = pairs[row]
-        film, label = source.image(id_), source.scored_label(id_) if scored else source.label(id_)
+        read = source.scored_label if scored else source.filled_label if filled else source.label
+        film, label = source.image(id_), read(id_)
         if film.shape != shape[1:]:
             film, label = resize_film(film, size), resize_labels(label, size, source.classes.num_classes)
         films[row], labels[row] = film, label
@@ -69,7 +71,8 @@ def pair_dataset(path: str | os.PathLike, split: str = "train", batch: int = 8, 
     """A split of pair folder `path` as a `tf.data.Dataset`, for `keras.Model.fit` and its `validation_data`.
 
     Yields (films float32 [N, H, W, 1] in [-1, 1], labels uint8 [N, H, W]). Without `repeat` each iteration is an
-    epoch, the n-th of one dataset being shuffled and cut as epoch n.
+    epoch, the n-th of one dataset being shuffled and cut as epoch n. Where the store's class table has `ignored`,
+    labels may hold IGNORED (255): give Keras' losses `ignore_class=255`.
 
     Args:
       batch: N; the last batch of an epoch is smaller unless `drop_remainder`.

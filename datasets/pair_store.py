@@ -20,8 +20,9 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
-from datasets.class_table import ClassTable
+from datasets.class_table import IGNORED, ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.formats.png import GREY, PngFile
@@ -112,13 +113,25 @@ class PairStore:
         return image
 
     def label(self, id_: str) -> np.ndarray:
-        """Class codes, uint8 [height, width]."""
+        """Class codes, uint8 [height, width]; IGNORED where the class table has it and nobody knows the class."""
         label = self._read("labels", id_)
         highest = self.classes.num_classes - 1
-        if label.dtype != np.uint8 or label.max() > highest:
-            raise UserError(f"{self._file('labels', id_)}: found codes {_codes(label)}, expected 0 to {highest} "
+        known = label[label != IGNORED] if self.classes.ignored else label
+        if label.dtype != np.uint8 or known.max(initial=0) > highest:
+            expected = f"0 to {highest}" + (f" and {IGNORED}, ignored," if self.classes.ignored else "")
+            raise UserError(f"{self._file('labels', id_)}: found codes {_codes(label)}, expected {expected} "
                             "in 8 bits; write class codes, or import with --remap")
         return label
+
+    def filled_label(self, id_: str) -> np.ndarray:
+        """`label` with a class everywhere, as generators need it: ignored pixels take the nearest one."""
+        label = self.label(id_)
+        unknown = label == IGNORED  # never without `classes.ignored`
+        if not unknown.any():
+            return label
+        if unknown.all():
+            return np.zeros_like(label)
+        return label[tuple(ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True))]
 
     def masks(self, id_: str) -> np.ndarray | None:
         """Organ masks with their overlaps, bool [height, width, organs]; None where the store keeps none."""

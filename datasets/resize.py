@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from datasets.class_table import IGNORED
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, PairWriter
@@ -20,9 +21,13 @@ def resize_film(film: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int], num_classes: int) -> np.ndarray:
-    """Codes [H, W] -> codes [size]: each pixel takes the class that covers most of it (the lower of equals)."""
-    shares = [resize_film((labels == code).astype(np.float32), size) for code in range(num_classes)]
-    return np.argmax(shares, 0).astype(np.uint8)
+    """Codes [H, W] -> codes [size]: each pixel takes the class that covers most of it (the lower of equals).
+
+    IGNORED counts as a class of its own, the last.
+    """
+    codes = [*range(num_classes), *([IGNORED] if (labels == IGNORED).any() else [])]
+    shares = [resize_film((labels == code).astype(np.float32), size) for code in codes]
+    return np.array(codes, np.uint8)[np.argmax(shares, 0)]
 
 
 def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:

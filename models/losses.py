@@ -112,15 +112,22 @@ class PerceptualLoss:
         return [feature / GREY_LEVELS_PER_UNIT for feature in self.network(imagenet_input(images))]
 
 
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, ignored: int | None = None) -> tf.Tensor:
     """Mean over images and pixels of -log softmax(logits)[label].
 
     Args:
       labels: integer codes [N, H, W].
       logits: [N, H, W, K].
+      ignored: a code whose pixels do not count, K or above; 0 where all are of it. None counts all.
     """
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels=tf.cast(labels, tf.int32), logits=_float32(logits)))  # softmax in float32
+    codes = tf.cast(labels, tf.int32)
+    known = None if ignored is None else codes != ignored
+    each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=codes if known is None else tf.where(known, codes, 0), logits=_float32(logits))  # in float32
+    if known is None:
+        return tf.reduce_mean(each)
+    known = tf.cast(known, tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(each * known), tf.reduce_sum(known))
 
 
 def vgg19_features() -> keras.Model:

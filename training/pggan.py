@@ -195,7 +195,7 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         if config.target != "dots":
             check_square(store, config.resolution)
         ids, classes = split_ids(store, "train"), store.classes
-        films, labels = pair_cache.load_pairs(store, ids)
+        films, labels = pair_cache.load_pairs(store, ids, filled=True)
         codes, coding = coded_targets(config, labels, classes.num_classes)
         films = films if config.target == "pairs" else None
         check = dot_check(config.dot, classes.num_classes) if config.dot else label_check(

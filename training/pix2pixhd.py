@@ -169,7 +169,7 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
     folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy))
     try:
         ids = split_ids(store, "train")
-        films, labels = load_pairs(store, ids)
+        films, labels = load_pairs(store, ids, filled=True)
         classes = store.classes.num_classes
         sources, targets, coding = labels, films, None
         if config.translate_from == "dots":

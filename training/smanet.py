@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import grey, pair_cache
+from datasets.class_table import IGNORED
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
@@ -43,6 +44,7 @@ class SMANetTrainer:
       class_names: by code, for whoever uses the finished run.
       rows: which pairs an epoch holds, some perhaps several times; None is each once.
       shown: rows of the pairs in the grid; None for the first ones.
+      ignored: whether labels may hold IGNORED, whose pixels then count in no loss and no accuracy.
     """
 
     unit = "steps"
@@ -50,9 +52,10 @@ class SMANetTrainer:
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
                  validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
                  class_names: Sequence[str] = (), rows: np.ndarray | None = None,
-                 shown: Sequence[int] | None = None):
+                 shown: Sequence[int] | None = None, ignored: bool = False):
         self.class_names = tuple(class_names)
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
+        self._ignored = IGNORED if ignored else None
         self._arrays, self._rows, self._validation = (films, labels), rows, validation
         self.total = config.steps  # in steps
         self.images_per_position = float(config.batch)
@@ -72,7 +75,7 @@ class SMANetTrainer:
             # Keras' defaults but for the rate: the paper names only Adam and 1e-4.
             optimizer = make_optimizer(config.learning_rate, 0.9, 0.999, 1e-7)
             optimizer.build(self.model.trainable_variables)
-            self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+            self._accuracy = (_KnownAccuracy if ignored else keras.metrics.SparseCategoricalAccuracy)("accuracy")
             # `make_optimizer` has wrapped Adam for float16 already.
             self.model.compile(optimizer, self._loss, metrics=[self._accuracy], auto_scale_loss=False)
         self._predict = probabilities_of(self.model)  # compiled once; takes float32 films
@@ -100,7 +103,7 @@ class SMANetTrainer:
 
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """This replica's share of the mean; Keras shares out only losses that it averages itself."""
-        return cross_entropy(labels, logits) / self.strategy.num_replicas_in_sync
+        return cross_entropy(labels, logits, self._ignored) / self.strategy.num_replicas_in_sync
 
     def predict(self, films: np.ndarray) -> np.ndarray:
         """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""
@@ -142,6 +145,13 @@ class SMANetTrainer:
                 "crop": self.config.crop, "overlap": self.config.overlap}
 
 
+class _KnownAccuracy(keras.metrics.SparseCategoricalAccuracy):
+    """The share of pixels with the right code, IGNORED ones left out."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        return super().update_state(y_true, y_pred, tf.cast(y_true != IGNORED, tf.float32))
+
+
 def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
           finetune_from: str | None = None, mixed_with: str | None = None) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
@@ -164,7 +174,8 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         films, labels, rows = _load_pairs(store, mixed, scored)
         shown = different_films(store, split_ids(store, "train"), _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
-                                _validation_pairs(validation), strategy, classes.names, rows, shown)
+                                _validation_pairs(validation), strategy, classes.names, rows, shown,
+                                classes.ignored)
         if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
         run(trainer, folder, config)

@@ -8,17 +8,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from datasets.class_table import IGNORED
+
 
 def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int) -> np.ndarray:
     """Pixels per organ of one film.
 
     Args:
-      predicted, gold: codes of one shape, 0 (background) to num_classes - 1.
+      predicted, gold: codes of one shape, 0 (background) to num_classes - 1; nothing counts where `gold` is
+        IGNORED.
 
     Returns int64 [num_classes - 1, 3]: true positives, false positives, false negatives of codes 1, 2, ...
     """
     if predicted.shape != gold.shape:
         raise ValueError(f"label maps must be of one shape; received {predicted.shape} and {gold.shape}")
+    known = gold != IGNORED
+    gold, predicted = gold[known], predicted[known]
     # gold x predicted in one histogram: the diagonal agrees, columns were predicted, rows are true
     joint = np.bincount(gold.ravel().astype(np.int64) * num_classes + predicted.ravel(), minlength=num_classes**2)
     joint = joint.reshape(num_classes, num_classes)

@@ -10,6 +10,8 @@ of border pixel a of one mask to the nearest border pixel of the other:
 import numpy as np
 from scipy import ndimage
 
+from datasets.class_table import IGNORED
+
 METRICS = ("hd95", "assd")
 
 
@@ -33,8 +35,11 @@ def surface_distances(predicted: np.ndarray, gold: np.ndarray, spacing: float = 
 
 
 def organ_distances(predicted: np.ndarray, gold: np.ndarray, num_classes: int, spacing: float = 1.0) -> np.ndarray:
-    """HD95 and ASSD of every organ of two label maps [H, W]: float64 [num_classes - 1, 2], NaN as above."""
-    codes = range(1, num_classes)
+    """HD95 and ASSD of every organ of two label maps [H, W]: float64 [num_classes - 1, 2], NaN as above.
+
+    Where `gold` is IGNORED neither map has an organ.
+    """
+    codes, predicted = range(1, num_classes), np.where(gold == IGNORED, 0, predicted)
     return np.array([surface_distances(predicted == code, gold == code, spacing) for code in codes])
 
 

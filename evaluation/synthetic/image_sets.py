@@ -22,8 +22,8 @@ class ImageSet:
 
     @classmethod
     def load(cls, name: str, store: PairStore, ids: Sequence[str], size: tuple[int, int]) -> "ImageSet":
-        """The pairs `ids`, with painted labels, brought to `size` (height, width)."""
-        return cls(name, ids, *load_pairs(store, ids, size=size))
+        """The pairs `ids`, with painted labels and none ignored, brought to `size` (height, width)."""
+        return cls(name, ids, *load_pairs(store, ids, size=size, filled=True))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -183,3 +183,16 @@ def test_pool_of_none():
     np.testing.assert_array_equal(pool.query(images, 0), images)
     with pytest.raises(ValueError, match="-1"):
         ImagePool(-1, (3, 3, 1))
+
+
+def test_cross_entropy_leaves_ignored_pixels_out():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 4, 4, 3)).astype(np.float32)
+    labels = rng.integers(0, 3, (2, 4, 4)).astype(np.uint8)
+    cut = labels.copy()
+    cut[:, 2:] = 255
+    expected = losses.cross_entropy(labels[:, :2], logits[:, :2])
+    np.testing.assert_allclose(losses.cross_entropy(cut, logits, 255), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.cross_entropy(labels, logits, 255), losses.cross_entropy(labels, logits),
+                               rtol=1e-6)
+    assert float(losses.cross_entropy(np.full_like(labels, 255), logits, 255)) == 0.0

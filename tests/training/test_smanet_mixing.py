@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from datasets.class_table import CHEST, ClassTable
+from datasets.class_table import CHEST, IGNORED, ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairWriter
 from tests.helpers import process_state
@@ -79,3 +79,20 @@ def test_unlike_sets_are_refused(tmp_path):
         real = _store(tmp_path / name, 200, 2, **other)
         with pytest.raises(UserError, match=f"{name}: found {name} .* expected "):
             smanet.train(CONFIG, synthetic, str(tmp_path / f"run-{name}"), mixed_with=real)
+
+
+def test_ignored_pixels_teach_nothing_and_are_no_mistakes(tmp_path):
+    """Half of each picture is of one class, of the other half nobody knows: whoever sees that class everywhere is
+    right everywhere."""
+    table = ClassTable(("a", "b"), ignored=True)
+    with PairWriter(tmp_path / "store", Description("half", (32, 32), table)) as writer:
+        for index in range(4):
+            label = np.full((32, 32), IGNORED, np.uint8)
+            label[:, :16] = 1
+            writer.add(Entry(f"p{index}", "train"), np.full((32, 32), 90, np.uint8), label)
+    with process_state.computing_kept():
+        smanet.train(dataclasses.replace(CONFIG, steps=12, crop=32, learning_rate=0.02), str(tmp_path / "store"),
+                     str(tmp_path / "run"))
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in rows if "accuracy" in row][-1]
+    assert last["accuracy"] > 0.9 and last["loss"] < 0.5, last

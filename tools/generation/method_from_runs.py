@@ -63,7 +63,7 @@ class Assembly:
         self.networks = {stage: load_keras(product.network) for stage, product in self.products.items()}
         self.size = self.products[STAGES[method][-1]].facts["size"]  # the last stage's pictures
         self.dot = self.products["dots"].dot if method == "three" else None
-        maps = [store.label(id_) for id_ in store.ids("train")]  # of the training films, augmented
+        maps = [store.filled_label(id_) for id_ in store.ids("train")]  # of the training films, augmented
         # Of the organs' shares of a picture, whatever its size.
         self.bounds = AreaBounds.from_maps(maps, self.classes.num_classes)
         self._shape = ShapeModel.fit(maps, self.classes) if method == "shape" else None

@@ -34,7 +34,9 @@ def main(argv) -> int:
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
     # Folders of results are not searched, so that a second run does not segment its own pictures.
-    films = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
+    films, left_out = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
+    if left_out:
+        print(left_out)
 
     from evaluation.segmenter.load import load_any_segmenter  # starts TensorFlow, after the films were found
 

@@ -13,14 +13,15 @@ from PIL import Image
 
 from datasets.common.errors import UserError
 from datasets.formats import png
+from datasets.formats.dicom_start import is_dicom
+from datasets.formats.parts import Part
 from datasets.formats.raster import Film, Raster, check_sides, decoding, read_bytes
 
-SUFFIXES = (".png", ".gif", ".tif", ".tiff", ".dcm", ".dicom", ".img")
 IMG_SIDE, IMG_MAX, IMG_SPACING_MM = 2048, 4095, 0.175  # JSRT: 12 bits in big-endian 16, low values bright
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
-def read_film(path: str | os.PathLike) -> Film:
+def read_film(path: str | os.PathLike, part: Part | None = None) -> Film:
     """A grey film, bright bone on dark ground; colour becomes luminance, 1 bit becomes 0 and 255.
 
     Raises UserError for a file that is missing, damaged, too large, of several pages, or of another kind.
@@ -40,7 +41,8 @@ def read_film(path: str | os.PathLike) -> Film:
     return Film(white - grey if raster.inverted else grey, white, None, white != 65535)
 
 
-def read_mask(path: str | os.PathLike) -> np.ndarray:
+def read_mask(path: str | os.PathLike, part: Part | None = None,
+              beside: str | os.PathLike | None = None) -> np.ndarray:
     """A label map or mask as uint8 [H, W]: the samples as stored, and indices where a palette has colours.
 
     A palette of greys is only a way to write grey values (GIF has no other), so those are taken. One-bit files
@@ -62,20 +64,6 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     if values.dtype != np.uint8 and values.max() > 255:
         raise UserError(f"{path}: found values up to {values.max()}, expected class codes of 0 to 255")
     return values.astype(np.uint8)
-
-
-def is_dicom(data: bytes) -> bool:
-    """Whether a file that begins with `data` has DICOM's preamble."""
-    return data[128:132] == b"DICM"
-
-
-def is_dicom_file(path: str | os.PathLike) -> bool:
-    """`is_dicom` of a file; False where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return is_dicom(file.read(132))
-    except OSError:
-        return False
 
 
 def _read_raster(data: bytes, path: pathlib.Path) -> Raster:

@@ -14,8 +14,9 @@ import numpy as np
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.formats.contrast import stretch_film
+from datasets.formats.find import find_in_folder, picture_stem
 from datasets.formats.raster import read_bytes, white_above
-from datasets.formats.read import SUFFIXES, Film, read_film, read_mask
+from datasets.formats.read import Film, read_film, read_mask
 from datasets.pair_store import Description, Entry, PairWriter, describe_ids
 from datasets.resize import resize_film, resize_labels
 
@@ -54,7 +55,7 @@ def match_files(images: pathlib.Path, labels: pathlib.Path) -> tuple[list[OwnFol
 
     An id is the stem with every character other than letters, digits, '.', '_' and '-' replaced by '_'.
     """
-    films, maps = _by_stem(images), _by_stem(labels)
+    films, maps = _by_stem(images, labels), _by_stem(labels, images)
     sources = [OwnFolder(_to_id(stem), films[stem], maps[stem]) for stem in sorted(films.keys() & maps.keys())]
     if not sources:
         raise UserError(f"{images}: found {len(films)} images, {len(maps)} label maps in {labels} and no two with "
@@ -162,17 +163,11 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
     progress("written", len(sources), len(sources))
 
 
-def _by_stem(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Stem -> file; a name without a known suffix is its own stem, as DICOM files are often named."""
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({error.strerror}); expected a folder") from None
-    if not paths:
-        raise UserError(f"{folder}: found no files, expected images or label maps ({', '.join(SUFFIXES)})")
+def _by_stem(folder: pathlib.Path, other: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Stem -> picture in `folder`, but not in the folder `other` where that lies within."""
     found: dict[str, pathlib.Path] = {}
-    for path in paths:
-        stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    for path in find_in_folder(folder, {other} - {folder}).files:
+        stem = picture_stem(path)
         if stem in found:
             raise UserError(f"{path}: there is {found[stem].name} too; keep one of them")
         found[stem] = path

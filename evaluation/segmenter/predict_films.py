@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import glob
 import io
 import os
 import pathlib
@@ -15,8 +14,9 @@ import numpy as np
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.formats.find import find_named, is_dicom_file, picture_stem, picture_suffix
 from datasets.formats.raster import Film, white_above
-from datasets.formats.read import SUFFIXES, is_dicom_file, read_film
+from datasets.formats.read import read_film
 from datasets.pair_store import write_png
 from evaluation.metrics.anatomy import cardiothoracic_ratio
 from evaluation.pictures import colour_labels
@@ -127,48 +127,23 @@ def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
     return picture
 
 
-def find_films(named: Sequence[str], without: Collection[pathlib.Path] = ()) -> dict[str, pathlib.Path]:
-    """Name for results -> film file, in the order given; folders are searched through, by path, but not `without`.
+def find_films(named: Sequence[str], without: Collection[pathlib.Path] = ()) -> tuple[
+        dict[str, pathlib.Path], str]:
+    """Name for results -> film file, in the order given, and a line about files left out (or "").
 
-    In folders, files with a known suffix count, and DICOM files without one. A name is the file's stem, made safe;
-    films of the same stem get their suffix, then a number.
+    Folders are searched through, by path, but not `without`; `find_named` says what a film is. A name is the
+    file's stem, made safe; films of the same stem get their suffix, then a number.
 
     Raises UserError for a name, folder or pattern without any film.
     """
-    paths: dict[pathlib.Path, None] = {}
-    hidden = {folder.resolve() for folder in without}
-    for text in named:
-        found = [path for path in _expand(text.strip()) if not hidden & set(path.resolve().parents)]
-        if not found:
-            raise UserError(f"{text}: no film there; expected a file, a folder with films "
-                            f"({', '.join(SUFFIXES)}) or a pattern such as 'films/*.png'")
-        paths.update(dict.fromkeys(found))
-    return _name(list(paths))
-
-
-def _expand(text: str) -> list[pathlib.Path]:
-    path = pathlib.Path(text)
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if _is_film(file))
-    if path.exists():
-        return [path]
-    return [file for match in sorted(glob.glob(text, recursive=True)) for file in _expand(match)]
-
-
-def _is_film(path: pathlib.Path) -> bool:
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    return path.suffix.lower() in SUFFIXES or is_dicom_file(path)
-
-
-def _name(paths: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
-    stems = [path.stem if path.suffix.lower() in SUFFIXES else path.name for path in paths]
-    stems = [re.sub(r"[^\w.-]", "_", stem).lstrip(".-")[:120] or "film" for stem in stems]
+    found = find_named(named, without)
+    stems = [re.sub(r"[^\w.-]", "_", picture_stem(path)).lstrip(".-")[:120] or "film" for path in found.files]
     made: dict[str, pathlib.Path] = {}
-    for path, stem in zip(paths, stems, strict=True):
-        name = stem if stems.count(stem) == 1 else f"{stem}-{path.suffix[1:].lower() or 'file'}"
+    for path, stem in zip(found.files, stems, strict=True):
+        longer = f"{stem}-{picture_suffix(path)[1:].replace('.', '-') or 'file'}"
+        name = stem if stems.count(stem) == 1 else longer
         number = 2
         while name in made or (name != stem and name in stems):  # a film may be called a-png itself
-            name, number = f"{stem}-{path.suffix[1:].lower() or 'file'}-{number}", number + 1
+            name, number = f"{longer}-{number}", number + 1
         made[name] = path
-    return made
+    return made, found.about_left_out()

@@ -66,14 +66,15 @@ def test_files_folders_and_patterns_are_found_once(tmp_path):
     for name in ("a.png", "sub/a.tif", "sub/deep/b.IMG", "notes.txt", ".hidden.png", "c d.png"):
         _film(tmp_path / name, b"")
     _film(tmp_path / "sub" / "IM0001", bytes(128) + b"DICM")
-    found = find_films([str(tmp_path), str(tmp_path / "a.png"), str(tmp_path / "*.png")])
+    found, left_out = find_films([str(tmp_path), str(tmp_path / "a.png"), str(tmp_path / "*.png")])
     assert {name: path.name for name, path in found.items()} == {
         "a-png": "a.png", "c_d": "c d.png", "a-tif": "a.tif", "b": "b.IMG", "IM0001": "IM0001"}
-    assert "b" not in find_films([str(tmp_path)], [tmp_path / "sub" / "deep"])
+    assert "2 files" in left_out and "1 .txt" in left_out and "1 hidden" in left_out
+    assert "b" not in find_films([str(tmp_path)], [tmp_path / "sub" / "deep"])[0]
     same = [tmp_path / "one" / "x.png", tmp_path / "two" / "x.png", tmp_path / "x-png-2.png"]
     for path in same:
         _film(path, b"")
-    assert len(find_films([str(path) for path in same])) == 3
+    assert len(find_films([str(path) for path in same])[0]) == 3
     for missing in ("none.png", "none/*.png", str(tmp_path / "sub" / "deep" / "*.png")):
         with pytest.raises(UserError, match="no film there"):
             find_films([missing])
@@ -179,7 +180,7 @@ def _predict(*arguments):
 def test_real_films_are_segmented_in_their_geometry(python, shared_dir, tmp_path):
     folder = shared_dir / "jsrt" / "All247images"
     predictor = Predictor(python, str(tmp_path))
-    for name, path in find_films([str(folder / "JPCLN00[12].png")]).items():
+    for name, path in find_films([str(folder / "JPCLN00[12].png")])[0].items():
         predictor.predict(name, path)
     predictor.write_table()
     assert [row["name"] for row in predictor.rows] == ["JPCLN001", "JPCLN002"]

@@ -91,7 +91,7 @@ def test_ignored_pixels_teach_nothing_and_are_no_mistakes(tmp_path):
             label[:, :16] = 1
             writer.add(Entry(f"p{index}", "train"), np.full((32, 32), 90, np.uint8), label)
     with process_state.computing_kept():
-        smanet.train(dataclasses.replace(CONFIG, steps=12, crop=32, learning_rate=0.02), str(tmp_path / "store"),
+        smanet.train(dataclasses.replace(CONFIG, steps=30, crop=32, learning_rate=0.02), str(tmp_path / "store"),
                      str(tmp_path / "run"))
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if "accuracy" in row][-1]

@@ -37,7 +37,7 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
     """One operation on a film and everything that lies on it.
 
     Args:
-      image: uint8 [H, W]; moved with bilinear interpolation, its edge repeated.
+      image: uint8 [H, W] or [H, W, 3]; moved with bilinear interpolation, its edge repeated.
       labels: arrays [H, W] or [H, W, K] moved alike by nearest neighbour; what comes in at an edge repeats it.
 
     Returns the new film and label arrays.
@@ -48,7 +48,7 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
         return image, list(labels)
     if operation == "noise":
         return _add_noise(image, rng, ranges), list(labels)
-    matrix = _matrix(operation, image.shape, rng, ranges)
+    matrix = _matrix(operation, image.shape[:2], rng, ranges)
     moved = [_move(label, matrix, cv2.INTER_NEAREST) for label in labels]
     return _move(image, matrix, cv2.INTER_LINEAR), moved
 

@@ -26,12 +26,14 @@ MEMORY_LIMIT = 4 * 2**30  # bytes of pixels kept in memory; beyond, they are map
 def load_pairs(store: PairStore, ids: Sequence[str], scored: bool = False, size: tuple[int, int] | None = None,
                behind: tuple[PairStore, Sequence[str]] | None = None, filled: bool = False,
                memory_limit: int = MEMORY_LIMIT) -> tuple[np.ndarray, np.ndarray]:
-    """Films and label maps of the pairs `ids`, decoded once, both uint8 [N, height, width].
+    """Films and label maps of the pairs `ids`, decoded once, uint8 [N, height, width]; films in colour
+    [N, height, width, 3].
 
     Args:
       scored: labels hold the scored codes instead of the painted ones.
       size: height and width to which pairs of another size are brought; None is the store's.
-      behind: another store and the ids of its pairs, which stand behind the others; with `size`, or of one size.
+      behind: another store of as many channels and the ids of its pairs, which stand behind the others; with
+        `size`, or of one size.
       filled: painted labels with a class everywhere, see `PairStore.filled_label`; else IGNORED stays.
       memory_limit: bytes of pixels beyond which they are mapped from a temporary file.
 
@@ -39,15 +41,15 @@ def load_pairs(store: PairStore, ids: Sequence[str], scored: bool = False, size:
     """
     pairs = [(store, id_) for id_ in ids]
     pairs += [(behind[0], id_) for id_ in behind[1]] if behind else []
-    shape = (len(pairs), *(size or store.description.size))
-    mapped = 2 * np.prod(shape, dtype=np.int64) > memory_limit
-    films, labels = (_empty(shape, mapped) for _ in range(2))
+    channels, shape = store.description.channels, (len(pairs), *(size or store.description.size))
+    mapped = (1 + channels) * np.prod(shape, dtype=np.int64) > memory_limit
+    films, labels = (_empty(array, mapped) for array in (shape if channels == 1 else (*shape, channels), shape))
 
     def load(row: int) -> None:
         source, id_ = pairs[row]
         read = source.scored_label if scored else source.filled_label if filled else source.label
         film, label = source.image(id_), read(id_)
-        if film.shape != shape[1:]:
+        if label.shape != shape[1:]:
             film, label = resize_film(film, size), resize_labels(label, size, source.classes.num_classes)
         films[row], labels[row] = film, label
 
@@ -70,9 +72,9 @@ def pair_dataset(path: str | os.PathLike, split: str = "train", batch: int = 8, 
                  drop_remainder: bool = False):
     """A split of pair folder `path` as a `tf.data.Dataset`, for `keras.Model.fit` and its `validation_data`.
 
-    Yields (films float32 [N, H, W, 1] in [-1, 1], labels uint8 [N, H, W]). Without `repeat` each iteration is an
-    epoch, the n-th of one dataset being shuffled and cut as epoch n. Where the store's class table has `ignored`,
-    labels may hold IGNORED (255): give Keras' losses `ignore_class=255`.
+    Yields (films float32 [N, H, W, 1 or 3] in [-1, 1], labels uint8 [N, H, W]). Without `repeat` each iteration
+    is an epoch, the n-th of one dataset being shuffled and cut as epoch n. Where the store's class table has
+    `ignored`, labels may hold IGNORED (255): give Keras' losses `ignore_class=255`.
 
     Args:
       batch: N; the last batch of an epoch is smaller unless `drop_remainder`.
@@ -102,24 +104,24 @@ def pair_dataset(path: str | os.PathLike, split: str = "train", batch: int = 8, 
             places = np.arange(start, min(start + batch, end))
             rows = places % count if seed is None else stream_rows(count, start, len(places), seed)
             films, labels = crop_rows(arrays, rows, side, places, seed)
-            yield grey.from_levels(films)[..., None], labels
+            yield grey.to_network(films), labels
 
-    shape = [batch if repeat or drop_remainder else None, *(min(side, whole) for whole in arrays[0].shape[1:])]
+    shape = [batch if repeat or drop_remainder else None, *(min(side, whole) for whole in arrays[1].shape[1:])]
     dataset = tf.data.Dataset.from_generator(batches, output_signature=(
-        tf.TensorSpec([*shape, 1], tf.float32), tf.TensorSpec(shape, tf.uint8)))
+        tf.TensorSpec([*shape, grey.film_channels(arrays[0])], tf.float32), tf.TensorSpec(shape, tf.uint8)))
     length = tf.data.INFINITE_CARDINALITY if repeat else steps  # `fit` shows its progress by it
     return dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
 
 
 def crop_rows(arrays: Sequence[np.ndarray], rows: np.ndarray, side: int, places: Sequence[int],
               seed: int | None) -> list[np.ndarray]:
-    """Squares of `side` pixels of the rows of arrays uint8 [N, H, W], all cut at the same corner.
+    """Squares of `side` pixels of the rows of arrays uint8 [N, H, W] or [N, H, W, C], all cut at the same corner.
 
     The corner of a row depends on (seed, its place in the stream) alone; without a seed it is the middle's.
     A picture's side that is smaller stays whole.
     """
     sides = [min(whole, side) for whole in arrays[0].shape[1:3]]
-    cuts = [np.empty((len(rows), *sides), np.uint8) for _ in arrays]
+    cuts = [np.empty((len(rows), *sides, *array.shape[3:]), np.uint8) for array in arrays]
     free = [whole - part + 1 for whole, part in zip(arrays[0].shape[1:3], sides, strict=True)]
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):
         top, left = ((room // 2 for room in free) if seed is None

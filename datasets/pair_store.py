@@ -1,9 +1,10 @@
 """The one on-disk format of image and label-map pairs: real, phantom, synthetic and the user's own data.
 
     STORE/
-      description.json  format, name, size [height, width], max_value, spacing_mm, classes
+      description.json  format, name, size [height, width], max_value, spacing_mm, classes, and channel where the
+                        images are not simply grey
       manifest.csv      id,split,source   (split is train, validation or test)
-      images/ID.png     grey, 8 or 16 bit
+      images/ID.png     grey, or RGB where channel is "colour"; 8 or 16 bit
       labels/ID.png     8-bit class codes
       masks/ID.png      optional: bit k (value 2^k) of a 16-bit pixel is organ k+1, where organs overlap
 """
@@ -25,7 +26,8 @@ from scipy import ndimage
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.formats.png import GREY, PngFile
+from datasets.formats.channels import CHANNELS
+from datasets.formats.png import GREY, RGB, PngFile
 from datasets.formats.raster import MAX_SIDE, read_bytes
 
 FORMAT = 1
@@ -47,6 +49,7 @@ class Description:
       classes: the class table of the label maps.
       max_value: grey value shown as white: 255 for 8 bits, up to 65535 for 16 bits.
       spacing_mm: side of a pixel in millimetres, None where unknown.
+      channel: what the images show of the films they were made from, one of `formats.channels.CHANNELS`.
 
     Raises ValueError for values that no store can have.
     """
@@ -56,6 +59,17 @@ class Description:
     classes: ClassTable
     max_value: int = 255
     spacing_mm: float | None = None
+    channel: str = "grey"
+
+    @property
+    def channels(self) -> int:
+        """Of every image: 3 where it is RGB, else 1."""
+        return 3 if self.channel == "colour" else 1
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Of every image as an array: (height, width) or (height, width, 3)."""
+        return (*self.size, 3) if self.channels == 3 else tuple(self.size)
 
     def __post_init__(self):
         if not all(8 <= side <= MAX_SIDE for side in self.size):
@@ -64,13 +78,16 @@ class Description:
             raise ValueError(f"max_value {self.max_value}, expected 1 to 65535")
         if self.spacing_mm is not None and not 0.0 < self.spacing_mm < math.inf:
             raise ValueError(f"spacing_mm {self.spacing_mm}, expected millimetres per pixel")
+        if self.channel not in CHANNELS:
+            raise ValueError(f"channel {self.channel!r}, expected one of {', '.join(CHANNELS)}")
         for name in (self.name, *self.classes.names):
             if not (isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME):
                 raise ValueError(f"name {name!r}, expected up to {MAX_NAME} printable characters")
 
     def to_json(self) -> dict:
-        return {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
-                "spacing_mm": self.spacing_mm, "classes": self.classes.to_json()}
+        value = {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
+                 "spacing_mm": self.spacing_mm, "classes": self.classes.to_json()}
+        return value if self.channel == "grey" else {**value, "channel": self.channel}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +123,8 @@ class PairStore:
         return [entry.id for entry in self.entries if split in (None, entry.split)]
 
     def image(self, id_: str) -> np.ndarray:
-        """Grey film, uint8 [height, width]; 16-bit films are scaled by `max_value`."""
-        image = self._read("images", id_)
+        """Film, uint8 [height, width], or RGB [height, width, 3]; 16-bit films are scaled by `max_value`."""
+        image = read_png(self._file("images", id_), self.description.size, self.description.channels)
         if image.dtype == np.uint16:
             image = np.clip(image * (255.0 / self.description.max_value), 0, 255).round().astype(np.uint8)
         return image
@@ -218,13 +235,14 @@ class PairWriter:
         """Writes one pair.
 
         Args:
-          image: uint8 or uint16 [height, width].
+          image: uint8 or uint16 [height, width], or RGB [height, width, 3] where the description's channel is
+            "colour".
           label: uint8 codes [height, width].
           masks: bool [height, width, organs] in order of codes, where organs overlap; at most MAX_MASKS organs.
         """
-        size = tuple(self.description.size)
-        if image.shape != size or label.shape != size:
-            raise ValueError(f"{entry.id}: image {image.shape} and label {label.shape} must both be {size}")
+        size, shape = tuple(self.description.size), self.description.image_shape
+        if image.shape != shape or label.shape != size:
+            raise ValueError(f"{entry.id}: image {image.shape} and label {label.shape} must be {shape} and {size}")
         _check_entry(entry, self.path)
         write_png(self.path / "images" / f"{entry.id}.png", image)
         write_png(self.path / "labels" / f"{entry.id}.png", label)
@@ -246,21 +264,27 @@ class PairWriter:
         atomic_files.write_text(self.path / "manifest.csv", text.getvalue())
 
 
-def read_png(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
-    """A one-channel 8- or 16-bit PNG of `size` (height, width). Raises UserError otherwise."""
+def read_png(path: str | os.PathLike, size: tuple[int, int], channels: int = 1) -> np.ndarray:
+    """An 8- or 16-bit PNG of `size` (height, width): grey [H, W] for 1 channel, RGB [H, W, 3] for 3.
+
+    Raises UserError for any other.
+    """
     path = pathlib.Path(path)
     png = PngFile(read_bytes(path), path)
     if (png.height, png.width) != tuple(size):
         raise UserError(f"{path}: found {png.width} x {png.height} pixels, expected {size[1]} x {size[0]} as in "
                         "description.json; resize it, or import the folder again")
-    if png.colour != GREY or png.depth < 8:
-        found = "a colour or palette PNG" if png.colour != GREY else f"{png.depth} bits"
-        raise UserError(f"{path}: found {found}, expected one grey channel of 8 or 16 bits")
+    if png.colour != (GREY if channels == 1 else RGB) or png.depth < 8:
+        expected = "one grey channel" if channels == 1 else "red, green and blue"
+        found = {GREY: "a grey PNG", RGB: "a colour PNG"}.get(png.colour, "a PNG with a palette or transparency")
+        found = f"{png.depth} bits" if png.depth < 8 and png.colour == GREY else found
+        raise UserError(f"{path}: found {found}, expected {expected} of 8 or 16 bits")
     return png.decode().values  # OpenCV would decode as well, but tells stderr of damage
 
 
 def write_png(path: str | os.PathLike, array: np.ndarray) -> None:
-    """Writes uint8 or uint16 [height, width] as PNG, whole or not at all."""
+    """Writes uint8 or uint16 [height, width] or RGB [height, width, 3] as PNG, whole or not at all."""
+    array = array[..., ::-1] if array.ndim == 3 else array  # OpenCV writes blue first
     with atomic_files.replacing(path) as temporary:
         if not cv2.imwrite(str(temporary), array, [cv2.IMWRITE_PNG_COMPRESSION, 3]):
             raise UserError(f"{path}: could not be written; is the disk full?")
@@ -307,7 +331,8 @@ def _read_description(path: pathlib.Path) -> Description:
         height, width = (int(side) for side in value["size"])
         spacing = value.get("spacing_mm")
         return Description(value["name"], (height, width), ClassTable.from_json(value["classes"]),
-                           int(value["max_value"]), None if spacing is None else float(spacing))
+                           int(value["max_value"]), None if spacing is None else float(spacing),
+                           value.get("channel", "grey"))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
         raise UserError(f"{path}: not a data set description ({' '.join(reason.split())[:300]})") from None

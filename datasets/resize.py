@@ -14,7 +14,12 @@ from datasets.pair_store import PairStore, PairWriter
 
 
 def resize_film(film: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 or uint16 [H, W] -> the same type [size]; area averaging when smaller, bilinear when larger."""
+    """[H, W] or [H, W, C] -> the same type, sides `size`; area averaging when smaller, bilinear when larger.
+
+    uint8, uint16 or float32; each channel becomes what it would alone.
+    """
+    if film.ndim == 3:  # plane by plane: OpenCV rounds differently where there are several
+        return np.stack([resize_film(plane, size) for plane in np.moveaxis(film, -1, 0)], -1)
     height, width = size
     method = cv2.INTER_AREA if height <= film.shape[0] and width <= film.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(film, (width, height), interpolation=method)

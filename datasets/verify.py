@@ -42,19 +42,20 @@ def verify_store(path: str | os.PathLike) -> Iterator[Finding]:
 
 
 def summarize(store: PairStore) -> str:
-    """One line: name, counts by split, classes, size, bits and pixel spacing."""
+    """One line: name, counts by split, classes, size, channel where it is not grey, pixel spacing and white."""
     counts = Counter(entry.split for entry in store.entries)
     description = store.description
     splits = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
     spacing = "unknown spacing" if description.spacing_mm is None else f"{description.spacing_mm:.4g} mm"
+    channel = {"grey": "", "colour": "colour, "}.get(description.channel, f"{description.channel} channel, ")
     return (f"{description.name}: {len(store.entries)} pairs ({splits}), {store.classes.num_classes} classes "
             f"({describe_ids(store.classes.names, 8)}), {description.size[1]} x {description.size[0]} pixels of "
-            f"{spacing}, white {description.max_value}")
+            f"{spacing}, {channel}white {description.max_value}")
 
 
 def _check_image(store: PairStore, id_: str) -> Iterator[Finding]:
     path = _file(store, "images", id_)
-    image = _read(store, path)
+    image = _read(store, path, store.description.channels)
     if isinstance(image, Finding):
         yield image
         return
@@ -64,8 +65,8 @@ def _check_image(store: PairStore, id_: str) -> Iterator[Finding]:
         yield Finding(f"{path}: found {bits} bits, expected {expected} as description.json has max_value {white}")
     elif image.max() > white:
         yield Finding(f"{path}: found grey values up to {image.max()}, expected at most {white}")
-    if image.min() == image.max():
-        yield Finding(f"{path}: found {image.min()} everywhere, expected a picture")
+    if (image == image[0, 0]).all():
+        yield Finding(f"{path}: found {image[0, 0].tolist()} everywhere, expected a picture")
 
 
 def _check_twins(store: PairStore, id_: str, split: str, seen: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:
@@ -136,8 +137,8 @@ def _file(store: PairStore, kind: str, id_: str) -> pathlib.Path:
     return store.path / kind / f"{id_}.png"
 
 
-def _read(store: PairStore, path: pathlib.Path) -> np.ndarray | Finding:
+def _read(store: PairStore, path: pathlib.Path, channels: int = 1) -> np.ndarray | Finding:
     try:
-        return read_png(path, store.description.size)
+        return read_png(path, store.description.size, channels)
     except UserError as error:
         return Finding(str(error))

@@ -7,6 +7,10 @@ Images and label maps are PNG, GIF, TIFF or DICOM files and belong together by n
 has one channel of class codes, a class's code being its place in --classes; --remap=0:0,255:1 translates others.
 Pictures keep their aspect ratio and are padded to a square with black ground; each pixel takes the class that
 covers most of it.
+
+If any image is in colour, that is, has channels that differ, all are written in colour and all networks work on
+three channels; a grey picture stored as RGB is grey. --channel=grey takes the luminance instead, and red, green or
+blue that channel alone (vessels of the eye show best in green). `tools.predict` does the same with new films.
 """
 
 import dataclasses
@@ -36,6 +40,8 @@ _MAX_VALUE = flags.DEFINE_integer("max_value", None, "grey value shown as white 
                                   lower_bound=1, upper_bound=65535)
 _BITS = flags.DEFINE_enum("bits", "auto", ["auto", "8", "16"], "bits of the images written; auto: 16 if any has "
                                                                "more than 8")
+_CHANNEL = flags.DEFINE_enum("channel", "auto", ["auto", "grey", "red", "green", "blue"], "what is taken of "
+                             "colour images; auto: all three channels if any image has colour")
 _CONTRAST = flags.DEFINE_enum("contrast", "none", ["none", "stretch"], "stretch: each film's 0.5th to 99.5th "
                               "percentile to the whole grey scale; none: films as they are")
 
@@ -55,12 +61,15 @@ def main(argv) -> None:
     max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
     name = _NAME.value or pathlib.Path(_OUT.value).resolve().name
     try:
-        description = Description(name, (_SIZE.value, _SIZE.value), classes, max_value, found.spacing_mm)
+        description = Description(name, (_SIZE.value, _SIZE.value), classes, max_value, found.spacing_mm,
+                                  found.channel(_CHANNEL.value))
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
     white = _MAX_VALUE.value or found.white  # of images that do not say it themselves
     own_folders.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress,
                            _CONTRAST.value == "stretch")
+    if about := found.about_channels(_CHANNEL.value):
+        print(about)
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
     print(f"{len(sources)} pairs at {_SIZE.value} x {_SIZE.value} pixels in {_OUT.value}: "

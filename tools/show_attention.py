@@ -41,7 +41,7 @@ def main(argv) -> None:
         # [1, H, W, 1] -> scale -> [1, h, w, 1]
         maps = network.attention_maps(grey.from_levels(film)[None, ..., None])
         sheet = draw_attention(film, {scale: weights[0, ..., 0].numpy() for scale, weights in maps.items()})
-        write_png(out / f"{id_}.png", sheet[..., ::-1])  # OpenCV writes blue first
+        write_png(out / f"{id_}.png", sheet)
         print(out / f"{id_}.png")
 
 

@@ -112,8 +112,7 @@ class RunFolder:
     def draw(self, position: int, picture: np.ndarray) -> None:
         """Keeps `picture` (uint8 [H, W] or [H, W, 3]) as grids/POSITION.png."""
         if self.chief:
-            colours = picture[..., ::-1] if picture.ndim == 3 else picture  # OpenCV writes blue first
-            write_png(self.path / "grids" / f"{position:09d}.png", colours)
+            write_png(self.path / "grids" / f"{position:09d}.png", picture)
             self._chart_grid(position, picture)
 
     def say(self, line: str) -> None:

@@ -1,5 +1,6 @@
 """PNG files: every chunk is checked before a pixel is decoded."""
 
+import dataclasses
 import io
 import pathlib
 import struct
@@ -24,6 +25,7 @@ class PngFile:
       width, height: in pixels, at most MAX_SIDE.
       depth: bits per sample.
       colour: PNG's colour type, e.g. GREY.
+      alpha: whether it holds transparency, as a channel or for single colours.
       stream: the file without the chunks that cannot change its samples.
     """
 
@@ -32,14 +34,17 @@ class PngFile:
             raise UserError(f"{path}: {'not a PNG file' if data else 'is empty; copy it again'}")
         self._path = path
         kept = {kind: bytearray() for kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")}
+        transparent = False
         for kind, chunk in _chunks(data, path):
             if kind == b"acTL":
                 raise UserError(f"{path}: found an animated PNG, expected a single picture")
+            transparent |= kind == b"tRNS"
             if kind in kept:  # the rest cannot change the samples
                 kept[kind] += chunk
         self.stream = SIGNATURE + b"".join(kept.values())
         header = struct.unpack(">IIBBBBB", kept[b"IHDR"][8:21])  # behind length and type, before the checksum
         self.width, self.height, self.depth, self.colour = header[:4]
+        self.alpha = transparent or self.colour in (GREY_ALPHA, RGB_ALPHA)
         check_sides(path, self.height, self.width)
         # one header of 25 bytes, not several
         if self.depth not in _DEPTHS.get(self.colour, ()) or len(kept[b"IHDR"]) != 25 or not kept[b"IDAT"]:
@@ -47,6 +52,9 @@ class PngFile:
 
     def decode(self) -> Raster:
         """The samples as stored; transparency is dropped."""
+        return dataclasses.replace(self._decode(), alpha=self.alpha)
+
+    def _decode(self) -> Raster:
         with decoding(self._path, "PNG"):
             if self.depth == 16 and self.colour != GREY:
                 pixels = imagecodecs.png_decode(self.stream)  # Pillow would leave eight bits

@@ -18,19 +18,26 @@ MAX_FILE = 2**28  # bytes; twice the pixels of the largest 16-bit film
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """A grey film, bright bone on dark ground.
+    """A film, bright bone on dark ground where it is grey.
 
     Attributes:
-      pixels: uint8 or uint16 [H, W].
+      pixels: uint8 or uint16 [H, W], or RGB [H, W, 3] where the channels differ (`formats.channels` chooses).
       max_value: grey value shown as white: 255, or that of the bits in use (12 bits: 4095).
       spacing_mm: side of a pixel in millimetres, None where the file does not say.
       exact: whether `max_value` follows from the file; a 16-bit PNG may hold 12-bit films.
+      alpha: whether the file holds transparency, which is dropped.
     """
 
     pixels: np.ndarray
     max_value: int
     spacing_mm: float | None = None
     exact: bool = True
+    alpha: bool = False
+
+    @property
+    def coloured(self) -> bool:
+        """Whether `pixels` are RGB."""
+        return self.pixels.ndim == 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +49,14 @@ class Raster:
       max_value: the largest value that the file's bits can hold.
       palette: uint8 [colours, 3] or None.
       inverted: low values are bright.
+      alpha: the file holds transparency, too, which is dropped.
     """
 
     values: np.ndarray
     max_value: int
     palette: np.ndarray | None = None
     inverted: bool = False
+    alpha: bool = False
 
 
 def white_above(brightest: int) -> int:

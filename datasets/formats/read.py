@@ -18,11 +18,13 @@ from datasets.formats.parts import Part
 from datasets.formats.raster import Film, Raster, check_sides, decoding, read_bytes
 
 IMG_SIDE, IMG_MAX, IMG_SPACING_MM = 2048, 4095, 0.175  # JSRT: 12 bits in big-endian 16, low values bright
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def read_film(path: str | os.PathLike, part: Part | None = None) -> Film:
-    """A grey film, bright bone on dark ground; colour becomes luminance, 1 bit becomes 0 and 255.
+    """A film: [H, W], bright bone on dark ground, or RGB [H, W, 3] where a file's channels differ.
+
+    A colour file with three equal channels is a grey film. 1 bit becomes 0 and 255; transparency is dropped, which
+    the film says. `formats.channels.with_channel` makes the luminance, or one channel, of any film.
 
     Raises UserError for a file that is missing, damaged, too large, of several pages, or of another kind.
     """
@@ -34,11 +36,11 @@ def read_film(path: str | os.PathLike, part: Part | None = None) -> Film:
     if path.suffix.lower() == ".img":
         return Film(IMG_MAX - _read_img(data, path), IMG_MAX, IMG_SPACING_MM)
     raster = _read_raster(data, path)
-    grey = _to_grey(raster)
+    pixels = _shown(raster)
     white = 255 if raster.palette is not None else raster.max_value
     if white < 255:
-        grey, white = (grey * np.float32(255 / white)).round().astype(np.uint8), 255
-    return Film(white - grey if raster.inverted else grey, white, None, white != 65535)
+        pixels, white = (pixels * np.float32(255 / white)).round().astype(np.uint8), 255
+    return Film(white - pixels if raster.inverted else pixels, white, None, white != 65535, raster.alpha)
 
 
 def read_mask(path: str | os.PathLike, part: Part | None = None,
@@ -56,7 +58,7 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
     else:
         raster = _read_raster(data, path)
         grey = raster.palette is not None and (raster.palette == raster.palette[:, :1]).all()
-        values = _to_grey(raster) if grey else raster.values
+        values = _shown(raster) if grey else raster.values
     if values.ndim == 3:
         if not (values == values[..., :1]).all():
             raise UserError(f"{path}: found a colour picture, expected one channel of class codes")
@@ -87,7 +89,8 @@ def _read_gif(data: bytes, path: pathlib.Path) -> Raster:
             raise UserError(f"{path}: found an animated GIF, expected a single picture")
         image.load()
         palette = image.getpalette("RGB") if image.mode == "P" else None
-        return Raster(np.asarray(image), 255, palette and np.array(palette, np.uint8).reshape(-1, 3))
+        return Raster(np.asarray(image), 255, palette and np.array(palette, np.uint8).reshape(-1, 3),
+                      alpha="transparency" in image.info)
 
 
 def _read_img(data: bytes, path: pathlib.Path) -> np.ndarray:
@@ -103,8 +106,8 @@ def _read_img(data: bytes, path: pathlib.Path) -> np.ndarray:
     return values
 
 
-def _to_grey(raster: Raster) -> np.ndarray:
-    """Samples [H, W], with the palette applied and colour turned into luminance."""
+def _shown(raster: Raster) -> np.ndarray:
+    """Samples with the palette applied: [H, W], or [H, W, 3] where the channels differ."""
     values = raster.values
     if raster.palette is not None:
         table = np.zeros((256, 3), np.uint8)
@@ -112,6 +115,4 @@ def _to_grey(raster: Raster) -> np.ndarray:
         values = table[values]
     if values.ndim == 2:
         return values
-    if (values == values[..., :1]).all():
-        return values[..., 0]
-    return np.rint(values @ _LUMINANCE).astype(values.dtype)
+    return values[..., 0] if (values == values[..., :1]).all() else values

@@ -29,10 +29,10 @@ def read_tiff(data: bytes, path: pathlib.Path) -> Raster:
         palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
     if values.shape[:2] != (page.imagelength, page.imagewidth) or values.shape[2:] not in ((), (3,), (4,)):
         raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")
-    if values.ndim == 3:
-        values = values[..., :3]
+    alpha = values.shape[2:] == (4,)
+    values = values[..., :3] if values.ndim == 3 else values
     values = values.astype(np.uint8) if values.dtype == bool else values
-    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE)
+    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE, alpha)
 
 
 def _check_page(page, length: int, path: pathlib.Path) -> None:

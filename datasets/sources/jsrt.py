@@ -16,6 +16,7 @@ import numpy as np
 from datasets.class_table import CHEST
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.formats.channels import with_channel
 from datasets.formats.contrast import stretch_film
 from datasets.formats.read import IMG_SIDE, IMG_SPACING_MM, read_film, read_mask
 from datasets.pair_store import Description, Entry, PairWriter, write_png
@@ -132,7 +133,7 @@ def _find_second(folder: pathlib.Path, first: MaskPaths) -> MaskPaths:
 
 def _reduced_film(path: pathlib.Path, size: int, max_value: int, stretch: bool) -> np.ndarray:
     """The film at `size`, white being `max_value`: uint8 for 255, else uint16."""
-    film = read_film(path)
+    film = with_channel(read_film(path), "grey")
     if film.pixels.shape[0] != film.pixels.shape[1]:
         raise UserError(f"{path}: found {film.pixels.shape[1]} x {film.pixels.shape[0]} pixels, expected a square "
                         "film; the originals are 2048 x 2048")

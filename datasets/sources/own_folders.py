@@ -13,6 +13,7 @@ import numpy as np
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
+from datasets.formats.channels import CHANNELS, with_channel
 from datasets.formats.contrast import stretch_film
 from datasets.formats.find import find_in_folder, picture_stem
 from datasets.formats.raster import read_bytes, white_above
@@ -43,11 +44,30 @@ class Survey:
       white: grey value shown as white in the 16-bit films that do not say, the least 2^n - 1 that none exceeds;
         None if there are no such films.
       spacing_mm: of the pairs to be written; None unless all films agree.
+      films: how many there are.
+      coloured: how many of them have channels that differ.
+      alpha: how many hold transparency, which is dropped.
     """
 
     deep: bool
     white: int | None
     spacing_mm: float | None
+    films: int = 0
+    coloured: int = 0
+    alpha: int = 0
+
+    def channel(self, asked: str) -> str:
+        """The channel of the pairs to be written: `asked`, where that is "auto" colour if any film has it."""
+        return ("colour" if self.coloured else "grey") if asked == "auto" else asked
+
+    def about_channels(self, asked: str) -> str:
+        """What becomes of colour and transparency, in a line; empty where films have neither."""
+        taken = {"colour": f"all are written as RGB (--channel={', '.join(CHANNELS[:-1])} takes one channel)",
+                 "grey": "their luminance is taken"}
+        channel = self.channel(asked)
+        said = [f"{self.coloured} of {self.films} images are in colour, "
+                + taken.get(channel, f"their {channel} channel is taken")] if self.coloured else []
+        return "; ".join([*said, *([f"transparency dropped in {self.alpha} images"] if self.alpha else [])])
 
 
 def match_files(images: pathlib.Path, labels: pathlib.Path) -> tuple[list[OwnFolder], list[pathlib.Path]]:
@@ -117,24 +137,27 @@ def read_label(path: pathlib.Path, classes: ClassTable, remap: Mapping[int, int]
 def survey(sources: Sequence[OwnFolder], classes: ClassTable, remap: Mapping[int, int], size: int,
            progress: Progress) -> Survey:
     """Reads and checks every pair; nothing is written."""
-    brightest, deep, spacings = 0, False, []
+    brightest, deep, coloured, alpha, spacings = 0, False, 0, 0, []
     for done, source in enumerate(sources):
         progress("checked", done, len(sources))
         film, label = read_film(source.image), read_label(source.label, classes, remap)
-        if film.pixels.shape != label.shape:
+        if film.pixels.shape[:2] != label.shape:
             raise UserError(f"{source.label}: found {label.shape[1]} x {label.shape[0]} pixels, expected "
                             f"{film.pixels.shape[1]} x {film.pixels.shape[0]} as in {source.image}")
         deep |= film.max_value > 255
+        coloured, alpha = coloured + film.coloured, alpha + film.alpha
         if not film.exact:
             brightest = max(brightest, int(film.pixels.max()), 1)
         spacings.append(film.spacing_mm and film.spacing_mm * max(label.shape) / size)  # None stays None
     progress("checked", len(sources), len(sources))
-    return Survey(deep, white_above(brightest) if brightest else None, _common(spacings))
+    return Survey(deep, white_above(brightest) if brightest else None, _common(spacings), len(sources), coloured,
+                  alpha)
 
 
 def import_pairs(sources: Sequence[OwnFolder], out: str, description: Description, test: Collection[str],
                  remap: Mapping[int, int], white: int | None, progress: Progress, stretch: bool = False) -> None:
-    """Writes the pairs, films scaled to `description.max_value`; ids in `test` test, the others train.
+    """Writes the pairs, films of `description.channel` scaled to its `max_value`; ids in `test` test, the others
+    train.
 
     Args:
       white: grey value shown as white in 16-bit films that do not say.
@@ -152,12 +175,13 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
         writer.refuse_others(source.id for source in sources)
         for done, source in enumerate(sources):
             progress("written", done, len(sources))
-            film = _scaled(read_film(source.image), white, description.max_value)
+            film = with_channel(read_film(source.image), description.channel)
+            film = _scaled(film, white, description.max_value)
             label = read_label(source.label, description.classes, remap)
             small = resize_film(film, _fit(film.shape, size))
             if stretch:
                 small = np.rint(stretch_film(small, description.max_value)).astype(small.dtype)
-            codes = resize_labels(label, small.shape, description.classes.num_classes)
+            codes = resize_labels(label, small.shape[:2], description.classes.num_classes)
             split = "test" if source.id in test else "train"
             writer.add(Entry(source.id, split, description.name), _pad(small, size), _pad(codes, size))
     progress("written", len(sources), len(sources))
@@ -195,14 +219,15 @@ def _scaled(film: Film, white: int | None, max_value: int) -> np.ndarray:
     return scaled.astype(np.uint8 if max_value == 255 else np.uint16)
 
 
-def _fit(shape: tuple[int, int], size: int) -> tuple[int, int]:
-    """Height and width with the longer side at `size`."""
-    height, width = (max(1, round(side * size / max(shape))) for side in shape)
+def _fit(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """Height and width (the first two of `shape`) with the longer side at `size`."""
+    height, width = (max(1, round(side * size / max(shape[:2]))) for side in shape[:2])
     return height, width
 
 
 def _pad(array: np.ndarray, size: int) -> np.ndarray:
-    """Zeros around [h, w], as many on either side, to [size, size]."""
-    height, width = array.shape
+    """Zeros around [h, w] or [h, w, 3], as many on either side, to [size, size] or [size, size, 3]."""
+    height, width = array.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2
-    return np.pad(array, ((top, size - height - top), (left, size - width - left)))
+    around = ((top, size - height - top), (left, size - width - left), (0, 0))
+    return np.pad(array, around[:array.ndim])

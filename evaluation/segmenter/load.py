@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.formats.channels import with_channel
 from datasets.formats.raster import Film
 from datasets.pair_store import PairStore
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
@@ -35,6 +36,7 @@ class LoadedSegmenter:
 
     def segment(self, film: Film) -> tuple[np.ndarray, np.ndarray]:
         """Codes uint8 [H, W] and probabilities float32 [H, W, K] in the film's own geometry."""
+        film = with_channel(film, "grey")
         white = float(film.max_value) if film.exact else 0.0
         made = self.functions[film.pixels.dtype.name](film=tf.constant(film.pixels), white=tf.constant(white))
         return made["codes"].numpy(), made["probabilities"].numpy()

@@ -52,11 +52,11 @@ class Predictor:
         try:
             codes, _ = self.segmenter.segment(film)
         except (MemoryError, tf.errors.ResourceExhaustedError):
-            height, width = film.pixels.shape
+            height, width = film.pixels.shape[:2]
             raise UserError(f"{path}: not enough memory for {width} x {height} pixels; reduce it first") from None
         write_png(atomic_files.make_folder(self.out / "labels") / f"{name}.png", codes)
         picture = overlay(film, codes, len(self.segmenter.class_names))
-        write_png(atomic_files.make_folder(self.out / "overlays") / f"{name}.png", picture[..., ::-1])
+        write_png(atomic_files.make_folder(self.out / "overlays") / f"{name}.png", picture)
         self._note(name, path, film, codes)
         if self.dicom_seg and codes.any() and is_dicom_file(path):
             from evaluation.segmenter.dicom_seg import write_dicom_seg  # for DICOM films alone
@@ -115,9 +115,10 @@ def measure(codes: np.ndarray, class_names: Sequence[str], spacing_mm: float | N
 def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
     """The film in uint8 RGB [H, W, 3] with its classes tinted and outlined."""
     white = film.max_value if film.exact else white_above(int(film.pixels.max()))
-    grey = np.clip(film.pixels * np.float32(255 / white), 0, 255)[..., None]
+    levels = np.clip(film.pixels * np.float32(255 / white), 0, 255)
+    levels = levels if film.coloured else levels[..., None]
     colours = colour_labels(codes, num_classes)
-    tinted = np.where(codes[..., None] > 0, (1 - _BLEND) * grey + _BLEND * colours, grey)
+    tinted = np.where(codes[..., None] > 0, (1 - _BLEND) * levels + _BLEND * colours, levels)
     picture = np.ascontiguousarray(np.rint(tinted), np.uint8)
     # an outline for each class, its holes included
     thickness = max(1, round(max(codes.shape) / 700))

@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom import uid
 
 from datasets.common.errors import UserError
+from datasets.formats.channels import with_channel
 from datasets.formats.read import read_film, read_mask
 from tests.helpers import pictures
 
@@ -80,16 +81,40 @@ def test_films_come_in_as_they_were(tmp_path, name, data, pixels, max_value):
     np.testing.assert_array_equal(film.pixels, pixels)
 
 
-def test_colour_becomes_luminance(tmp_path):
+def test_colour_stays_and_becomes_one_channel_on_request(tmp_path):
     picture = np.zeros((2, 3, 3), np.uint8)
     picture[0, 0], picture[0, 1], picture[0, 2] = (0, 0, 255), (0, 255, 0), (255, 0, 0)  # BGR: red, green, blue
     film = read_film(_write(tmp_path, "a.png", pictures.png(picture)))
-    assert film.pixels[0].tolist() == [76, 150, 29]
+    assert film.coloured and not film.alpha
+    np.testing.assert_array_equal(film.pixels[0], 255 * np.eye(3, dtype=np.uint8))
+    assert with_channel(film, "grey").pixels[0].tolist() == [76, 150, 29]
+    assert with_channel(film, "green").pixels[0].tolist() == [0, 255, 0]
+    np.testing.assert_array_equal(with_channel(film, "colour").pixels, film.pixels)
     palette = Image.fromarray(np.array([[0, 1, 2]], np.uint8)).convert("P")
     palette.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     palette.save(tmp_path / "p.png")
-    assert read_film(tmp_path / "p.png").pixels.tolist() == [[76, 150, 29]]
+    assert with_channel(read_film(tmp_path / "p.png"), "grey").pixels.tolist() == [[76, 150, 29]]
     assert read_mask(tmp_path / "p.png").tolist() == [[0, 1, 2]]
+
+
+def test_a_grey_film_is_each_of_its_channels(tmp_path):
+    film = read_film(_write(tmp_path, "a.png", pictures.png(np.stack([GREY8] * 3, -1))))
+    for channel in ("grey", "red", "green", "blue"):
+        np.testing.assert_array_equal(with_channel(film, channel).pixels, GREY8)
+    np.testing.assert_array_equal(with_channel(film, "colour").pixels, np.stack([GREY8] * 3, -1))
+
+
+@pytest.mark.parametrize(("name", "data"), [
+    ("rgba.png", pictures.pillow(GREY8, "PNG", "RGBA")), ("la.png", pictures.pillow(GREY8, "PNG", "LA")),
+    ("rgba16.png", imagecodecs.png_encode(np.stack([GREY16] * 4, -1))),
+    ("index.png", pictures.pillow(GREY8, "PNG", "P", transparency=0)),
+    ("a.gif", pictures.pillow(GREY8, "GIF", transparency=0)),
+    ("rgba.tif", pictures.tiff(np.stack([GREY8] * 4, -1), photometric="rgb")),
+])
+def test_transparency_is_told(tmp_path, name, data):
+    film = read_film(_write(tmp_path, name, data))
+    assert film.alpha and film.pixels.shape[:2] == GREY8.shape
+    assert not read_film(_write(tmp_path, f"opaque-{name}", pictures.png(GREY8))).alpha
 
 
 def test_a_grey_palette_gives_grey_values(tmp_path):
@@ -121,7 +146,8 @@ def test_masks_of_few_bits_hold_the_codes_as_stored(tmp_path, depth, data):
 def test_16_bit_colour_is_not_coarsened(tmp_path):
     colours = RNG.integers(0, 65536, (7, 5, 3)).astype(np.uint16)
     found = read_film(_write(tmp_path, "c.png", imagecodecs.png_encode(colours)))
-    np.testing.assert_allclose(found.pixels, colours @ [0.299, 0.587, 0.114], atol=1)
+    np.testing.assert_array_equal(found.pixels, colours)
+    np.testing.assert_allclose(with_channel(found, "grey").pixels, colours @ [0.299, 0.587, 0.114], atol=1)
     assert found.max_value == 65535 and not found.exact
 
 

@@ -113,7 +113,8 @@ def read_image(path: pathlib.Path) -> None:
             refusals.append(error)
             continue
         pixels = result if read is read_mask else result.pixels
-        assert pixels.ndim == 2 and min(pixels.shape) >= 1 and max(pixels.shape) <= MAX_SIDE
+        assert pixels.ndim == 2 or (read is read_film and pixels.shape[2:] == (3,))
+        assert min(pixels.shape) >= 1 and max(pixels.shape) <= MAX_SIDE
         assert pixels.dtype == np.uint8 or (read is read_film and pixels.dtype == np.uint16)
         if read is read_film:
             assert 255 <= result.max_value <= 65535 and pixels.max() <= result.max_value

@@ -24,27 +24,42 @@ class ClassTable:
         (SCR: clavicles are painted over the lungs; their pixels go back to the same-side lung).
         An unscored organ without an entry goes back to the background.
       ignored: whether label maps may hold IGNORED beside the codes of the classes.
+      unions: name -> painted organs that are scored together under it, for classes inside one another. A fundus
+        painted as rim and cup has {"disc": ["rim", "cup"]}; if the rim's class is itself called disc,
+        {"disc": ["disc", "cup"]}. Such a name may stand in `scored`; networks know painted classes alone.
     """
 
     names: tuple[str, ...]
     scored: tuple[str, ...] = ()
     fold_back: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ignored: bool = False
+    unions: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not 2 <= len(self.names) <= 255 or len(set(self.names)) != len(self.names):
             raise ValueError(f"names must be 2 to 255 different names, background first; received {self.names}")
         if not all(name.strip() for name in self.names):
             raise ValueError(f"names must not be empty; received {self.names}")
-        folded = [name.casefold() for name in self.names]
+        object.__setattr__(self, "unions", {name: tuple(members) for name, members in self.unions.items()})
+        folded = [name.casefold() for name in {**dict.fromkeys(self.names), **self.unions}]
         if len(set(folded)) != len(folded) or "average" in folded:  # tables print them with capitals, and a mean
             raise ValueError("names must differ in more than capitals, and none may be average; received "
-                             f"{self.names}")
+                             f"{(*self.names, *self.unions)}")
+        self._check_unions()
         if not self.scored:
-            object.__setattr__(self, "scored", self.organs)  # the way to set a field of a frozen dataclass
+            object.__setattr__(self, "scored", tuple(self.regions))  # the way to set a field of a frozen dataclass
         for name in (*self.scored, *self.fold_back, *self.fold_back.values()):
-            if name not in self.organs:
+            if name not in (self.regions if name in self.scored else self.organs):
                 raise ValueError(f"{name!r} is scored or folded back but is not an organ of {self.names}")
+
+    def _check_unions(self) -> None:
+        for name, members in self.unions.items():
+            if not name.strip() or name == self.names[0] or not members or len(set(members)) != len(members):
+                raise ValueError(f"a union needs a name and different organs; received {name!r}: {members}")
+            unknown = [member for member in members if member not in self.organs]
+            if unknown or (name in self.organs and name not in members):
+                raise ValueError(f"union {name!r} of {members}: expected organs of {self.names}, its namesake "
+                                 "one of them")
 
     @property
     def num_classes(self) -> int:
@@ -55,6 +70,12 @@ class ClassTable:
     def organs(self) -> tuple[str, ...]:
         return self.names[1:]
 
+    @property
+    def regions(self) -> dict[str, tuple[int, ...]]:
+        """What scores are of: organs in order of their codes, then other unions -> codes in label maps."""
+        own = {name: (code,) for code, name in enumerate(self.names) if code}
+        return own | {name: tuple(map(self.code, members)) for name, members in self.unions.items()}
+
     def code(self, name: str) -> int:
         """Code of class `name`. Raises ValueError for an unknown name."""
         return self.names.index(name)
@@ -64,9 +85,14 @@ class ClassTable:
         return [code, *(self.code(top) for top, below in self.fold_back.items() if below == self.names[code])]
 
     def scored_table(self) -> "ClassTable":
-        """The table of the scored organs alone, in order of their codes (scored order is kept for tables)."""
-        kept = tuple(name for name in self.organs if name in self.scored)
-        return ClassTable((self.names[0], *kept), self.scored, ignored=self.ignored)
+        """The table of the scored organs, and of those in scored unions, in order of their codes.
+
+        The scored order is kept for tables.
+        """
+        unions = {name: members for name, members in self.unions.items() if name in self.scored}
+        wanted = {*self.scored, *(member for members in unions.values() for member in members)}
+        kept = tuple(name for name in self.organs if name in wanted)
+        return ClassTable((self.names[0], *kept), self.scored, ignored=self.ignored, unions=unions)
 
     def collapse(self, labels: np.ndarray) -> np.ndarray:
         """Painted codes of this table -> codes of `scored_table()`, any shape, uint8; IGNORED stays."""
@@ -87,24 +113,29 @@ class ClassTable:
 
     def paint_scored(self, masks: np.ndarray) -> np.ndarray:
         """Organ masks [H, W, organs] -> codes of `scored_table()`, later organs on top, uint8 [H, W]."""
-        kept = [index for index, name in enumerate(self.organs) if name in self.scored]
-        return self.scored_table().paint(masks[..., kept])
+        table = self.scored_table()
+        return table.paint(masks[..., [index for index, name in enumerate(self.organs) if name in table.names]])
 
     def to_json(self) -> dict[str, Any]:
         value = {"names": list(self.names), "scored": list(self.scored), "fold_back": dict(self.fold_back)}
-        return value | {"ignored": True} if self.ignored else value  # tables without it keep their digests
+        unions = {name: list(members) for name, members in self.unions.items()}
+        # tables without them keep their digests
+        return value | ({"ignored": True} if self.ignored else {}) | ({"unions": unions} if unions else {})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "ClassTable":
         """Raises ValueError where `value` is not what `to_json` gives."""
-        if not isinstance(value, Mapping) or set(value) - {"names", "scored", "fold_back", "ignored"}:
-            raise ValueError(f"classes must hold names, scored, fold_back and ignored; received {value!r}")
+        if not isinstance(value, Mapping) or set(value) - {"names", "scored", "fold_back", "ignored", "unions"}:
+            raise ValueError(f"classes must hold names, scored, fold_back, ignored and unions; received {value!r}")
         names, scored, folds = value.get("names"), value.get("scored", []), value.get("fold_back", {})
         if not _all_strings(names) or not _all_strings(scored) or not isinstance(folds, Mapping):
             raise ValueError("classes: names and scored must be lists of strings, fold_back an object")
         if not isinstance(value.get("ignored", False), bool):
             raise ValueError(f"classes: ignored must be true or false; received {value['ignored']!r}")
-        return cls(tuple(names), tuple(scored), dict(folds), value.get("ignored", False))
+        unions = value.get("unions", {})
+        if not isinstance(unions, Mapping) or not all(_all_strings(members) for members in unions.values()):
+            raise ValueError("classes: unions must be an object of lists of strings")
+        return cls(tuple(names), tuple(scored), dict(folds), value.get("ignored", False), dict(unions))
 
 
 def _all_strings(values: Any) -> bool:

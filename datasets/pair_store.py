@@ -80,7 +80,7 @@ class Description:
             raise ValueError(f"spacing_mm {self.spacing_mm}, expected millimetres per pixel")
         if self.channel not in CHANNELS:
             raise ValueError(f"channel {self.channel!r}, expected one of {', '.join(CHANNELS)}")
-        for name in (self.name, *self.classes.names):
+        for name in (self.name, self.classes.names[0], *self.classes.regions):
             if not (isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME):
                 raise ValueError(f"name {name!r}, expected up to {MAX_NAME} printable characters")
 

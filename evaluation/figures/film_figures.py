@@ -76,7 +76,7 @@ def comparison_rows(experiment: ExperimentFolder, column: str) -> Figure:
                 show(axis, film)
                 _draw_borders(axis, codes, _colours(experiment, column))
             show(row[3], error_overlay(film, predicted, gold))
-            _draw_borders(row[3], gold, [_GOLD] * (len(experiment.organs(column)) + 1), 0.5)
+            _draw_borders(row[3], gold, [_GOLD] * experiment.table(column).num_classes, 0.5)
         _set_titles(axes[0], ("film", "gold", columns.title(column), "errors, gold border"))
         colour_legend(figure, _legend(experiment, column))
     return figure
@@ -137,7 +137,7 @@ def _colours(experiment: ExperimentFolder, column: str) -> list[tuple[float, ...
     """By code of `column`'s maps, each organ in its colour of the full class table."""
     names = experiment.films().classes.names
     every = organ_colours(names)
-    return [every[0], *(every[names.index(organ)] for organ in experiment.organs(column))]
+    return [every[0], *(every[names.index(organ)] for organ in experiment.table(column).organs)]
 
 
 def _draw_borders(axis: Axes, codes: np.ndarray, colours: Sequence[tuple[float, ...]], width: float = 1.0) -> None:
@@ -156,5 +156,5 @@ def _set_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
 
 
 def _legend(experiment: ExperimentFolder, column: str) -> dict[str, tuple[float, ...]]:
-    colours = dict(zip(experiment.organs(column), _colours(experiment, column)[1:], strict=True))
+    colours = dict(zip(experiment.table(column).organs, _colours(experiment, column)[1:], strict=True))
     return {**colours, **{f"error: {name}": tuple(np.array(colour) / 255) for name, colour in ERRORS.items()}}

@@ -22,9 +22,10 @@ _CONSTANT = 1e-9  # deviations below are rounding
 def measure_maps(labels: np.ndarray, classes: ClassTable) -> pd.DataFrame:
     """Measures of each label map, one row per map.
 
-    Columns per organ: "<organ> area" (share of the picture; 0 where absent), "<organ> x" and "<organ> y" (centroid
-    as a share of width and height, from the top left; NaN where absent). With a heart and two lungs in the class
-    table also "cardiothoracic ratio" (`cardiothoracic_ratio`; NaN where one of them is absent).
+    Columns per organ, or union of organs as in `ClassTable.regions`: "<organ> area" (share of the picture; 0 where
+    absent), "<organ> x" and "<organ> y" (centroid as a share of width and height, from the top left; NaN where
+    absent). With a heart and two lungs in the class table also "cardiothoracic ratio" (`cardiothoracic_ratio`; NaN
+    where one of them is absent).
 
     Args:
       labels: uint8 codes [N, H, W].
@@ -81,7 +82,7 @@ def method_table(real: pd.DataFrame, synthetic: Mapping[str, pd.DataFrame],
 
 def _measure(label: np.ndarray, classes: ClassTable) -> dict[str, float]:
     height, width = label.shape
-    masks = {name: label == classes.code(name) for name in classes.organs}
+    masks = {name: np.isin(label, codes) for name, codes in classes.regions.items()}
     values = {}
     for name, mask in masks.items():
         values |= {f"{name} area": float(mask.mean()),

@@ -4,21 +4,23 @@ The paper's tables pool pixels: true positives, false positives and false negati
 films before dividing, so that DSC = 2 J / (1 + J) in every cell. Scores here are fractions of 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from datasets.class_table import IGNORED
 
 
-def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int) -> np.ndarray:
-    """Pixels per organ of one film.
+def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int,
+                   regions: Iterable[Sequence[int]] | None = None) -> np.ndarray:
+    """Pixels per organ, or region, of one film.
 
     Args:
       predicted, gold: codes of one shape, 0 (background) to num_classes - 1; nothing counts where `gold` is
         IGNORED.
+      regions: codes that count as one, e.g. `ClassTable.regions`' values; by default 1, 2, ... by themselves.
 
-    Returns int64 [num_classes - 1, 3]: true positives, false positives, false negatives of codes 1, 2, ...
+    Returns int64 [regions, 3]: true positives, false positives, false negatives.
     """
     if predicted.shape != gold.shape:
         raise ValueError(f"label maps must be of one shape; received {predicted.shape} and {gold.shape}")
@@ -27,8 +29,11 @@ def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int) ->
     # gold x predicted in one histogram: the diagonal agrees, columns were predicted, rows are true
     joint = np.bincount(gold.ravel().astype(np.int64) * num_classes + predicted.ravel(), minlength=num_classes**2)
     joint = joint.reshape(num_classes, num_classes)
-    hits = np.diagonal(joint)
-    return np.stack([hits, joint.sum(0) - hits, joint.sum(1) - hits], -1)[1:]
+    counts = []
+    for codes in map(list, [[code] for code in range(1, num_classes)] if regions is None else regions):
+        hits = joint[np.ix_(codes, codes)].sum()
+        counts.append([hits, joint[:, codes].sum() - hits, joint[codes].sum() - hits])
+    return np.array(counts)
 
 
 def jaccard(counts: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ of border pixel a of one mask to the nearest border pixel of the other:
     ASSD = mean of all d(a, B) and d(b, A) together
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -34,13 +36,18 @@ def surface_distances(predicted: np.ndarray, gold: np.ndarray, spacing: float = 
     return float(hd95), float(np.concatenate([there, back]).mean())
 
 
-def organ_distances(predicted: np.ndarray, gold: np.ndarray, num_classes: int, spacing: float = 1.0) -> np.ndarray:
-    """HD95 and ASSD of every organ of two label maps [H, W]: float64 [num_classes - 1, 2], NaN as above.
+def organ_distances(predicted: np.ndarray, gold: np.ndarray, regions: Iterable[Sequence[int]],
+                    spacing: float = 1.0) -> np.ndarray:
+    """HD95 and ASSD of every region of two label maps [H, W]: float64 [regions, 2], NaN as above.
 
     Where `gold` is IGNORED neither map has an organ.
+
+    Args:
+      regions: codes of each, e.g. `ClassTable.regions`' values.
     """
-    codes, predicted = range(1, num_classes), np.where(gold == IGNORED, 0, predicted)
-    return np.array([surface_distances(predicted == code, gold == code, spacing) for code in codes])
+    predicted = np.where(gold == IGNORED, 0, predicted)
+    return np.array([surface_distances(np.isin(predicted, codes), np.isin(gold, codes), spacing)
+                     for codes in regions])
 
 
 def _border(mask: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:

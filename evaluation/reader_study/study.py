@@ -88,7 +88,7 @@ def choose_films(results: Results, count: int) -> list[Candidates]:
     scores = hardest(film_scores(table, classes.scored), count)["average"].dropna()
     if scores.empty:
         raise UserError(f"{path}: holds no J of a scored organ ({', '.join(classes.scored)}); evaluate again")
-    scored = set(table.organ) == set(classes.scored_table().organs)
+    scored = set(table.organ) == set(classes.scored_table().regions)
     return [_candidates(results, table[table.film == id_], id_, mean_j / 100, scored)
             for id_, mean_j in scores.items()]
 
@@ -166,9 +166,9 @@ def _check_table(path: pathlib.Path, table: pd.DataFrame, store: PairStore) -> N
     if strangers:
         raise UserError(f"{path}: films {describe_ids(sorted(strangers))} are not in {store.path}; give the films "
                         "that were evaluated")
-    if organs not in (set(store.classes.organs), set(store.classes.scored_table().organs)):
+    if organs not in (set(store.classes.regions), set(store.classes.scored_table().regions)):
         raise UserError(f"{path}: found organs {', '.join(sorted(organs))}, expected those of {store.path}: "
-                        f"{', '.join(store.classes.organs)}")
+                        f"{', '.join(store.classes.regions)}")
 
 
 def _candidates(results: Results, rows: pd.DataFrame, id_: str, mean_j: float, scored: bool) -> Candidates:
@@ -180,7 +180,8 @@ def _candidates(results: Results, rows: pd.DataFrame, id_: str, mean_j: float, s
     gold = store.scored_label(id_) if scored else store.label(id_)
     if prediction.dtype != np.uint8 or prediction.max() >= classes.num_classes:
         raise UserError(f"{path}: found code {prediction.max()}, expected 0 to {classes.num_classes - 1}")
-    found = dict(zip(classes.organs, jaccard(overlap_counts(prediction, gold, classes.num_classes)), strict=True))
+    counts = overlap_counts(prediction, gold, classes.num_classes, classes.regions.values())
+    found = dict(zip(classes.regions, jaccard(counts), strict=True))
     # The CSV rounds.
     if not np.allclose([found[organ] for organ in rows.organ], rows.j, atol=1e-4, equal_nan=True):
         raise UserError(f"{path}: does not give the J of per_film.csv against {store.path}; evaluate again")

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
@@ -51,20 +52,26 @@ class ExperimentFolder:
         """Predicted codes uint8 [H, W] of a test film."""
         path = self.path / f"evaluate-{column}" / "predictions" / f"{id_}.png"
         codes = read_png(path, self.films().description.size)
-        if codes.dtype != np.uint8 or codes.max() >= len(self.organs(column)) + 1:  # codes of this column's organs
-            raise UserError(f"{path}: found code {codes.max()}, expected 0 to {len(self.organs(column))}")
+        highest = self.table(column).num_classes - 1
+        if codes.dtype != np.uint8 or codes.max() > highest:
+            raise UserError(f"{path}: found code {codes.max()}, expected 0 to {highest}")
         return codes
 
     def gold(self, column: str, id_: str) -> np.ndarray:
         """True codes uint8 [H, W] of the organs on which `column` was scored."""
         store = self.films()
-        if self.organs(column) == store.classes.scored_table().organs:  # scored against overlapping masks
+        if self.table(column) == store.classes.scored_table():  # scored against overlapping masks
             return store.scored_label(id_)
         return store.label(id_)
 
-    def organs(self, column: str) -> tuple[str, ...]:
-        """Organs on which `column` was scored, in order of their codes."""
-        return tuple(self.pooled(column)["counts"])
+    def table(self, column: str) -> ClassTable:
+        """The class table of the maps on which `column` was scored: that of the scored organs, or of all."""
+        found, classes = tuple(self.pooled(column)["counts"]), self.films().classes
+        for table in (classes.scored_table(), classes):
+            if tuple(table.regions) == found:
+                return table
+        raise UserError(f"{self.path}/evaluate-{column}/pooled.json: found organs {', '.join(found)}, expected "
+                        f"{', '.join(classes.regions)} as in the films' description.json; evaluate it again")
 
     def films(self) -> PairStore:
         """Test films as the segmenters saw them."""

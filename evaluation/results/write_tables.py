@@ -119,15 +119,15 @@ class Results:
 
 def _measure(experiment: ExperimentFolder, column: str) -> dict:
     """What `evaluation.segmenter.evaluate` writes to pooled.json today."""
-    store, organs = experiment.films(), experiment.organs(column)
+    store, table = experiment.films(), experiment.table(column)
     ids = list(dict.fromkeys(experiment.per_film(column)["film"]))  # each film once
     pairs = [(experiment.prediction(column, id_), experiment.gold(column, id_)) for id_ in ids]
     spacing = store.description.spacing_mm
-    counts = np.array([overlap_counts(*pair, len(organs) + 1) for pair in pairs])
+    counts = np.array([overlap_counts(*pair, table.num_classes, table.regions.values()) for pair in pairs])
     # 1.0: pixels
-    distances = np.array([organ_distances(*pair, len(organs) + 1, spacing or 1.0) for pair in pairs])
+    distances = np.array([organ_distances(*pair, table.regions.values(), spacing or 1.0) for pair in pairs])
     scored = tuple(experiment.pooled(column)["scored"])
-    return Result(tuple(ids), organs, scored, counts, distances, "mm" if spacing else "px").to_json()
+    return Result(tuple(ids), tuple(table.regions), scored, counts, distances, "mm" if spacing else "px").to_json()
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:

@@ -21,7 +21,7 @@ class Result:
 
     Attributes:
       films: their ids.
-      organs: names in order of their codes.
+      organs: names of what was scored, as `ClassTable.regions` has them.
       scored: names in the tables' order.
       counts: int64 [films, organs, 3]: true positives, false positives, false negatives.
       distances: float64 [films, organs, 2], see `evaluation.metrics.surface`; NaN where an organ is in one map
@@ -83,24 +83,25 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
 
     Args:
       predict: films [N, h, w, 1] in [-1, 1] -> probabilities [N, h, w, K].
-      scored: against the scored organs' exact maps, else against the painted maps of all organs.
+      scored: against the scored organs' exact maps, else against the painted maps of all organs. Unions of organs
+        are scored as the store's class table has them.
       window, overlap: see `sliding_window`.
       keep: called with each id and its predicted codes uint8 [H, W].
       surface: measure distances between borders, too: in millimetres where the store knows its spacing.
     """
     table = store.classes.scored_table() if scored else store.classes
-    spacing = store.description.spacing_mm
+    regions, spacing = table.regions, store.description.spacing_mm
     counts, distances = [], []
     for id_ in ids:
         film = grey.from_levels(store.image(id_))[..., None]
         codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
         gold = store.scored_label(id_) if scored else store.label(id_)
-        counts.append(overlap_counts(codes, gold, table.num_classes))
+        counts.append(overlap_counts(codes, gold, table.num_classes, regions.values()))
         if surface:
-            distances.append(organ_distances(codes, gold, table.num_classes, spacing or 1.0))
+            distances.append(organ_distances(codes, gold, regions.values(), spacing or 1.0))
         if keep:
             keep(id_, codes)
-    return Result(tuple(ids), table.organs, table.scored, np.array(counts),
+    return Result(tuple(ids), tuple(regions), table.scored, np.array(counts),
                   np.array(distances) if surface else None, "mm" if spacing else "px")
 
 

@@ -86,7 +86,7 @@ def test_no_score_counts_them():
     gold, right = _map(), np.where(_map() == IGNORED, 3, _map())
     counts = overlap_counts(right, gold, 4)
     assert (counts[:, 1:] == 0).all() and counts[:, 0].tolist() == [100, 12, 0]
-    distances = organ_distances(right, gold, 4)
+    distances = organ_distances(right, gold, [[1], [2], [3]])
     assert (distances[:2] == 0).all() and np.isnan(distances[2]).all()
 
 

@@ -94,7 +94,7 @@ def test_an_absent_organ_has_no_distance():
 
 def test_organs_keep_apart():
     gold = _square(2, 2, 5).astype(np.uint8) + 2 * _square(20, 20, 9).astype(np.uint8)
-    found = organ_distances(np.where(gold == 2, 0, gold), gold, 3, 0.5)
+    found = organ_distances(np.where(gold == 2, 0, gold), gold, [[1], [2]], 0.5)
     assert found[0].tolist() == [0.0, 0.0] and np.isnan(found[1]).all()
 
 
@@ -111,7 +111,7 @@ def test_evaluation_measures_in_the_stores_millimetres(tmp_path):
     experiment = ExperimentFolder(write_experiment(tmp_path / "run", {"real": 1}))
     table, store = experiment.per_film("real"), experiment.films()
     for id_, organ, hd95, assd in table[["film", "organ", "hd95_mm", "assd_mm"]].itertuples(index=False):
-        code = experiment.organs("real").index(organ) + 1
+        code = experiment.table("real").code(organ)
         masks = experiment.prediction("real", id_) == code, experiment.gold("real", id_) == code
         expected = np.array(_plainly(*masks))
         assert (hd95, assd) == pytest.approx(expected * store.description.spacing_mm)

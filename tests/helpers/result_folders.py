@@ -15,10 +15,10 @@ SHIFTS = {"real": 2, "synth-3": 6, "finetune-3": 1}  # column -> pixels by which
 
 
 def write_experiment(path: pathlib.Path, shifts=None, films: int = 6, size: int = 32, config: str = "tiny",
-                     scored: bool = True) -> pathlib.Path:
+                     scored: bool = True, kind: str = "chest") -> pathlib.Path:
     """`path` as an experiment leaves it: films, evaluated columns, synthetic pairs of method 3, logs."""
     shifts = SHIFTS if shifts is None else shifts
-    store = write_phantoms(path / "data" / "gan-films", 2 + films, films, size, 0)
+    store = write_phantoms(path / "data" / "gan-films", 2 + films, films, size, 0, kind)
     atomic_files.write_json(path / "data" / "subset.json",
                             {"config": config, "seed": 0, "train": store.ids("train")})
     for column, shift in shifts.items():

@@ -1,7 +1,7 @@
 """The head of the optic nerve in the back of an eye: a bright disc with a paler cup inside, vessels across both.
 
-Codes are painted: `disc` is the rim around the cup, `cup` lies inside it. Eyes differ in side, pigment, light and
-in how much of the disc the cup takes; vessels hide parts of both rims.
+Codes are painted: `disc` is the rim around the cup, `cup` lies inside it; the disc is scored with its cup. Eyes
+differ in side, pigment, light and in how much of the disc the cup takes; vessels hide parts of both rims.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from datasets.class_table import ClassTable
 from datasets.sources.phantoms.parts import CANVAS, blob, blur, clouds, fill, grain, grid, soft
 
-CLASSES = ClassTable(("background", "disc", "cup"))
+CLASSES = ClassTable(("background", "disc", "cup"), unions={"disc": ("disc", "cup")})
 _RETINA, _DISC, _CUP, _BLOOD = (np.array(colour, np.float32) for colour in (
     (176, 84, 40), (226, 166, 96), (246, 222, 168), (118, 34, 24)))
 

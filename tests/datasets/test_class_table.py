@@ -8,7 +8,7 @@ from datasets.class_table import CHEST, ClassTable
 FUNDUS = ClassTable(("background", "disc", "cup"), unions={"disc": ["disc", "cup"]})
 TUMOUR = ClassTable(("background", "oedema", "skull", "core", "enhancing"), ("whole", "centre", "enhancing"),
                     {"skull": "oedema"},
-                    {"whole": ["oedema", "core", "enhancing"], "centre": ["core", "enhancing"]})
+                    unions={"whole": ["oedema", "core", "enhancing"], "centre": ["core", "enhancing"]})
 
 
 def test_regions_are_organs_and_unions():

@@ -1,10 +1,11 @@
 """What a data set's label maps are like, learnt from real ones: which classes come, in how many pieces, where.
 
-The class table says names; these rules say what is normal. Cleaning (`datasets.label_cleaning`) and the checks of
-generated maps follow them, and so do the dots.
+The class table says names; these rules say what is normal. Cleaning (`datasets.label_cleaning`), the checks of
+generated maps and the dots follow them. Every map that they were learnt from passes.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ WEAR = 0.01  # share of a real map's labelled pixels that cleaning may change
 _DIRTY = 0.1  # share of real maps that may have dirt: pieces apart in size from all others
 _SPARED = 0.75  # share of each whole organ that a filter of rims must leave
 _SURROUNDED = 0.9  # share of a class's border along another class, to lie inside it
+_AROUND = _SURROUNDED / 2  # and what of it is enough in a generated map
 _EVIDENCE = 3  # films that must show a class, to say that it always lies inside another
 _CHANCE = 0.05  # how likely "never without" may be by chance
 
@@ -67,7 +69,7 @@ class LabelRules:
     Attributes:
       table: the class table.
       classes: code (from 1) -> its rule.
-      maps: how many label maps they were learnt from.
+      maps, films: how many label maps they were learnt from, and how many of these are no copies of others.
       touching: pairs of codes, lower first, that touch in some map; background included.
       smooth: whether a majority filter leaves the maps as they are, but for their outlines' roughness.
     """
@@ -75,28 +77,94 @@ class LabelRules:
     table: ClassTable
     classes: Mapping[int, ClassRule]
     maps: int
+    films: int
     touching: tuple[tuple[int, int], ...]
     smooth: bool
 
     @classmethod
     def learn(cls, maps: Sequence[np.ndarray], classes: ClassTable, films: int | None = None) -> "LabelRules":
-        """The rules of real label maps, codes [H, W]; `films` of them are no copies of others (default: all).
+        """The rules of real label maps, codes [H, W]; `films` of them are no copies of others (None: all).
 
         Raises ValueError without maps.
         """
         if not len(maps):
             raise ValueError("rules are learnt from label maps; received none")
         found = [_Facts(labels, classes) for labels in maps]
-        weight = (len(maps) if films is None else films) / len(maps)
+        films = len(maps) if films is None else films
         shown = np.array([[facts.areas[code] > 0 for code in range(1, classes.num_classes)] for facts in found])
-        rules = {code: _class_rule(code, classes, found, shown, weight)
+        rules = {code: _class_rule(code, classes, found, shown, films / len(maps))
                  for code in range(1, classes.num_classes)}
         touching = tuple(sorted(set().union(*(facts.touching for facts in found))))
-        return cls(classes, rules, len(maps), touching, _is_smooth(found, rules))
+        return cls(classes, rules, len(maps), films, touching, _is_smooth(found, rules))
 
     def in_pieces(self, code: int) -> bool:
         """Whether some map shows the class without one piece that holds nearly all of it."""
         return self.classes[code].main < MAIN_SHARE and self.classes[code].present > 0
+
+    def shares(self) -> dict[int, float]:
+        """Code -> share of the maps that show it, of the classes that come and go."""
+        return {code: rule.present for code, rule in self.classes.items() if 0 < rule.present < 1}
+
+    def rims_between(self, order: Sequence[int]) -> bool:
+        """Whether a grey coding of this order makes rims of a third code between two classes that touch, and a
+        majority filter, which takes them out, leaves what is thin in real maps."""
+        places = {code: place for place, code in enumerate(order)}
+        return self.smooth and any(abs(places[one] - places[other]) > 1 for one, other in self.touching)
+
+    def broken_by(self, labels: np.ndarray) -> str | None:
+        """Why codes [H, W] cannot be a label map of this data set; None if they can."""
+        for code, name in enumerate(self.table.organs, 1):
+            reason = self._broken_by(labels, code)
+            if reason:
+                return f"{name} {reason}"
+        return None
+
+    def _broken_by(self, labels: np.ndarray, code: int) -> str | None:
+        """What is wrong with one class."""
+        rule = self.classes[code]
+        _, areas, whole = self.find_pieces(labels, code)
+        total = areas.sum()
+        if not total:
+            return "missing" if rule.present == 1 else None
+        if rule.present == 0:
+            return "there, which no real map shows"
+        if not self.in_pieces(code) and areas.max() < MAIN_SHARE * total:
+            return "in pieces"
+        share = total / labels.size
+        if not rule.area[0] / SLACK <= share <= rule.area[1] * SLACK:
+            return f"too {'small' if share < rule.area[0] else 'large'}"
+        low, high = math.ceil(rule.pieces[0] / SLACK), math.floor(rule.pieces[1] * SLACK)
+        if self.in_pieces(code) and not low <= whole.sum() <= high:
+            return f"in too {'few' if whole.sum() < low else 'many'} pieces"
+        if self.in_pieces(code) and areas.max() < rule.main / SLACK * total:
+            return "in too small pieces"
+        return self._misplaced(labels, code)
+
+    def _misplaced(self, labels: np.ndarray, code: int) -> str | None:
+        """Which class is not where it always is with this one."""
+        rule, names = self.classes[code], self.table.names
+        if rule.inside:
+            around = _surroundings(labels, code, self.table.num_classes)
+            outside = [other for other in rule.inside if around[other] < _AROUND]
+            if outside:
+                return f"outside {names[outside[0]]}"
+        alone = [other for other in rule.needs if not (labels == other).any()]
+        return f"without {names[alone[0]]}" if alone else None
+
+    def lines(self) -> list[str]:
+        """One line for people on each class."""
+        return [f"{self.table.names[code]}: {self._line(code, rule)}" for code, rule in self.classes.items()]
+
+    def _line(self, code: int, rule: ClassRule) -> str:
+        if not rule.present:
+            return f"in none of {self.films}"
+        low, high = rule.pieces if self.in_pieces(code) else (1, 1)
+        pieces = f"{low:,} to {high:,} pieces" if low < high else f"{low:,} piece{'s' if low > 1 else ''}"
+        areas = " to ".join(f"{100 * share:.2g}" for share in rule.area)
+        inside = [f"inside {self.table.names[other]}" for other in rule.inside]
+        needs = [f"never without {self.table.names[other]}" for other in rule.needs]
+        shown = f"in {rule.present * self.films:.3g} of {self.films}"
+        return ", ".join([shown, pieces, f"{areas} % of the picture", *inside, *needs])
 
     def find_pieces(self, labels: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The pieces of a class in codes [H, W]: components [H, W] numbered from 1 (see `components`), how many
@@ -108,8 +176,8 @@ class LabelRules:
 
     def to_json(self) -> dict[str, Any]:
         rules = {self.table.names[code]: dataclasses.asdict(rule) for code, rule in self.classes.items()}
-        return {"maps": self.maps, "touching": [list(pair) for pair in self.touching], "smooth": self.smooth,
-                "table": self.table.to_json(), "classes": rules}
+        return {"maps": self.maps, "films": self.films, "touching": [list(pair) for pair in self.touching],
+                "smooth": self.smooth, "table": self.table.to_json(), "classes": rules}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "LabelRules":
@@ -117,7 +185,7 @@ class LabelRules:
         table = ClassTable.from_json(value["table"])
         rules = {code: ClassRule.from_json(value["classes"][name]) for code, name in enumerate(table.organs, 1)}
         touching = tuple((int(low), int(high)) for low, high in value["touching"])
-        return cls(table, rules, int(value["maps"]), touching, bool(value["smooth"]))
+        return cls(table, rules, int(value["maps"]), int(value["films"]), touching, bool(value["smooth"]))
 
 
 class _Facts:
@@ -125,7 +193,7 @@ class _Facts:
 
     def __init__(self, labels: np.ndarray, classes: ClassTable):
         self.size = labels.size
-        self.areas = np.bincount(labels.ravel(), minlength=classes.num_classes)
+        self.areas = np.bincount(labels.ravel(), minlength=classes.num_classes)[:classes.num_classes]
         self.pieces, self.around = {}, {}  # code -> areas of its pieces; -> share of its border along each code
         for code in range(1, classes.num_classes):
             if self.areas[code]:
@@ -183,7 +251,8 @@ def _least_piece(code: int, seen: Sequence[_Facts]) -> float:
         if sizes[place - 1] * SLACK < sizes[place]:
             lost = [part[part < sizes[place]].sum() for part in shares]
             allowed = [WEAR / len(facts.areas) * facts.labelled / facts.size for facts in seen]
-            if np.count_nonzero(lost) <= _DIRTY * len(seen) and (np.array(lost) <= allowed).all():
+            whole = all(part[-1] >= sizes[place] for part in shares)  # no map shows dirt alone
+            if whole and np.count_nonzero(lost) <= _DIRTY * len(seen) and (np.array(lost) <= allowed).all():
                 return float(sizes[place])
     return float(sizes[0])
 
@@ -210,7 +279,7 @@ def _surroundings(labels: np.ndarray, code: int, num_classes: int) -> np.ndarray
     """Share of each code along the outer border of a class [num_classes]; zeros where it has none."""
     region = ndimage.binary_fill_holes(labels == code)
     border = ndimage.binary_dilation(region) & ~region
-    return np.bincount(labels[border], minlength=num_classes) / max(1, border.sum())
+    return np.bincount(labels[border], minlength=num_classes)[:num_classes] / max(1, border.sum())
 
 
 def _touching(labels: np.ndarray) -> set[tuple[int, int]]:

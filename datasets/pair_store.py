@@ -306,15 +306,16 @@ def check_square(store: PairStore, size: int) -> None:
                         "--resolution, or prepare the data at that size (a power of two)")
 
 
-def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:
-    """Places in `ids` of up to `count` pairs for a grid: one of each film, spread over them, then others.
-
-    An augmented copy ID-OPERATION has its film as its source; other pairs are films of their own.
-    """
+def film_names(store: PairStore, ids: Sequence[str]) -> list[str]:
+    """The film of each pair: an augmented copy ID-OPERATION has its film as its source; others are their own."""
     sources = {entry.id: entry.source for entry in store.entries}
+    return [sources[id_] if sources[id_] and id_.startswith(f"{sources[id_]}-") else id_ for id_ in ids]
+
+
+def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:
+    """Places in `ids` of up to `count` pairs for a grid: one of each film, spread over them, then others."""
     first: dict[str, int] = {}
-    for place, id_ in enumerate(ids):
-        film = sources[id_] if sources[id_] and id_.startswith(f"{sources[id_]}-") else id_
+    for place, film in enumerate(film_names(store, ids)):
         first.setdefault(film, place)
     films = list(first.values())
     if len(films) >= count:

@@ -4,25 +4,24 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datasets import label_cleaning
-from datasets.class_table import ClassTable
 from datasets.dots import Dot
+from datasets.label_cleaning import clean_labels
+from datasets.label_rules import LabelRules
 
 Check = Callable[[np.ndarray], tuple[np.ndarray, list[str | None]]]  # see `models.methods`
 VALID_SLACK = 0.9  # snapshots with at least this part of the best valid share are compared by their pictures
 
 
-def label_check(classes: ClassTable, bounds: label_cleaning.AreaBounds, rims: bool, checked: bool = True) -> Check:
-    """Mends label maps; with `checked`, refuses those that cannot be real.
+def label_check(rules: LabelRules, rims: bool, checked: bool = True) -> Check:
+    """Mends label maps; with `checked`, refuses those that the rules of the real maps forbid.
 
     Args:
-      bounds: organ areas that are plausible.
-      rims: whether thin rims of codes between two others are to be expected (grey coding).
+      rims: whether thin rims of codes between two others are to be taken out (`LabelRules.rims_between`).
     """
 
     def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
-        cleaned = [label_cleaning.clean_labels(labels, classes, rims) for labels in maps]
-        reasons = [label_cleaning.check_labels(labels, classes, bounds) if checked else None for labels in cleaned]
+        cleaned = [clean_labels(labels, rules, rims) for labels in maps]
+        reasons = [rules.broken_by(labels) if checked else None for labels in cleaned]
         return np.stack(cleaned) if cleaned else maps, reasons
 
     return check

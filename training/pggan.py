@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from datasets import grey, pair_cache
 from datasets.common.errors import UserError
-from datasets.label_cleaning import AreaBounds
-from datasets.pair_store import PairStore, check_square, different_films, split_ids
+from datasets.label_rules import LabelRules
+from datasets.pair_store import PairStore, check_square, different_films, film_names, split_ids
 from datasets.sample_checks import choose_snapshot, dot_check, label_check
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, distance_of_streams, level_sides
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
@@ -198,8 +198,11 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         films, labels = pair_cache.load_pairs(store, ids, filled=True)
         codes, coding = coded_targets(config, labels, classes.num_classes)
         films = films if config.target == "pairs" else None
-        check = dot_check(config.dot, classes.num_classes) if config.dot else label_check(
-            classes, AreaBounds.from_maps(labels, classes.num_classes), coding.kind == "grey")
+        if config.dot:
+            check = dot_check(config.dot, classes.num_classes)
+        else:
+            rules = LabelRules.learn(labels, classes, len(set(film_names(store, ids))))
+            check = label_check(rules, coding.kind == "grey" and rules.rims_between(coding.order))
         shown = different_films(store, ids, _GRID_SIDE**2)
         run(PGGANTrainer(config, codes, films, coding, strategy, check, shown), folder, config)
     finally:

@@ -115,3 +115,62 @@ def test_rules_come_back_from_json(kind):
 def test_a_class_that_no_map_shows():
     rule = LabelRules.learn(cells(), TWO).classes[2]
     assert (rule.present, rule.pieces, rule.area) == (0, (0, 0), (0, 0))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "chest"])
+def test_every_real_map_passes(kind):
+    make, table = KINDS.get(kind, (chest, CHEST))
+    maps = make()
+    rules = LabelRules.learn(maps, table)
+    assert [rules.broken_by(labels) for labels in maps] == [None] * len(maps)
+
+
+CHEST_RULES = LabelRules.learn(chest(128), CHEST)
+
+
+@pytest.mark.parametrize(("spoil", "reason"), [
+    (lambda label: label * (label != 3), "heart missing"),
+    (lambda label: np.where(np.arange(128)[:, None] == 60, 0, label) * (label != 9), "left lung in pieces"),
+    (lambda label: np.where((label == 3) & (np.arange(128) > 65), 0, label), "heart too small")])
+def test_chests_that_cannot_be(spoil, reason):
+    assert CHEST_RULES.broken_by(spoil(chest(128, 1)[0]).astype(np.uint8)) == reason
+
+
+def _moved_cup():
+    return np.where(RADIUS < 100, 1, 2 * ((YY - 8) ** 2 + (XX - 8) ** 2 < 36)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "made", "reason"), [
+    ("cells", cells()[0] * (YY < 24) * (XX < 40), "one too small"),
+    ("cells", ((YY % 6 < 4) & (XX % 6 < 4)).astype(np.uint8), "one in too many pieces"),
+    ("cells", np.where((YY % 16 < 8) & (XX % 16 < 12), 1, 0).astype(np.uint8), "one in too few pieces"),
+    ("boxes", boxes()[0] * (XX < 32), "one too small"),
+    ("boxes", np.zeros((64, 64), np.uint8), "one missing"),
+    ("cup in disc", _moved_cup(), "two outside one"),
+    ("every third", every_third()[0] * (every_third()[0] == 2), "one missing")])
+def test_maps_that_cannot_be(kind, made, reason):
+    make, table = KINDS[kind]
+    assert LabelRules.learn(make(), table).broken_by(made) == reason
+
+
+def test_a_class_without_the_one_that_always_comes_with_it():
+    maps = [np.where(number % 2, labels, 0) for number, labels in enumerate(cup_in_disc() * 8)]
+    rules = LabelRules.learn(maps, TWO)
+    assert rules.broken_by(np.zeros((64, 64), np.uint8)) is None
+    assert rules.broken_by(np.where(RADIUS < 36, 0, maps[1]).astype(np.uint8)) == "one without two"
+
+
+def test_grey_coding_has_rims_between_classes_that_touch_apart():
+    chests = LabelRules.learn(chest(), CHEST)
+    assert chests.rims_between((1, 2, 0, 5, 4, 3))
+    nested = LabelRules.learn(cup_in_disc(), TWO)
+    assert not nested.rims_between((0, 1, 2))  # the ground never touches the cup
+    assert not LabelRules.learn(tree(), TWO).rims_between((0, 2, 1))  # touching, but thin
+    assert LabelRules.learn(boxes(), TWO).rims_between((0, 2, 1))
+
+
+def test_lines_for_people_say_what_was_learnt():
+    one, two = LabelRules.learn(every_third(), TWO).lines()
+    assert "9 of 9" in one and "3 of 9" in two and "2.4 %" in two
+    assert "64 pieces" in LabelRules.learn(cells(), ONE).lines()[0]
+    assert "inside one" in LabelRules.learn(cup_in_disc(), TWO).lines()[1]

@@ -6,7 +6,7 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
-from datasets.label_cleaning import AreaBounds, check_labels
+from datasets.label_rules import LabelRules
 from datasets.sources.phantom import phantom
 from datasets.sources.shape_model import REACH, ShapeModel, outline, outlines
 from tests.helpers.tiny_networks import phantom_store
@@ -34,7 +34,7 @@ def test_training_maps_come_back_from_all_modes():
 def test_the_mean_alone_is_none_of_them(model):
     mean = model.paint(np.zeros(len(model.deviations)), 128)
     assert max(_j(mean > 0, labels > 0) for labels in MAPS) < 0.95
-    assert check_labels(mean, CHEST, AreaBounds.from_maps(MAPS, 6)) is None
+    assert LabelRules.learn(MAPS, CHEST).broken_by(mean) is None
 
 
 def test_fewer_modes_explain_the_share_asked_for(model):
@@ -46,10 +46,10 @@ def test_fewer_modes_explain_the_share_asked_for(model):
 
 
 def test_samples_can_be_label_maps_and_differ(model):
-    bounds = AreaBounds.from_maps(MAPS, 6)
+    rules = LabelRules.learn(MAPS, CHEST)
     made = model.sample(np.arange(60), 0, 128)
     assert made.dtype == np.uint8 and made.shape == (60, 128, 128)
-    reasons = [check_labels(labels, CHEST, bounds) for labels in made]
+    reasons = [rules.broken_by(labels) for labels in made]
     assert reasons.count(None) >= 57, reasons
     assert len({labels.tobytes() for labels in made}) == 60
     areas = np.array([[(labels == code).mean() for code in range(1, 6)] for labels in (*MAPS, *made)])
@@ -128,5 +128,5 @@ def test_too_few_whole_maps_are_told():
 def test_small_maps_of_a_store(tmp_path):
     store = phantom_store(tmp_path, count=4)
     made = ShapeModel.fit((store.label(id_) for id_ in store.ids()), store.classes).sample(np.arange(30), 0, 32)
-    bounds = AreaBounds.from_maps([store.label(id_) for id_ in store.ids()], 6)
-    assert [check_labels(labels, CHEST, bounds) for labels in made].count(None) >= 24
+    rules = LabelRules.learn([store.label(id_) for id_ in store.ids()], CHEST)
+    assert [rules.broken_by(labels) for labels in made].count(None) >= 24

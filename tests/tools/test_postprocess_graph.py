@@ -9,34 +9,29 @@ from datasets.class_table import CHEST
 from datasets.dots import Dot
 from datasets.label_cleaning import clean_labels
 from datasets.label_filters import fill_from_neighbours
+from datasets.label_rules import LabelRules
 from datasets.sample_checks import dot_check
 from datasets.sources.phantom import phantom
+from tests.datasets.test_label_cleaning import spoiled
+from tests.datasets.test_label_rules import KINDS, TWO, cells, chest
 from tools.export.postprocess_graph import mend_dots, mend_labels
 
-
-def _noisy(seed, size, share):
-    """A phantom's label map with blobs of other codes on it."""
-    rng = np.random.default_rng(seed)
-    labels = CHEST.paint(phantom(0, seed, size).masks)
-    blobs = ndimage.gaussian_filter(rng.standard_normal((size, size)), 1.5)
-    spoiled = blobs > np.quantile(blobs, 1 - share)
-    others = np.kron(rng.integers(0, 6, (size // 8, size // 8)), np.ones((8, 8), int))
-    return np.where(spoiled, others, labels).astype(np.uint8)
+RULES = LabelRules.learn(chest(), CHEST)
 
 
 @pytest.mark.parametrize("rims", [False, True])
 def test_label_maps_are_mended_alike(rims):
-    maps = np.stack([_noisy(seed, 64, share) for seed, share in enumerate((0.0, 0.02, 0.1, 0.4))])
-    mended = tf.function(lambda labels: mend_labels(labels, CHEST, rims))(maps).numpy()
-    expected = np.stack([clean_labels(one, CHEST, rims) for one in maps])
+    maps = np.stack([spoiled(seed, share=share) for seed, share in enumerate((0.0, 0.02, 0.1, 0.4))])
+    mended = tf.function(lambda labels: mend_labels(labels, RULES, rims))(maps).numpy()
+    expected = np.stack([clean_labels(one, RULES, rims) for one in maps])
     assert (expected != maps).any(axis=(1, 2)).sum() >= 3
     np.testing.assert_array_equal(mended, expected)
 
 
 def test_a_window_that_grows_with_the_side():
-    labels = _noisy(3, 320, 0.2)
-    mended = mend_labels(labels[None], CHEST, True).numpy()[0]
-    np.testing.assert_array_equal(mended, clean_labels(labels, CHEST, True))
+    labels = spoiled(3, 320, 0.2)
+    mended = mend_labels(labels[None], RULES, True).numpy()[0]
+    np.testing.assert_array_equal(mended, clean_labels(labels, RULES, True))
 
 
 def test_random_maps_with_winding_components():
@@ -44,8 +39,29 @@ def test_random_maps_with_winding_components():
     maps[2] = np.where(maps[2] > 1, 1, maps[2])
     maps[3] = 2
     maps[1] = 1 + np.arange(56) % 5  # specks alone
-    mended = mend_labels(maps, CHEST, False).numpy()
-    np.testing.assert_array_equal(mended, [clean_labels(one, CHEST, False) for one in maps])
+    mended = mend_labels(maps, RULES, False).numpy()
+    np.testing.assert_array_equal(mended, [clean_labels(one, RULES, False) for one in maps])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_of_other_kinds_are_mended_alike(kind):
+    """Their own maps with a tenth of the pixels set at random, two codes where the real maps may have one."""
+    make, table = KINDS[kind]
+    rng, real = np.random.default_rng(1), np.stack(make())
+    maps = np.where(rng.random(real.shape) < 0.1, rng.integers(0, table.num_classes, real.shape), real)
+    rules = LabelRules.learn(real, table)
+    made = maps.astype(np.uint8)
+    expected = np.stack([clean_labels(one, rules) for one in made])
+    assert kind == "tree" or (expected != made).any()
+    np.testing.assert_array_equal(mend_labels(made, rules, False), expected)
+
+
+def test_a_class_that_no_real_map_shows_goes():
+    made = np.where(np.arange(64) < 16, 2, cells()[0])[None].astype(np.uint8)
+    rules = LabelRules.learn(cells(), TWO)
+    mended = mend_labels(made, rules, False).numpy()
+    assert 2 not in mended
+    np.testing.assert_array_equal(mended[0], clean_labels(made[0], rules))
 
 
 @pytest.mark.parametrize("radius", [1.0, 1.5, 3.0])

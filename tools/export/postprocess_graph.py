@@ -4,13 +4,10 @@ The same functions of the same bits as `datasets.sample_checks` without checks, 
 `datasets.dots` and `datasets.label_cleaning` say why.
 """
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
-from datasets.class_table import ClassTable
 from datasets.dots import Dot
-from datasets.label_cleaning import SPECK_SHARE
+from datasets.label_rules import SLACK, LabelRules
 
 
 def mend_dots(dots: tf.Tensor, dot: Dot, num_classes: int) -> tf.Tensor:
@@ -35,25 +32,32 @@ def mend_dots(dots: tf.Tensor, dot: Dot, num_classes: int) -> tf.Tensor:
     return tf.map_fn(mend, dots)
 
 
-def mend_labels(labels: tf.Tensor, classes: ClassTable, rims: bool) -> tf.Tensor:
+def mend_labels(labels: tf.Tensor, rules: LabelRules, rims: bool) -> tf.Tensor:
     """Label maps uint8 [N, H, W] without false rims (if `rims`) and without specks."""
     def mend(one):
         if rims:  # rims first, as there
-            one = _majority(one, classes.num_classes)
+            one = _majority(one, rules.table.num_classes)
         keep = tf.ones_like(one, tf.bool)
-        for code in range(1, classes.num_classes):
-            keep &= ~_specks(one, classes.codes_within(code))  # organs folded back count as one with theirs
+        for code in rules.classes:
+            keep &= ~_specks(one, code, rules)
         return _filled(one, keep)
 
     return tf.map_fn(mend, labels)
 
 
-def _specks(labels: tf.Tensor, codes: Sequence[int]) -> tf.Tensor:
-    """Where bool [H, W] a pixel of the first code lies in a component of all codes that is too small."""
-    organ = labels == codes[0]
-    parts = _components(tf.reduce_any([labels == code for code in codes], 0))
+def _specks(labels: tf.Tensor, code: int, rules: LabelRules) -> tf.Tensor:
+    """Where bool [H, W] a pixel of the class lies in a piece that is none by the rules (`find_pieces`)."""
+    organ, rule = labels == code, rules.classes[code]
+    if not rule.present:
+        return organ
+    # organs folded back count as one with theirs
+    parts = _components(tf.reduce_any([labels == other for other in rules.table.codes_within(code)], 0))
     own = tf.cast(organ, tf.float64)
-    small = _sums(own, parts) < SPECK_SHARE * tf.reduce_sum(own)
+    if rule.specks:
+        least = rule.specks * tf.reduce_sum(own)
+    else:
+        least = rule.smallest * tf.cast(tf.size(labels), tf.float64) / SLACK
+    small = _sums(own, parts) < least
     return organ & tf.gather(small, tf.maximum(parts, 0))  # -1 outside reads any place: `organ` excludes it
 
 

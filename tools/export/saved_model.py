@@ -68,7 +68,7 @@ def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
         lambda stage: stage,  # tensors all the way
         # None: none is refused
         lambda dots: (postprocess_graph.mend_dots(dots, assembly.dot, classes.num_classes), None),
-        lambda labels: (postprocess_graph.mend_labels(labels, classes, assembly.has_rims), None))
+        lambda labels: (postprocess_graph.mend_labels(labels, assembly.rules, assembly.has_rims), None))
     # Keras variables hold TensorFlow's
     variables = [variable.value for network in assembly.networks.values() for variable in network.variables]
     return MethodGraph(method, variables, classes.names, batch)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datasets.common.errors import UserError
-from datasets.label_cleaning import AreaBounds
-from datasets.pair_store import PairStore
+from datasets.label_rules import LabelRules
+from datasets.pair_store import PairStore, film_names
 from datasets.sample_checks import dot_check, label_check
 from datasets.sources import shape_model
 from datasets.sources.shape_model import ShapeModel
@@ -29,8 +29,8 @@ class Assembly:
     Args:
       method: "single", "two", "three" or "shape".
       runs: run folder of every stage of the method, by the names in STAGES.
-      store: pairs the networks were trained on; says the classes and which organ areas are plausible. The shape
-        model is fitted to its train label maps.
+      store: pairs the networks were trained on. Rules are learnt from its train label maps, and the shape model
+        is fitted to them.
       snapshots: stage -> position of the snapshot to use instead of the run's choice.
 
     Attributes:
@@ -39,7 +39,7 @@ class Assembly:
       networks: stage -> its network.
       size: side in pixels of label maps and films.
       dot: what the dots look like; None without them.
-      bounds: plausible areas of the organs.
+      rules: what the train label maps are like.
 
     Raises UserError for a missing or unfinished run, one trained on other classes, those that do not fit each
     other, and where too few label maps show every organ for a shape model.
@@ -63,15 +63,18 @@ class Assembly:
         self.networks = {stage: load_keras(product.network) for stage, product in self.products.items()}
         self.size = self.products[STAGES[method][-1]].facts["size"]  # the last stage's pictures
         self.dot = self.products["dots"].dot if method == "three" else None
-        maps = [store.filled_label(id_) for id_ in store.ids("train")]  # of the training films, augmented
-        # Of the organs' shares of a picture, whatever its size.
-        self.bounds = AreaBounds.from_maps(maps, self.classes.num_classes)
+        ids = store.ids("train")  # of the training films, augmented
+        maps = [store.filled_label(id_) for id_ in ids]
+        self.rules = LabelRules.learn(maps, self.classes, len(set(film_names(store, ids))))
         self._shape = ShapeModel.fit(maps, self.classes) if method == "shape" else None
 
-    def method(self, checked: bool) -> Method:
-        """The method on arrays; `checked` rejects invalid dots and label maps, else they are only cleaned."""
-        return self.compose(methods.on_arrays, dot_check(self.dot, self.classes.num_classes, checked),
-                            label_check(self.classes, self.bounds, self.has_rims, checked))
+    def method(self, checked: bool, mended: bool = True) -> Method:
+        """The method on arrays; `checked` rejects invalid dots and label maps, else they are only mended.
+
+        Without `mended` too, label maps stay as they are made.
+        """
+        check = label_check(self.rules, self.has_rims, checked) if checked or mended else methods.accept_all
+        return self.compose(methods.on_arrays, dot_check(self.dot, self.classes.num_classes, checked), check)
 
     def compose(self, wrap: Callable[[Stage], Callable], check_dots: Check, check_labels: Check) -> Method:
         """The method of its networks, each passed through `wrap`, with these checks between them."""
@@ -98,9 +101,10 @@ class Assembly:
 
     @property
     def has_rims(self) -> bool:
-        """Whether label maps come in grey coding, with false rims between two codes."""
+        """Whether label maps come in grey coding, with false rims between two codes that can be taken out."""
         codings = [product.coding for product in self.products.values() if product.coding]
-        return bool(codings) and codings[-1].kind == "grey"  # label maps are the last codes that a network makes
+        # label maps are the last codes that a network makes
+        return bool(codings) and codings[-1].kind == "grey" and self.rules.rims_between(codings[-1].order)
 
     def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
               say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -122,8 +126,8 @@ class Assembly:
         return min(16, max(1, _PIXELS_AT_ONCE // self.size**2))
 
     def maker(self) -> str:
-        """Digest of what decides a sample besides its seed: weights, dots, and the areas that are plausible."""
-        digest = hashlib.sha256(repr((self.size, self.bounds)).encode())  # `repr` tells every digit
+        """Digest of what decides a sample besides its seed: weights, dots, and the rules of label maps."""
+        digest = hashlib.sha256(repr((self.size, self.rules.to_json())).encode())  # `repr` tells every digit
         if self.dot:
             digest.update(repr(self.dot).encode())
         if self._shape:

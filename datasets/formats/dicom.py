@@ -1,4 +1,4 @@
-"""DICOM images: one grey frame, shown as the standard says (PS3.3 C.11.1 and C.11.2), bone bright."""
+"""DICOM images: one grey frame, decoded in bounds; `dicom_grey` says what its values mean."""
 
 import io
 import logging
@@ -10,17 +10,18 @@ import pydicom
 from pydicom import uid
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
-from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from pydicom.tag import Tag
 
 from datasets.common.errors import UserError
+from datasets.formats.dicom_grey import display_table, find_padding, numbers, stored_values, whole
+from datasets.formats.dicom_start import has_explicit_vrs
 from datasets.formats.raster import Film, check_sides, decoding
 
 _TAGS = [Tag(name) for name in (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing", "RescaleSlope",
-    "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
-    "PixelData")]
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelSpacing",
+    "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
+    "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PixelData")]
 _NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)  # big endian is retired, deflated has no films
 _CODECS = {
     **dict.fromkeys((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1),
@@ -34,23 +35,31 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # what it notes bec
 
 
 def read_dicom_film(data: bytes, path: pathlib.Path) -> Film:
-    """The frame through its modality LUT and first VOI LUT or window; MONOCHROME1 is inverted."""
+    """The frame with bone bright and padding black; white is 255, or that of the bits in use."""
     with decoding(path, "DICOM file"):
         dataset = _read_header(data, path)
-        patterns = _read_patterns(dataset, path)
-        table = _display_table(dataset)
-        white = 255 if table.dtype == np.uint8 else 2 ** int(dataset.BitsStored) - 1
-        windowed = "VOILUTSequence" in dataset or "WindowWidth" in dataset
-        return Film(table[patterns], white, _spacing(dataset), white != 65535 or windowed)
+        words = _read_words(dataset, path)
+        padding = find_padding(words, dataset)
+        padding = padding if not padding.all() else ~padding
+        stored, bits = stored_values(words, dataset, ~padding)
+        shown = display_table(np.bincount(words[~padding], minlength=len(stored)), stored, dataset)
+        if dataset.kind == "MONOCHROME1":
+            shown = 1.0 - shown
+        white = 255 if bits <= 8 else 2**bits - 1
+        pixels = np.rint(shown * white).astype(np.uint8 if bits <= 8 else np.uint16)[words]
+        pixels[padding] = 0
+        return Film(pixels, white, _spacing(dataset))
 
 
 def read_dicom_values(data: bytes, path: pathlib.Path) -> np.ndarray:
     """The frame's stored values, uint8 or uint16 [H, W], for label maps."""
     with decoding(path, "DICOM file"):
         dataset = _read_header(data, path)
-        if dataset.get("PixelRepresentation", 0):
-            raise UserError(f"{path}: found signed values, expected unsigned class codes")
-        return _read_patterns(dataset, path)
+        words = _read_words(dataset, path)
+        values = stored_values(words, dataset, np.ones(words.shape, bool))[0][words]
+        if values.min() < 0:
+            raise UserError(f"{path}: found values down to {values.min()}, expected class codes of 0 to 255")
+        return values.astype(words.dtype)
 
 
 def _read_header(data: bytes, path: pathlib.Path) -> pydicom.Dataset:
@@ -61,14 +70,17 @@ def _read_header(data: bytes, path: pathlib.Path) -> pydicom.Dataset:
                         "first, e.g. with dcmconv or gdcmconv --raw")
     dataset = read_dataset(io.BytesIO(data[start:]), is_implicit_VR=syntax == uid.ImplicitVRLittleEndian,
                            is_little_endian=True, specific_tags=_TAGS)
-    dataset.syntax = syntax
+    dataset.syntax, dataset.kind = syntax, str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     _check_header(dataset, path)
     return dataset
 
 
 def _read_meta(data: bytes) -> tuple[uid.UID, int]:
-    """Transfer syntax, and where the file meta information (group 2, explicit little endian) ends."""
-    position, syntax = 132, None
+    """Transfer syntax, and where the file meta information (group 2, explicit little endian) ends.
+
+    Without a syntax, files are little endian, and with or without types as the first element shows.
+    """
+    position, syntax = 132 if data[128:132] == b"DICM" else 0, None
     while data[position:position + 2] == b"\x02\x00":
         long = data[position + 4:position + 6] in (b"OB", b"UN")  # two reserved bytes and a length of four
         value = position + (12 if long else 8)
@@ -76,6 +88,9 @@ def _read_meta(data: bytes) -> tuple[uid.UID, int]:
         if data[position + 2:position + 4] == b"\x10\x00":  # (0002,0010), Transfer Syntax UID
             syntax = uid.UID(data[value:value + length].rstrip(b"\0 ").decode("ascii"))
         position = value + length
+    if not syntax:
+        explicit = has_explicit_vrs(data[position:position + 2**17])
+        syntax = {True: uid.ExplicitVRLittleEndian, False: uid.ImplicitVRLittleEndian}.get(explicit)
     if syntax is None or position > len(data):
         raise ValueError("no transfer syntax")
     return syntax, position
@@ -84,39 +99,32 @@ def _read_meta(data: bytes) -> tuple[uid.UID, int]:
 def _check_header(dataset: pydicom.Dataset, path: pathlib.Path) -> None:
     if "PixelData" not in dataset:
         raise UserError(f"{path}: found a DICOM file without integer pixels, expected a film")
-    frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.SamplesPerPixel)
-    kind = str(dataset.PhotometricInterpretation)
-    if frames != 1 or samples != 1 or kind not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UserError(f"{path}: found {frames} frames of {samples} samples, {kind[:16]!r}, expected one "
-                        "MONOCHROME1 or MONOCHROME2 frame")
+    frames, samples = whole(dataset, "NumberOfFrames", 1) or 1, whole(dataset, "SamplesPerPixel", 1)
+    if frames != 1 or samples != 1 or dataset.kind not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UserError(f"{path}: found {frames} frames of {samples} samples, {dataset.kind[:16]!r}, expected one "
+                        "MONOCHROME1 or MONOCHROME2 frame; save the one to use as a file of its own")
     check_sides(path, int(dataset.Rows), int(dataset.Columns))
-    bits, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
-    high = dataset.get("HighBit", bits - 1)
-    if allocated not in (8, 16) or not 1 <= bits <= allocated or high != bits - 1:
-        raise UserError(f"{path}: found {bits} bits up to bit {high} in {allocated}, expected up to 16 low bits "
-                        "in 8 or 16")
+    allocated = int(dataset.BitsAllocated)
+    if allocated not in (8, 16):
+        raise UserError(f"{path}: found {allocated} bits a pixel, expected 8 or 16")
 
 
-def _read_patterns(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
-    """The stored bits of each pixel, without those above BitsStored: uint8 or uint16 [H, W]."""
+def _read_words(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
+    """The bits of each pixel as they are stored, uint8 or uint16 [H, W]."""
     shape = (int(dataset.Rows), int(dataset.Columns))
     width = int(dataset.BitsAllocated) // 8
     if dataset.syntax in _NATIVE:
-        values = np.frombuffer(dataset.PixelData, f"<u{width}", shape[0] * shape[1]).reshape(shape)
-    else:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        if dataset.syntax == uid.RLELossless:
-            frame = imagecodecs.dicomrle_decode(frame, f"<u{width}", out=shape[0] * shape[1] * width)
-            values = np.frombuffer(frame, f"<u{width}").reshape(shape)
-        else:
-            found = _codestream_shape(frame)
-            if found != (*shape, 1):
-                raise UserError(f"{path}: found a compressed frame of {found} rows, columns and samples, expected "
-                                f"{(*shape, 1)} as in its header")
-            values = _CODECS[dataset.syntax](frame).reshape(shape)
-            values = values.view(f"u{values.itemsize}")  # patterns of bits: JPEG 2000 may decode to signed values
-    kind = np.uint8 if dataset.BitsStored <= 8 else np.uint16
-    return (values & (2 ** int(dataset.BitsStored) - 1)).astype(kind)
+        return np.frombuffer(dataset.PixelData, f"<u{width}", shape[0] * shape[1]).reshape(shape)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if dataset.syntax == uid.RLELossless:
+        frame = imagecodecs.dicomrle_decode(frame, f"<u{width}", out=shape[0] * shape[1] * width)
+        return np.frombuffer(frame, f"<u{width}").reshape(shape)
+    found = _codestream_shape(frame)
+    if found != (*shape, 1):
+        raise UserError(f"{path}: found a compressed frame of {found} rows, columns and samples, expected "
+                        f"{(*shape, 1)} as in its header")
+    values = _CODECS[dataset.syntax](frame).reshape(shape)
+    return values.view(f"u{values.itemsize}")  # patterns of bits: JPEG 2000 may decode to signed values
 
 
 def _codestream_shape(frame: bytes) -> tuple[int, int, int]:
@@ -135,43 +143,11 @@ def _codestream_shape(frame: bytes) -> tuple[int, int, int]:
     raise ValueError("no JPEG or JPEG 2000 codestream")
 
 
-def _display_table(dataset: pydicom.Dataset) -> np.ndarray:
-    """Grey value of each bit pattern, uint8 or uint16 [2^BitsStored], white being 255 or 2^BitsStored - 1."""
-    bits = int(dataset.BitsStored)
-    stored = np.arange(2**bits, dtype=np.int32)  # a table of all values is smaller than a film
-    if dataset.get("PixelRepresentation", 0):  # two's complement
-        stored[stored >= 2 ** (bits - 1)] -= 2**bits
-    values = apply_modality_lut(stored, dataset)
-    if dataset.get("VOILUTSequence"):
-        white = 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
-        shown = apply_voi(values.astype(np.int32), dataset) / white
-    elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
-        shown = _window(values, dataset)
-    else:
-        shown = (values - values.min()) / max(float(values.max()) - float(values.min()), 1e-9)
-    if not np.isfinite(shown).all():
-        raise ValueError("grey values that are not finite")
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        shown = 1.0 - shown
-    white = 255 if bits <= 8 else 2**bits - 1
-    return np.rint(np.clip(shown, 0.0, 1.0) * white).astype(np.uint8 if bits <= 8 else np.uint16)
-
-
-def _window(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
-    """`values` through the first window: 0 is black, 1 is white."""
-    window = pydicom.Dataset()
-    window.WindowCenter, window.WindowWidth = dataset.WindowCenter, dataset.WindowWidth
-    window.VOILUTFunction = dataset.get("VOILUTFunction") or "LINEAR"
-    window.PhotometricInterpretation, window.PixelRepresentation = "MONOCHROME2", 0
-    window.BitsStored = 1  # pydicom's white is the largest stored value: 1
-    return apply_windowing(values, window)
-
-
 def _spacing(dataset: pydicom.Dataset) -> float | None:
-    """Millimetres per pixel at the patient, else at the detector; None if unknown or not square."""
-    for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        value = dataset.get(name)
-        if value is not None and len(value) == 2:
-            rows, columns = map(float, value)
-            return rows if 0.0 < rows < 100.0 and abs(rows - columns) <= 0.01 * rows else None
+    """Millimetres per pixel at the patient, else at the detector or scanner; None if unknown or not square."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        value = numbers(dataset, name)
+        if len(value) == 2 and min(value) > 0.0:
+            rows, columns = value
+            return rows if rows < 100.0 and abs(rows - columns) <= 0.01 * rows else None
     return None

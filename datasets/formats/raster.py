@@ -6,7 +6,7 @@ import os
 import pathlib
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from datasets.common.errors import UserError
 
 MAX_SIDE = 8192  # pixels; larger headers are refused before decoding
 MAX_FILE = 2**28  # bytes; twice the pixels of the largest 16-bit film
+_OUTER = 0.01  # share of pixels at either end that may be outliers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,27 @@ class Raster:
 def white_above(brightest: int) -> int:
     """White of a film that does not say: the least 2^n - 1, n at least 8, that no pixel exceeds."""
     return 2 ** max(8, brightest.bit_length()) - 1
+
+
+def quantiles(values: np.ndarray, counts: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """The values below which `shares` of the pixels lie; value i is that of counts[i] pixels."""
+    order = np.argsort(values, kind="stable")
+    order = order[counts[order] > 0]
+    below = np.cumsum(counts[order])
+    places = np.searchsorted(below, np.asarray(shares) * below[-1])
+    return [float(values[order[min(place, len(order) - 1)]]) for place in places]
+
+
+def shown_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Black and white of a film that does not say them: its least and largest value.
+
+    Where 1 % of the pixels at either end take more than half of that range, such as dead pixels or the text of a
+    marker, the others decide.
+    """
+    low, inner_low, inner_high, high = quantiles(values, counts, (0.0, _OUTER, 1.0 - _OUTER, 1.0))
+    if 0.0 < inner_high - inner_low < 0.5 * (high - low):
+        return inner_low, inner_high
+    return low, high
 
 
 def read_bytes(path: str | os.PathLike, limit: int = MAX_FILE) -> bytes:

@@ -14,6 +14,7 @@ from datasets.pair_store import SPLITS, PairStore, describe_ids, read_png
 
 KINDS = ("images", "labels", "masks", "observer2", "dots")
 MASK_TOLERANCE = 0.05  # share of the organs' pixels in which masks and label map may differ (resized stores)
+LEAST_USED = 0.1  # share of the grey scale that a film uses at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,19 @@ def _check_image(store: PairStore, id_: str) -> Iterator[Finding]:
         yield Finding(f"{path}: found grey values up to {image.max()}, expected at most {white}")
     if (image == image[0, 0]).all():
         yield Finding(f"{path}: found {image[0, 0].tolist()} everywhere, expected a picture")
+        return
+    low, high = _shown_greys(image, white)
+    if high - low < LEAST_USED * white:
+        yield Finding(f"{path}: found nearly all grey values within {low} to {high} of {white}, expected "
+                      f"{LEAST_USED:.0%} of the scale or more; import with --contrast=stretch or another --max_value",
+                      warning=True)
+
+
+def _shown_greys(image: np.ndarray, white: int) -> tuple[int, int]:
+    """Least and largest grey value but for 1 % at either end; black and white, as of borders, are left out."""
+    values = image[(image > 0) & (image < white)]
+    low, high = np.percentile(values if values.size > 0.1 * image.size else image, (1, 99))
+    return int(low), int(high)
 
 
 def _check_twins(store: PairStore, id_: str, split: str, seen: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets import verify
-from datasets.class_table import CHEST
+from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairStore, PairWriter, write_png
 from datasets.sources.phantom import write_phantoms
@@ -103,6 +103,23 @@ def test_a_missing_organ_is_a_warning(store):
     assert second.warning and "phantom-000002.png: found background alone" in second.text
     done = _verify(store.path)
     assert done.code == 0 and "0 problems, 2 warnings" in done.out
+
+
+@pytest.mark.parametrize(("low", "high", "border", "warned"), [
+    (5, 15, None, True), (5, 15, 255, True), (5, 15, 0, True), (244, 254, None, True), (100, 120, None, True),
+    (20, 60, None, False), (0, 255, None, False), (0, 255, 255, False)])
+@pytest.mark.parametrize("white", [255, 65535])
+def test_a_film_that_uses_little_of_the_grey_scale_is_a_warning(tmp_path, low, high, border, warned, white):
+    film = np.linspace(low, high, SIZE**2).reshape(SIZE, SIZE) * (white / 255)
+    if border is not None:
+        film[:4] = border * (white / 255)
+    classes = ClassTable(("background", "heart"))
+    with PairWriter(tmp_path, Description("dim", (SIZE, SIZE), classes, white)) as writer:
+        writer.add(Entry("a", "train"), film.astype(np.uint8 if white == 255 else np.uint16),
+                   np.eye(SIZE, dtype=np.uint8))
+    found = list(verify_store(tmp_path))
+    assert [finding.warning for finding in found] == [True] * warned
+    assert not warned or "a.png" in found[0].text
 
 
 def test_one_image_in_two_splits_is_found(store):

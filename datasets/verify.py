@@ -72,7 +72,7 @@ def _check_image(store: PairStore, id_: str) -> Iterator[Finding]:
     low, high = _shown_greys(image, white)
     if high - low < LEAST_USED * white:
         yield Finding(f"{path}: found nearly all grey values within {low} to {high} of {white}, expected "
-                      f"{LEAST_USED:.0%} of the scale or more; import with --contrast=stretch or another --max_value",
+                      f"{LEAST_USED:.0%} of the scale at least; import with --contrast=stretch or --max_value",
                       warning=True)
 
 

@@ -26,6 +26,7 @@ from scipy import ndimage
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.output_folders import PAIRS, refuse_foreign
 from datasets.formats.channels import CHANNELS
 from datasets.formats.png import GREY, RGB, PngFile
 from datasets.formats.raster import MAX_SIDE, read_bytes
@@ -186,12 +187,13 @@ class PairStore:
 class PairWriter:
     """Writes a pair folder. Each file appears whole; `close` (or a clean `with`) writes the manifest last.
 
-    Opening an existing folder of the same description adds to it; another description is a UserError, and so are
-    pictures in images/, labels/ or masks/ of a folder without one, which are somebody's own. What a killed writer
-    left unfinished is removed, so one process may write at a time.
+    Opening an existing folder of the same description adds to it; another description is a UserError, and so is
+    anything in a folder without one, which is somebody's own. What a killed writer left unfinished is removed, so
+    one process may write at a time.
     """
 
     def __init__(self, path: str | os.PathLike, description: Description):
+        refuse_foreign(path, PAIRS)
         self.path = atomic_files.make_folder(path)
         self.description = description
         self.entries: dict[str, Entry] = {}
@@ -201,21 +203,12 @@ class PairWriter:
                 raise UserError(f"{existing}: describes another data set; choose another folder")
             if (self.path / "manifest.csv").is_file():
                 self.entries = {entry.id: entry for entry in _read_manifest(self.path / "manifest.csv")}
-        else:
-            self._refuse_foreign_pictures()
         for kind in ("images", "labels"):
             atomic_files.make_folder(self.path / kind)
         # temporary names of atomic_files.replacing, which a killed process leaves
         for partial in (*self.path.glob(".*.partial.*"), *self.path.glob("*/.*.partial.png")):
             partial.unlink(missing_ok=True)
         atomic_files.write_json(existing, description.to_json())
-
-    def _refuse_foreign_pictures(self) -> None:
-        for kind in ("images", "labels", "masks"):
-            foreign = next((self.path / kind).glob("*"), None)
-            if foreign:
-                raise UserError(f"{foreign}: would be written over, and {self.path} is no pair folder (it has no "
-                                "description.json); choose another --out")
 
     def __enter__(self) -> "PairWriter":
         return self

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import PAIRS, RESULTS, check_output
 from datasets.pair_store import PairStore
 from datasets.subsets import refuse_existing, write_subset
 from evaluation.synthetic.copies import PERCENTILE
@@ -41,8 +42,10 @@ def main(argv: Sequence[str]) -> None:
     if FLAGS.count < 1 or not 0 < FLAGS.percentile < 100:
         raise UserError(f"--count={FLAGS.count} --percentile={FLAGS.percentile}: expected a positive count and a "
                         "percentile between 0 and 100")
+    check_output(FLAGS.out, RESULTS, [FLAGS.real, FLAGS.synthetic, FLAGS.training_ids])
     if FLAGS.without_copies is not None:
         refuse_existing(FLAGS.without_copies)
+        check_output(FLAGS.without_copies, PAIRS, [FLAGS.real, FLAGS.synthetic])
     real, synthetic = PairStore(FLAGS.real), PairStore(FLAGS.synthetic)
     found = report_memorization(real, synthetic, FLAGS.out,
                                 training=training_ids(real, FLAGS.training_ids), count=FLAGS.count,

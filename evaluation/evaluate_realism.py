@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RESULTS, check_output
 from datasets.pair_store import SPLITS, PairStore
 from evaluation.synthetic.realism_report import load_model, name_stores, report_realism
 
@@ -32,6 +33,7 @@ flags.DEFINE_integer("seed", 0, "Seed of every draw.", lower_bound=0)
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    check_output(FLAGS.out, RESULTS, [FLAGS.real, *FLAGS.synthetic, FLAGS.feature_model])
     model = load_model(FLAGS.feature_model) if FLAGS.feature_model else None
     found = report_realism(PairStore(FLAGS.real), name_stores(FLAGS.synthetic), FLAGS.out, split=FLAGS.split,
                            count=FLAGS.count, size=FLAGS.size, model=model, seed=FLAGS.seed)

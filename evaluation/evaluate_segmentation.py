@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import RESULTS, check_output
 from datasets.pair_store import SPLITS
 
 _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .keras file", required=True)
@@ -29,6 +30,7 @@ _CLASSES = flags.DEFINE_enum("classes", "", ["", "scored", "all"],
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    check_output(_OUT.value, RESULTS, [_MODEL.value, _DATA.value])
     from datasets.common import atomic_files
     from datasets.pair_store import PairStore
     from evaluation.results.per_film import film_scores, hardest, summarize

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RESULTS, check_output
 
 _RESULTS = flags.DEFINE_string("results", None, "folder of tools.run_experiment", required=True)
 _OUT = flags.DEFINE_string("out", None, "folder of the figures", required=True)
@@ -20,6 +21,7 @@ _OUT = flags.DEFINE_string("out", None, "folder of the figures", required=True)
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    check_output(_OUT.value, RESULTS, beside=[_RESULTS.value])
     from datasets.common import atomic_files
     from evaluation.figures.catalogue import experiment_figures
     from evaluation.figures.style import save_figure
@@ -28,12 +30,12 @@ def main(argv: Sequence[str]) -> None:
     experiment = ExperimentFolder(pathlib.Path(_RESULTS.value))
     experiment.columns()
     figures = experiment_figures(experiment)
-    out, captions = atomic_files.make_folder(_OUT.value), []
+    out = atomic_files.make_folder(_OUT.value)
+    captions = [f"- **{figure.name}**: {figure.caption}\n" for figure in figures]
+    atomic_files.write_text(out / "captions.md", "".join(captions))  # first: it tells whose the folder is
     for figure in figures:
         save_figure(figure.draw(), out, figure.name)
-        captions.append(f"- **{figure.name}**: {figure.caption}\n")
         print(f"{out}/{figure.name}: {figure.caption}")
-    atomic_files.write_text(out / "captions.md", "".join(captions))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RESULTS, check_output
 
 _RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
 _OUT = flags.DEFINE_string("out", None, "folder of the tables", required=True)
@@ -29,6 +30,7 @@ _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the b
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    check_output(_OUT.value, RESULTS, beside=_RESULTS.value)
     from evaluation.results.table_formats import markdown
     from evaluation.results.tables import comparison
     from evaluation.results.write_tables import Results, write_results

@@ -9,6 +9,7 @@ seconds for one turn (median, and the distance between the quartiles); with --ag
 of the file over the time now: above 1 is faster now.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,10 @@ def main(argv) -> None:
     from training.devices import resolve_precision
 
     names = _names()
+    if _OUT.value and os.path.exists(_OUT.value):  # written over only if it is an earlier one, and is not read
+        _read(_OUT.value)
+        if _AGAINST.value and os.path.exists(_AGAINST.value) and os.path.samefile(_OUT.value, _AGAINST.value):
+            raise UserError(f"--out={_OUT.value}: is the file of --against, which is read; choose another")
     before = {_key(row): row for row in _read(_AGAINST.value)} if _AGAINST.value else {}
     rows: list[dict] = []
     print(_line((*_HEAD, "before/now") if before else _HEAD), flush=True)

@@ -15,6 +15,7 @@ needs TensorFlow alone:
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import EXPORT, check_output
 from evaluation.results.columns import PAPER_METHODS
 from tools.generation.flags import define_method_flags
 
@@ -32,6 +33,7 @@ def main(argv) -> None:
         raise UserError("give either --run, a segmenter, or --method with its runs")
     if _METHOD.value and _ONNX.value:
         raise UserError("--onnx is for a segmenter: give --run, or leave --onnx out")
+    check_output(_OUT.value, EXPORT, [_RUN.value, _DATA.value, *(flag.value for flag in _RUNS.values())])
     if _RUN.value:
         _export_segmenter()
     else:

@@ -13,6 +13,7 @@ shape model fitted to those label maps stands in place of the stages before --la
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import PAIRS, check_output
 from tools.generation.flags import define_method_flags
 from tools.generation.stages import STAGES
 
@@ -34,11 +35,12 @@ def main(argv) -> None:
     if validation > _COUNT.value:
         raise UserError(f"--validation={validation} is more than --count={_COUNT.value}")
 
+    runs = {stage: flag.value for stage, flag in _RUNS.items()}
+    check_output(_OUT.value, PAIRS, [_DATA.value, *runs.values()])
     # After the flags are checked: these start TensorFlow.
     from datasets.pair_store import PairStore
     from tools.generation.method_from_runs import Assembly
 
-    runs = {stage: flag.value for stage, flag in _RUNS.items()}
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
     Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots).write(
         _OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value)

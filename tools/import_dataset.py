@@ -19,6 +19,7 @@ import pathlib
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import PAIRS, check_output
 
 _IMAGES = flags.DEFINE_string("images", None, "folder of the images", required=True)
 _LABELS = flags.DEFINE_string("labels", None, "folder of the label maps, named like their images", required=True)
@@ -51,6 +52,7 @@ def main(argv) -> None:
     from datasets.pair_store import Description, describe_ids
     from datasets.sources import own_folders
 
+    check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, _CLASSES_JSON.value, _TEST_IDS.value])
     classes, remap = _classes(), own_folders.parse_remap(_REMAP.value)
     sources, alone = own_folders.match_files(pathlib.Path(_IMAGES.value), pathlib.Path(_LABELS.value))
     for path in alone:

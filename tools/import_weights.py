@@ -15,6 +15,7 @@ architecture is told by names and shapes, which are then checked one by one.
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import WEIGHTS, check_output
 
 _MODEL = flags.DEFINE_enum("model", None, ["pggan", "pix2pixhd"], "whose networks these are", required=True)
 _FROM = flags.DEFINE_string("from", None, "weights by released names: .npz, or .pth (pix2pixhd)", required=True)
@@ -28,6 +29,7 @@ def main(argv) -> None:
     from tools.published_weights.state_dict import read_tensors
 
     source = _FROM.value
+    check_output(_OUT.value, WEIGHTS, [source])
     tensors = read_tensors(source)  # refused files are told before TensorFlow starts
     from tools.published_weights.rebuild import check_activations, rebuild, save, split_networks
 

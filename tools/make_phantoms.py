@@ -11,6 +11,7 @@ whatever the size. The last ones are the test pairs.
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import PAIRS, check_output
 from datasets.sources.phantom import KINDS
 
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
@@ -27,7 +28,9 @@ def main(argv) -> None:
     from datasets.sources.phantom import write_phantoms
     from datasets.verify import summarize
 
-    store = write_phantoms(_OUT.value, _COUNT.value, _tests(), _SIZE.value, _SEED.value, _KIND.value)
+    tests = _tests()
+    check_output(_OUT.value, PAIRS)
+    store = write_phantoms(_OUT.value, _COUNT.value, tests, _SIZE.value, _SEED.value, _KIND.value)
     print(f"{summarize(store)}\nin {_OUT.value}")
 
 

@@ -18,6 +18,7 @@ import sys
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RESULTS, check_output
 
 _OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder the model was trained on, if it does not say its classes")
@@ -29,12 +30,14 @@ flags.FLAGS.set_gnu_getopt(True)  # options may follow the films
 def main(argv) -> int:
     from datasets.common.errors import UserError
     from datasets.common.progress import show_progress
-    from evaluation.segmenter.predict_films import RESULTS, Predictor, find_films
+    from evaluation.segmenter.predict_films import RESULTS as MADE
+    from evaluation.segmenter.predict_films import Predictor, find_films
 
     if len(argv) < 3:
         raise UserError("name a model and films: python -m tools.predict MODEL FILM... --out=DIR")
+    check_output(_OUT.value, RESULTS, [*argv[1:], _DATA.value])
     # Folders of results are not searched, so that a second run does not segment its own pictures.
-    films, left_out = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in RESULTS])
+    films, left_out = find_films(argv[2:], [pathlib.Path(_OUT.value, kind) for kind in MADE])
     if left_out:
         print(left_out)
 

@@ -11,6 +11,7 @@ import functools
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import PAIRS, check_output
 
 _JSRT = flags.DEFINE_string("jsrt_dir", None, "folder of the films: All247images with .IMG or .png", required=True)
 _SCR = flags.DEFINE_string("scr_dir", None, "folder of the SCR masks: scratch", required=True)
@@ -29,6 +30,7 @@ def main(argv) -> None:
     from datasets.pair_store import describe_ids
     from datasets.sources import jsrt
 
+    check_output(_OUT.value, PAIRS, [_JSRT.value, _SCR.value, _OBSERVER2.value])
     bits = None if _BITS.value == "auto" else int(_BITS.value)
     result = jsrt.prepare(_JSRT.value, _SCR.value, _OUT.value, _SIZE.value, _OBSERVER2.value, bits,
                           _CONTRAST.value == "stretch", functools.partial(show_progress, "films"))

@@ -14,6 +14,7 @@ import functools
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import RESULTS, STUDY, check_output
 
 _EXPERIMENT = flags.DEFINE_string("experiment", None, "build: folder of an experiment (tools.run_experiment)")
 _COLUMN = flags.DEFINE_string("column", "finetune-3", "build: column of the table whose predictions are shown")
@@ -50,6 +51,7 @@ def build() -> None:
     from datasets.pair_store import PairStore
     from evaluation.reader_study.study import KEY, PAGE, Results, choose_films, find_results, write_study
 
+    check_output(_OUT.value, STUDY, [_DATA.value, _RESULTS.value], beside=[_EXPERIMENT.value])
     if bool(_EXPERIMENT.value) == bool(_DATA.value) or bool(_DATA.value) != bool(_RESULTS.value):
         raise UserError("build: give either --experiment=RUN, or --data=STORE and --results=FOLDER")
     if _EXPERIMENT.value:
@@ -71,6 +73,7 @@ def report() -> None:
 
     if not _KEY.value or not _ANSWERS.value:
         raise UserError("report: give --key=key.json and --answers=FILE,FILE or a folder of answer files")
+    check_output(_OUT.value, RESULTS, [_KEY.value, *_ANSWERS.value])
     found = make_report(*read_study(_KEY.value, _ANSWERS.value))
     write_reader_report(found, _OUT.value)
     print(found.to_markdown())

@@ -20,6 +20,7 @@ import tempfile
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import EXPERIMENT, check_output
 from datasets.sources.phantom import KINDS
 from datasets.subsets import TINY_FILMS
 from evaluation.results.columns import EXTRAS, PAPER_METHODS
@@ -60,6 +61,7 @@ def main(argv) -> None:
     if _FILMS.value and _CONFIG.value != "tiny":
         raise UserError(f"--films={_FILMS.value}: is for --config=tiny, found --config={_CONFIG.value}; leave "
                         "one out")
+    check_output(_WORKDIR.value, EXPERIMENT, [_DATA.value])
     with tempfile.TemporaryDirectory() as scratch:
         _run(_data_folder(scratch))
 

@@ -3,7 +3,7 @@
     python -m tools.show_attention --model=RUN --data=STORE --out=attention
 
 Writes OUT/ID.png: the film, then the film under the attention of each scale (1, 2, 3, 6 bins), from the whole
-picture at the store's size.
+picture at the store's size; and OUT/attention.json: model, data and films.
 """
 
 import pathlib
@@ -11,6 +11,7 @@ import pathlib
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import RESULTS, check_output
 
 _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or a .keras file", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder of the films", required=True)
@@ -20,6 +21,7 @@ _COUNT = flags.DEFINE_integer("count", 8, "how many films", lower_bound=1)
 
 
 def main(argv) -> None:
+    check_output(_OUT.value, RESULTS, [_MODEL.value, _DATA.value])
     from datasets import grey
     from datasets.common import atomic_files
     from datasets.pair_store import PairStore, write_png
@@ -36,6 +38,7 @@ def main(argv) -> None:
     if not ids:
         raise UserError(f"{_DATA.value}: found no {_SPLIT.value} pairs; choose another --split")
     out = atomic_files.make_folder(pathlib.Path(_OUT.value))
+    atomic_files.write_json(out / "attention.json", {"model": _MODEL.value, "data": _DATA.value, "films": ids})
     for id_ in ids:
         film = store.image(id_)
         # [1, H, W, 1] -> scale -> [1, h, w, 1]

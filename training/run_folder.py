@@ -30,6 +30,7 @@ import tensorflow as tf
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.output_folders import RUN, refuse_foreign
 from datasets.pair_store import write_png
 from evaluation.results import run_log
 from evaluation.segmenter import saved_network
@@ -49,11 +50,13 @@ class RunFolder:
       inputs: what the run reads -> its digest, e.g. {"data": ...}.
       chief: whether this process writes; the other workers of a cluster only read.
 
-    Raises UserError if another process holds the folder, or if it belongs to other options or data.
+    Raises UserError if another process holds the folder, or if it belongs to other options or data, or is no run
+    folder.
     """
 
     def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, inputs: Mapping[str, str],
                  chief: bool = True):
+        refuse_foreign(path, RUN)
         self.path = atomic_files.make_folder(path)
         self.chief, self._log = chief, self.path / run_log.NAME
         if not chief:

@@ -9,8 +9,9 @@ continues a finished one to where a run of that length would stand.
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RUN, check_output
 from training import presets
-from training.config import PGGANConfig
+from training.config import PGGANConfig, options_deciding
 from training.flags import config_from_flags, define_flags
 
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
@@ -20,11 +21,14 @@ define_flags(PGGANConfig)
 
 
 def main(argv) -> None:
-    from training.pggan import train  # late: --help and a mistyped flag need no TensorFlow
-
     preset = presets.load(_PRESET.value)
     target = flags.FLAGS.target or PGGANConfig.target
-    train(config_from_flags(getattr(preset, target), flags.FLAGS), _DATA.value, _WORKDIR.value)
+    config = config_from_flags(getattr(preset, target), flags.FLAGS)
+    inputs = options_deciding(config, "input").values()
+    check_output(_WORKDIR.value, RUN, [_DATA.value, *inputs])
+    from training.pggan import train  # late: --help and a mistake need no TensorFlow
+
+    train(config, _DATA.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

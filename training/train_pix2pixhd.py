@@ -14,8 +14,9 @@ rate goes up again). Coarse to fine:
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RUN, check_output
 from training import presets
-from training.config import Pix2PixHDConfig
+from training.config import Pix2PixHDConfig, options_deciding
 from training.flags import config_from_flags, define_flags
 
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
@@ -25,11 +26,14 @@ define_flags(Pix2PixHDConfig)
 
 
 def main(argv) -> None:
-    from training.pix2pixhd import train  # late: --help and a mistyped flag need no TensorFlow
-
     preset = presets.load(_PRESET.value)
     base = preset.dots_to_labels if flags.FLAGS.translate_from == "dots" else preset.labels_to_film
-    train(config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value)
+    config = config_from_flags(base, flags.FLAGS)
+    inputs = options_deciding(config, "input").values()
+    check_output(_WORKDIR.value, RUN, [_DATA.value, *inputs])
+    from training.pix2pixhd import train  # late: --help and a mistake need no TensorFlow
+
+    train(config, _DATA.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":

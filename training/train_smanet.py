@@ -12,8 +12,9 @@ continues a finished one to where a run of that length would stand.
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors
+from datasets.common.output_folders import RUN, check_output
 from training import presets
-from training.config import SMANetConfig
+from training.config import SMANetConfig, options_deciding
 from training.flags import config_from_flags, define_flags
 
 _DATA = flags.DEFINE_string("data", None, "pair folder", required=True)
@@ -26,11 +27,15 @@ define_flags(SMANetConfig)
 
 
 def main(argv) -> None:
-    from training.smanet import train  # late: --help and a mistyped flag need no TensorFlow
-
     preset = presets.load(_PRESET.value)
     base = preset.finetune if _FINETUNE_FROM.value else preset.segmenter
-    train(config_from_flags(base, flags.FLAGS), _DATA.value, _WORKDIR.value,
+    config = config_from_flags(base, flags.FLAGS)
+    inputs = options_deciding(config, "input").values()
+    reads = [_DATA.value, _VALIDATION.value, _FINETUNE_FROM.value, _MIXED_WITH.value]
+    check_output(_WORKDIR.value, RUN, [*reads, *inputs])
+    from training.smanet import train  # late: --help and a mistake need no TensorFlow
+
+    train(config, _DATA.value, _WORKDIR.value,
           validation=_VALIDATION.value, finetune_from=_FINETUNE_FROM.value,
           mixed_with=_MIXED_WITH.value)
 

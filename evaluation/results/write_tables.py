@@ -164,8 +164,8 @@ def write_results(results: Results, out: pathlib.Path, organs: bool = False,
                        "films' mean J."))
     lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4)}
     out = atomic_files.make_folder(out)  # nothing is written before all is computed
-    for name, table, caption in tables:
-        write_table(table, out, name, caption)
     for name, rows in lists.items():
         atomic_files.write_text(out / f"{name}.csv", rows.to_csv())
+    for name, table, caption in tables:
+        write_table(table, out, name, caption)
     return [*(name for name, *_ in tables), *lists]

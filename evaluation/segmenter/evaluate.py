@@ -109,6 +109,8 @@ def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], f
                        scored: bool = True, window: int = 377, overlap: float = 1 / 3) -> Result:
     """`evaluate`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`."""
     predictions = atomic_files.make_folder(folder / "predictions")
+    if not (folder / "per_film.csv").is_file():  # from the first film on it tells whose the folder is
+        atomic_files.write_text(folder / "per_film.csv", "film,organ,tp,fp,fn,j,dsc\n")
     result = evaluate(predict, store, ids, scored, window, overlap,
                       lambda id_, codes: write_png(predictions / f"{id_}.png", codes), surface=True)
     atomic_files.write_text(folder / "per_film.csv", result.per_film().to_csv(index=False))

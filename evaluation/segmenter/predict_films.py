@@ -42,6 +42,8 @@ class Predictor:
         self.segmenter, self.dicom_seg = segmenter, dicom_seg
         self.out = atomic_files.make_folder(out)
         self.rows: list[dict[str, object]] = []
+        if not (self.out / "areas.csv").is_file():  # from the first film on it tells whose the folder is
+            self.write_table()
 
     def predict(self, name: str, path: str | os.PathLike) -> None:
         """Segments film `path`; results are called `name`. Raises UserError where it cannot."""

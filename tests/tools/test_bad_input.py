@@ -128,9 +128,10 @@ def test_a_truncated_png(films, tmp_path):
 
 
 def test_no_model_to_evaluate(films, tmp_path):
-    done = run("evaluation.evaluate_segmentation", f"--model={tmp_path}", f"--data={films}",
+    (tmp_path / "model").mkdir()
+    done = run("evaluation.evaluate_segmentation", f"--model={tmp_path}/model", f"--data={films}",
                f"--out={tmp_path}/out")
-    told(done, f"{tmp_path}: ", "product.json")
+    told(done, f"{tmp_path}/model: ", "product.json")
     assert not (tmp_path / "out").exists()
 
 

@@ -52,9 +52,10 @@ def test_a_mistake_is_one_line_in_a_real_process(module):
 
 def test_tensorflow_starts_without_a_word(tmp_path):
     films = write_phantoms(tmp_path / "films", 2, 1, 32, 0).path
-    done = _process("evaluation.evaluate_segmentation", f"--model={tmp_path}", f"--data={films}",
+    (tmp_path / "model").mkdir()
+    done = _process("evaluation.evaluate_segmentation", f"--model={tmp_path}/model", f"--data={films}",
                     f"--out={tmp_path}/out")
-    binaries.told(done, f"{tmp_path}: ", "product.json")
+    binaries.told(done, f"{tmp_path}/model: ", "product.json")
 
 
 @pytest.mark.parametrize("module", binaries.all_binaries())

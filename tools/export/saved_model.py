@@ -19,6 +19,7 @@ from absl import logging
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.output_folders import EXPORT, refuse_foreign
 from evaluation.segmenter.film_segmenter import FilmSegmenter
 from evaluation.segmenter.load import ASSET
 from tools.export import postprocess_graph
@@ -92,10 +93,8 @@ def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, path: p
 
 def _save(module: tf.Module, facts: dict[str, Any], out: str) -> None:
     """Writes beside `out` and renames, so that a stopped export leaves no half."""
+    refuse_foreign(out, EXPORT)
     target = pathlib.Path(out)
-    if target.exists() and not (target / "assets" / ASSET).is_file() and (
-            not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{out}: is there and is no export; choose another --out")
     facts = {**facts, "signatures": sorted(module.functions), "tensorflow": tf.__version__}
     with atomic_files.replacing_folder(target) as made:
         asset = made.with_name(ASSET)

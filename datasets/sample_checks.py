@@ -30,7 +30,8 @@ def label_check(rules: LabelRules, rims: bool, checked: bool = True) -> Check:
 def dot_check(dot: Dot, num_classes: int, checked: bool = True) -> Check:
     """Reads dots and draws them anew, so that the translator sees what it was trained on.
 
-    With `checked`, refuses maps without exactly one dot per organ.
+    Those that have other numbers of dots than real ones (the paper's dots: one per organ) stay as they are; with
+    `checked`, they are refused.
     """
 
     def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
@@ -38,7 +39,7 @@ def dot_check(dot: Dot, num_classes: int, checked: bool = True) -> Check:
         for row, drawn in enumerate(maps):
             read = dot.read(drawn, num_classes)
             if read.reason is None:
-                redrawn[row] = dot.redraw(read.centroids)
+                redrawn[row] = dot.redraw(read.centres)
             reasons.append(read.reason if checked else None)
         return redrawn, reasons
 

@@ -46,6 +46,9 @@ _POWERS = tuple(2**level for level in range(2, 13))  # 4 to 4096: the sides a PG
 DIFF_AUGMENT = ("none", "translation", "cutout", "both")
 _DIFF_AUGMENT = "differentiable augmentation of what the discriminator sees (not in the paper; Zhao et al. 2020)"
 
+_DOT_RADIUS = "radius of a dot in pixels at 64 x 64; less where the training maps' pieces are closer"
+_UNDOTTED = "classes without dots, with commas between them: the translator of dots places them"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PGGANConfig(EngineConfig):
@@ -72,7 +75,8 @@ class PGGANConfig(EngineConfig):
     penalty_weight: float = option(10.0, "weight of the gradient penalty")
     drift_weight: float = option(1e-3, "weight of score(real)^2")
     average_decay: float = option(0.999, "decay per step of the averaged generator that makes the samples", most=1)
-    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64", least=1)
+    dot_radius: float = option(2.0, _DOT_RADIUS, least=1)
+    undotted: str = option("", _UNDOTTED)
     # Which snapshot stands for the run.
     snapshots: int = option(20, "how many snapshots the whole run keeps once full-grown, each with a score; the "
                                 "best stands for the run (0: the last)")
@@ -81,7 +85,7 @@ class PGGANConfig(EngineConfig):
 
     @property
     def dot(self) -> Dot | None:
-        """Of the dot maps it makes; None where it makes others."""
+        """The paper's, of the dot maps it makes; None where it makes others. See `datasets.dot_rules`."""
         return Dot.scaled(self.resolution, self.dot_radius) if self.target == "dots" else None
 
 
@@ -109,7 +113,8 @@ class Pix2PixHDConfig(EngineConfig):
     label_coding: str = option("one_hot", "output of dots to labels: one channel per class or one grey channel",
                                ("one_hot", "grey"))
     dot_size: int = option(64, "side in pixels of the dot maps it is trained on (paper: 64)", least=4)
-    dot_radius: float = option(2.0, "radius of a dot in pixels at 64 x 64", least=1)
+    dot_radius: float = option(2.0, _DOT_RADIUS, least=1)
+    undotted: str = option("", _UNDOTTED)
     # How long.
     epochs: int = option(100, "passes over the data at the constant rate", decides="length")
     epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero", decides="length")
@@ -125,7 +130,7 @@ class Pix2PixHDConfig(EngineConfig):
 
     @property
     def dot(self) -> Dot | None:
-        """Of the dot maps it translates; None where it translates label maps."""
+        """The paper's, of the dot maps it translates; None where it translates label maps."""
         return Dot.scaled(self.dot_size, self.dot_radius) if self.translate_from == "dots" else None
 
 

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from datasets import grey, pair_cache
 from datasets.common.errors import UserError
+from datasets.dot_rules import learn_dots, undotted_codes
+from datasets.dots import Dot
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, check_square, different_films, film_names, split_ids
 from datasets.sample_checks import choose_snapshot, dot_check, label_check
@@ -44,6 +46,7 @@ class PGGANTrainer:
       strategy: from `training.devices`.
       check: tells which generated codes are usable; scores then give the share that is.
       shown: rows of the real pictures in the grid, 36 at most; None for the first ones.
+      dot: what dots look like, where they are made.
     """
 
     unit = "images"
@@ -51,8 +54,8 @@ class PGGANTrainer:
 
     def __init__(self, config: PGGANConfig, codes: np.ndarray, films: np.ndarray | None, coding: LabelCoding,
                  strategy: tf.distribute.Strategy, check: methods.Check | None = None,
-                 shown: Sequence[int] | None = None):
-        self.config, self.coding, self.strategy, self._check = config, coding, strategy, check
+                 shown: Sequence[int] | None = None, dot: Dot | None = None):
+        self.config, self.coding, self.strategy, self._check, self._dot = config, coding, strategy, check, dot
         self._arrays = (codes,) if films is None else (codes, films)
         self._shown = np.arange(_GRID_SIDE**2) if shown is None else np.asarray(shown)  # the first 36
         self.schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg,
@@ -167,7 +170,7 @@ class PGGANTrainer:
         folder.save_network(self.model.average, "last")  # kept beside it, if only to look at
         return {"task": "train_pggan", "target": self.config.target, "network": f"{name}.keras",
                 "coding": self.coding.to_json(), "size": self.config.resolution,
-                "dot": self.config.dot.to_json() if self.config.dot else None}
+                "dot": self._dot.to_json() if self._dot else None}
 
     def _pictures(self, channels: np.ndarray) -> np.ndarray:
         """Channels [N, h, w, C] in [-1, 1] -> uint8 [N, h, w', 3]: coloured label map and, for pairs, film."""
@@ -181,7 +184,8 @@ class PGGANTrainer:
 def train(config: PGGANConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
-    Raises UserError for a batch that groups do not divide, and as `RunFolder` and `training.loop.run` do.
+    Raises UserError for a batch that groups do not divide, for classes without dots that are none, and as
+    `RunFolder` and `training.loop.run` do.
     """
     # Up to four images are one group, whatever their number.
     if config.max_batch > STDDEV_GROUP and config.max_batch % STDDEV_GROUP:
@@ -189,6 +193,7 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         raise UserError(f"--max_batch={config.max_batch}: expected a multiple of {STDDEV_GROUP}, the images whose "
                         f"spread the discriminator sees together; choose {fitting}")
     store = PairStore(data)
+    undotted = undotted_codes(config.undotted, store.classes, config.dot is None)
     strategy = prepare(config)
     folder = RunFolder(workdir, "train_pggan", config, {"data": store.fingerprint()}, is_chief(strategy))
     try:
@@ -196,26 +201,26 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
             check_square(store, config.resolution)
         ids, classes = split_ids(store, "train"), store.classes
         films, labels = pair_cache.load_pairs(store, ids, filled=True)
-        codes, coding = coded_targets(config, labels, classes.num_classes)
         films = films if config.target == "pairs" else None
+        rules = LabelRules.learn(labels, classes, len(set(film_names(store, ids))))
+        dot, codes = None, labels
         if config.dot:
-            check = dot_check(config.dot, classes.num_classes)
-        else:
-            rules = LabelRules.learn(labels, classes, len(set(film_names(store, ids))))
-            check = label_check(rules, coding.kind == "grey" and rules.rims_between(coding.order))
+            learnt = learn_dots(config.dot, labels, rules, undotted, folder.say)
+            dot, codes = learnt.dot, learnt.drawn
+        coding = target_coding(config, codes, classes.num_classes)
+        check = dot_check(dot, classes.num_classes) if dot else label_check(
+            rules, coding.kind == "grey" and rules.rims_between(coding.order))
         shown = different_films(store, ids, _GRID_SIDE**2)
-        run(PGGANTrainer(config, codes, films, coding, strategy, check, shown), folder, config)
+        run(PGGANTrainer(config, codes, films, coding, strategy, check, shown, dot), folder, config)
     finally:
         folder.close()
 
 
-def coded_targets(config: PGGANConfig, labels: np.ndarray, classes: int) -> tuple[np.ndarray, LabelCoding]:
-    """What the network learns (dots or label maps, uint8 [N, H, W]) and the coding that suits it."""
-    if config.dot:
-        labels = np.stack([config.dot.draw(label, classes) for label in labels])
+def target_coding(config: PGGANConfig, codes: np.ndarray, classes: int) -> LabelCoding:
+    """The coding that suits what the network learns: dots or label maps, uint8 [N, H, W]."""
     if config.label_coding == "one_hot":
-        return labels, LabelCoding("one_hot", tuple(range(classes)))
-    return labels, LabelCoding("grey", neighbour_order(labels, classes))
+        return LabelCoding("one_hot", tuple(range(classes)))
+    return LabelCoding("grey", neighbour_order(codes, classes))
 
 
 class _Phase(tf.Module):

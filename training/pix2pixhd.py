@@ -12,8 +12,11 @@ import tensorflow as tf
 
 from datasets import grey
 from datasets.common.errors import UserError
+from datasets.dot_rules import learn_dots, undotted_codes
+from datasets.dots import Dot
+from datasets.label_rules import LabelRules
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import PairStore, different_films, split_ids
+from datasets.pair_store import PairStore, different_films, film_names, split_ids
 from evaluation.pictures import colour_labels, grey_to_rgb, grid
 from evaluation.segmenter.saved_network import load_network
 from models import label_coding
@@ -47,14 +50,16 @@ class Pix2PixHDTrainer:
       coding: of label maps as targets.
       strategy: from `training.devices`.
       shown: rows of the pairs in the grid; None for the first ones.
+      dot: what dots as sources look like.
     """
 
     unit = "steps"
     score_every = 0
 
     def __init__(self, config: Pix2PixHDConfig, sources: np.ndarray, targets: np.ndarray, num_classes: int,
-                 coding: LabelCoding | None, strategy: tf.distribute.Strategy, shown: Sequence[int] | None = None):
-        self.config, self.coding, self.strategy = config, coding, strategy
+                 coding: LabelCoding | None, strategy: tf.distribute.Strategy, shown: Sequence[int] | None = None,
+                 dot: Dot | None = None):
+        self.config, self.coding, self.strategy, self._dot = config, coding, strategy, dot
         self.num_classes = num_classes
         self._arrays = (sources, targets)
         self._shown = np.arange(min(_GRID_ROWS, len(targets))) if shown is None else np.asarray(shown)
@@ -148,7 +153,7 @@ class Pix2PixHDTrainer:
     def finish(self, folder: RunFolder) -> dict:
         folder.save_network(self.model.generator, "last")
         return {"task": "train_pix2pixhd", "translate_from": self.config.translate_from, "network": "last.keras",
-                "phase": self.config.phase, "dot": self.config.dot.to_json() if self.config.dot else None,
+                "phase": self.config.phase, "dot": self._dot.to_json() if self._dot else None,
                 "coding": self.coding.to_json() if self.coding else None,
                 "num_classes": self.num_classes, "size": int(self._arrays[1].shape[1])}
 
@@ -161,24 +166,28 @@ class Pix2PixHDTrainer:
 def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
-    Raises UserError for a phase without its network or weights, and as `RunFolder` and `training.loop.run` do.
+    Raises UserError for a phase without its network or weights, for classes without dots that are none, and as
+    `RunFolder` and `training.loop.run` do.
     """
     _check(config)
     store = PairStore(data)
+    undotted = undotted_codes(config.undotted, store.classes, config.dot is None)
     strategy = prepare(config)
     folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy))
     try:
         ids = split_ids(store, "train")
         films, labels = load_pairs(store, ids, filled=True)
         classes = store.classes.num_classes
-        sources, targets, coding = labels, films, None
-        if config.translate_from == "dots":
-            sources = np.stack([config.dot.draw(label, classes) for label in labels])
+        sources, targets, coding, dot = labels, films, None, None
+        if config.dot:
+            rules = LabelRules.learn(labels, store.classes, len(set(film_names(store, ids))))
+            learnt = learn_dots(config.dot, labels, rules, undotted, folder.say)
+            sources, dot = learnt.drawn, learnt.dot
             # Grey: by what touches.
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
         shown = different_films(store, ids, _GRID_ROWS)
-        run(Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy, shown), folder, config)
+        run(Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy, shown, dot), folder, config)
     finally:
         folder.close()
 

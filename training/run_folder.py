@@ -180,6 +180,9 @@ class RunFolder:
             found = atomic_files.read_json(path)
             if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
                 raise UserError(f"{path}: not a run's settings; choose another --workdir")
+            # an option that is newer than the folder: its default does what was done
+            defaults = {field.name: field.default for field in dataclasses.fields(config)}
+            found = {**found, "config": {**defaults, **found["config"]}}
             changes = _differences(found, self._settings, options_deciding(config, "input", "length", "nothing"))
             if changes:
                 raise UserError(f"{path}: this run folder belongs to other settings ({'; '.join(changes)}); "
@@ -240,8 +243,10 @@ def decisive(config: EngineConfig) -> dict[str, Any]:
     """All that decides what a run with `config` becomes: options, and digests of what they name.
 
     A run folder holds to it, but for how far the run goes; an experiment's task is done again when it changes.
+    Empty text decides nothing, and is left out: so it was before there were such options.
     """
-    return {**options_deciding(config, "result", "length"), **_digests(config)}
+    options = options_deciding(config, "result", "length")
+    return {**{name: value for name, value in options.items() if value != ""}, **_digests(config)}
 
 
 def _digests(config: EngineConfig) -> dict[str, str]:

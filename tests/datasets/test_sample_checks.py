@@ -7,7 +7,7 @@ from datasets.dots import Dot
 from datasets.sample_checks import choose_snapshot, dot_check
 
 DOT = Dot(32, 1.0)
-CENTRES = {1: (5.0, 5.0), 2: (5.0, 20.0), 3: (20.0, 12.0)}
+CENTRES = {1: [(5.0, 5.0)], 2: [(5.0, 20.0)], 3: [(20.0, 12.0)]}
 
 
 def _rows(*scores):
@@ -32,7 +32,7 @@ def test_no_score_no_choice():
 
 
 def test_dots_are_valid_where_every_organ_has_one():
-    whole, missing = DOT.redraw(CENTRES), DOT.redraw({1: (5.0, 5.0), 3: (20.0, 12.0)})
+    whole, missing = DOT.redraw(CENTRES), DOT.redraw({1: CENTRES[1], 3: CENTRES[3]})
     _, reasons = dot_check(DOT, 4)(np.stack([whole, missing, whole, np.zeros_like(whole)]))
     assert [reason is None for reason in reasons] == [True, False, True, False]
 

@@ -84,7 +84,7 @@ def test_dots_of_radius_3_are_handed_on_as_the_translator_knows_them(runs, store
     assembly = Assembly("three", {**runs, **made_of}, store)
     method = assembly.method(checked=False)
     pairs = method(np.arange(12), 1)
-    expected = dot.redraw(dot.read(rough, 6).centroids)
+    expected = dot.redraw(dot.read(rough, 6).centres)
     drawn = pairs.dots.any(axis=(1, 2))
     assert 0 < drawn.sum() < 12  # the others are empty
     assert (pairs.dots[drawn] == expected).all()

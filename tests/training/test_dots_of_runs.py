@@ -45,7 +45,7 @@ def test_a_translator_keeps_its_dots_and_its_phase(changes, dot, store, tmp_path
 
 
 def test_snapshots_are_judged_by_the_dots_of_the_run(store, tmp_path, monkeypatch):
-    rough = Dot(32, 3.0).redraw({1: (4, 4), 2: (4, 14), 3: (14, 4), 4: (14, 14), 5: (24, 4)})
+    rough = Dot(32, 3.0).redraw({1: [(4, 4)], 2: [(4, 14)], 3: [(14, 4)], 4: [(14, 14)], 5: [(24, 4)]})
     rough[28:31, 28:30] = 1  # a speck; beside the discs of 2 at 64 pixels it would be a dot
     found = []
 

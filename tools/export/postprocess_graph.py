@@ -6,30 +6,57 @@ The same functions of the same bits as `datasets.sample_checks` without checks, 
 
 import tensorflow as tf
 
-from datasets.dots import Dot
+from datasets.dots import HIDDEN_TURNS, Dot
 from datasets.label_rules import SLACK, LabelRules
 
 
 def mend_dots(dots: tf.Tensor, dot: Dot, num_classes: int) -> tf.Tensor:
-    """Dots uint8 [N, S, S] drawn anew as discs; maps without one dot per organ stay."""
+    """Dots uint8 [N, S, S] drawn anew as discs; maps with other numbers of dots than real ones stay."""
+    codes = sorted(range(1, num_classes), key=lambda code: (-dot.of_class(code).radius, code))  # in painting order
+
     def mend(one):
-        rows, columns = (tf.cast(grid, tf.float64) for grid in  # float64 as NumPy: the same bits
-                         tf.meshgrid(tf.range(tf.shape(one)[0]), tf.range(tf.shape(one)[1]), indexing="ij"))
-        redrawn, whole = tf.zeros_like(one), tf.constant(True)
-        for code in range(1, num_classes):
-            parts = _components(one == code)
-            areas = _sums(tf.ones_like(rows), parts)
-            largest = tf.argmax(areas)
-            # One dot, however much dirt beside it.
-            whole &= tf.reduce_sum(tf.cast(areas >= dot.least_area, tf.int32)) == 1
-            y, x = (_sums(places, parts)[largest] / areas[largest] for places in (rows, columns))  # centroid
-            distance = tf.square(rows - y) + tf.square(columns - x)
-            # Never empty.
-            disc = (distance <= dot.radius**2) | (distance == tf.reduce_min(distance))
-            redrawn = tf.where(disc, tf.constant(code, tf.uint8), redrawn)
-        return tf.where(whole, redrawn, one)  # not exactly one each: as it was
+        redrawn, real = tf.zeros_like(one), tf.constant(True)
+        for code in codes:
+            dots = dot.of_class(code)
+            if dots.radius:
+                above = tf.reduce_any([one == other for other in range(1, num_classes)
+                                       if 0 < dot.of_class(other).radius < dots.radius] or [one != one], 0)
+                centres = _centres(one == code, above, dot.least_area(code), dots.radius)
+                count = tf.shape(centres)[0]
+                real &= (dots.fewest <= count) & (count <= dots.most) | (count == 0) & dots.may_lack
+                distances = _distances(centres, tf.shape(one))
+                # Never empty.
+                discs = (distances <= dots.radius**2) | (
+                    distances == tf.reduce_min(distances, [1, 2], keepdims=True))
+                redrawn = tf.where(tf.reduce_any(discs, 0), tf.constant(code, tf.uint8), redrawn)
+        return tf.where(real, redrawn, one)
 
     return tf.map_fn(mend, dots)
+
+
+def _centres(mask: tf.Tensor, above: tf.Tensor, least: float, radius: float) -> tf.Tensor:
+    """Centres float64 [D, 2] of the components of bool [S, S] with `least` pixels, as `Dot.read` finds them: of
+    what is seen and of what dots `above` hide."""
+    rows, columns = (tf.cast(grid, tf.float64) for grid in  # float64 as NumPy: the same bits
+                     tf.meshgrid(tf.range(tf.shape(mask)[0]), tf.range(tf.shape(mask)[1]), indexing="ij"))
+    parts = _components(mask)
+    areas = _sums(tf.ones_like(rows), parts)
+    whole = tf.where(areas >= least)[:, 0]
+    areas = tf.gather(areas, whole)[:, None]  # [D, 1]
+    sums = tf.stack([tf.gather(_sums(places, parts), whole) for places in (rows, columns)], 1)  # [D, 2]
+    centres = sums / areas
+    for _ in range(HIDDEN_TURNS):
+        near = tf.cast(above & (_distances(centres, tf.shape(mask)) <= radius**2), tf.float64)  # [D, S, S]
+        hidden = tf.stack([tf.reduce_sum(near * places, [1, 2]) for places in (rows, columns)], 1)
+        centres = (sums + hidden) / (areas + tf.reduce_sum(near, [1, 2])[:, None])
+    return centres
+
+
+def _distances(centres: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Squared distances float64 [D, H, W] of pixels from centres [D, 2]."""
+    rows, columns = (tf.cast(tf.range(side), tf.float64) for side in (shape[0], shape[1]))
+    return (tf.square(rows[None, :, None] - centres[:, :1, None])
+            + tf.square(columns[None, None] - centres[:, 1:, None]))
 
 
 def mend_labels(labels: tf.Tensor, rules: LabelRules, rims: bool) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from datasets.common.errors import UserError
@@ -59,7 +59,7 @@ class Assembly:
         for stage, product in self.products.items():
             _check_run(stage, runs[stage], product, self.classes.num_classes)
         if method == "three":
-            _check_dots(runs, self.products)
+            _check_dots(runs, self.products, self.classes.names)
         self.networks = {stage: load_keras(product.network) for stage, product in self.products.items()}
         self.size = self.products[STAGES[method][-1]].facts["size"]  # the last stage's pictures
         self.dot = self.products["dots"].dot if method == "three" else None
@@ -71,10 +71,13 @@ class Assembly:
     def method(self, checked: bool, mended: bool = True) -> Method:
         """The method on arrays; `checked` rejects invalid dots and label maps, else they are only mended.
 
-        Without `mended` too, label maps stay as they are made.
+        Without `mended` too, label maps stay as they are made, and dots but for the paper's, which are drawn anew.
         """
-        check = label_check(self.rules, self.has_rims, checked) if checked or mended else methods.accept_all
-        return self.compose(methods.on_arrays, dot_check(self.dot, self.classes.num_classes, checked), check)
+        check_dots = dot_check(self.dot, self.classes.num_classes, checked) if self.dot else methods.accept_all
+        if checked or mended:
+            return self.compose(methods.on_arrays, check_dots, label_check(self.rules, self.has_rims, checked))
+        drawn_anew = self.dot and not self.dot.classes
+        return self.compose(methods.on_arrays, check_dots if drawn_anew else methods.accept_all, methods.accept_all)
 
     def compose(self, wrap: Callable[[Stage], Callable], check_dots: Check, check_labels: Check) -> Method:
         """The method of its networks, each passed through `wrap`, with these checks between them."""
@@ -129,7 +132,8 @@ class Assembly:
         """Digest of what decides a sample besides its seed: weights, dots, and the rules of label maps."""
         digest = hashlib.sha256(repr((self.size, self.rules.to_json())).encode())  # `repr` tells every digit
         if self.dot:
-            digest.update(repr(self.dot).encode())
+            digest.update(repr(self.dot).encode())  # the paper's
+            digest.update(repr(self.dot.classes).encode() if self.dot.classes else b"")
         if self._shape:
             digest.update(repr((SHAPE_SETTINGS, self.store.fingerprint())).encode())
         for stage, network in self.networks.items():
@@ -162,12 +166,17 @@ def _check_run(stage: str, path: str, product: Product, num_classes: int) -> Non
                         "trained on this data")
 
 
-def _check_dots(runs: Mapping[str, str], products: Mapping[str, Product]) -> None:
+def _check_dots(runs: Mapping[str, str], products: Mapping[str, Product], names: Sequence[str]) -> None:
     """Raises UserError unless the dots that are made are those the translator was trained on."""
     made, known = products["dots"].dot, products["dots_to_labels"].dot
-    if made != known:
+    if (made.size, made.radius) != (known.size, known.radius):
         raise UserError(
             f"{runs['dots_to_labels']}: found dots of radius {known.radius:g} on {known.size} pixels, expected "
             # Options are for 64 x 64 (`Dot.scaled`).
             f"radius {made.radius:g} on {made.size} as {runs['dots']} makes them; train it with "
             f"--dot_size={made.size} --dot_radius={made.radius * 64 / made.size}")
+    for code, name in enumerate(names[1:], 1):
+        if made.of_class(code) != known.of_class(code):
+            raise UserError(f"{runs['dots_to_labels']}: found dots of {name}: {known.of_class(code)}; expected "
+                            f"{made.of_class(code)} as {runs['dots']} makes them; train both on one pair folder, "
+                            "with the same --undotted")

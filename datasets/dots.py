@@ -163,7 +163,7 @@ class Dot:
         centres = []
         for number in numbers:
             y, x = ndimage.center_of_mass(parts == number)
-            for _ in range(HIDDEN_TURNS if above.any() else 0):  # the disc around the true centre has it as its centroid
+            for _ in range(HIDDEN_TURNS if above.any() else 0):  # the true centre is its disc's centroid
                 y, x = ndimage.center_of_mass(
                     (parts == number) | above & ((rows - y) ** 2 + (columns - x) ** 2 <= radius**2))
             centres.append((float(y), float(x)))

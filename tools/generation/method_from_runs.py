@@ -71,13 +71,14 @@ class Assembly:
     def method(self, checked: bool, mended: bool = True) -> Method:
         """The method on arrays; `checked` rejects invalid dots and label maps, else they are only mended.
 
-        Without `mended` too, label maps stay as they are made, and dots but for the paper's, which are drawn anew.
+        Without `mended` too, label maps stay as they are made, and dots too unless they are the paper's.
         """
         check_dots = dot_check(self.dot, self.classes.num_classes, checked) if self.dot else methods.accept_all
         if checked or mended:
             return self.compose(methods.on_arrays, check_dots, label_check(self.rules, self.has_rims, checked))
-        drawn_anew = self.dot and not self.dot.classes
-        return self.compose(methods.on_arrays, check_dots if drawn_anew else methods.accept_all, methods.accept_all)
+        if self.dot and self.dot.classes:
+            check_dots = methods.accept_all
+        return self.compose(methods.on_arrays, check_dots, methods.accept_all)
 
     def compose(self, wrap: Callable[[Stage], Callable], check_dots: Check, check_labels: Check) -> Method:
         """The method of its networks, each passed through `wrap`, with these checks between them."""

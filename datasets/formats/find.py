@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datasets.common.errors import UserError
 from datasets.formats.dicom_start import DIRECTORY, is_dicom
 
-KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD and JSRT's IMG"  # that are read, for messages
+KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG"  # that are read, for messages
 # Longer ones first: the first that a name ends with is its suffix.
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm",
             ".dicom", ".nii", ".nrrd", ".nhdr", ".img")
@@ -44,7 +44,7 @@ class FoundFiles:
             return ""
         count = len(self.left_out)
         return (f"left out: {count} {'file that is' if count == 1 else 'files that are'} not read "
-                f"({self._reasons()}); read are {KINDS}")
+                f"({self._reasons()}); {KINDS} files are")
 
     def _reasons(self) -> str:
         return ", ".join(f"{count} {reason}" for reason, count in sorted(
@@ -60,8 +60,8 @@ def find_in_folder(folder: str | os.PathLike, without: Collection[str | os.PathL
         raise UserError(f"{folder}: cannot be listed (it is a file); expected a folder")
     found = _search(pathlib.Path(folder), without)
     if not found.files:
-        instead = f" among {len(found.left_out)} files ({found._reasons()})" if found.left_out else ""
-        raise UserError(f"{folder}: found no {'pictures' if instead else 'files'}{instead}; expected {KINDS}")
+        instead = f"pictures among {len(found.left_out)} files ({found._reasons()})" if found.left_out else "files"
+        raise UserError(f"{folder}: found no {instead}; expected {KINDS} files")
     return found
 
 
@@ -79,7 +79,7 @@ def find_named(named: Sequence[str], without: Collection[str | os.PathLike] = ()
         if not any(one.files for one in found):
             beside = FoundFiles((), tuple(item for one in found for item in one.left_out))
             raise UserError(f"{text}: no film there" + f", but {beside._reasons()}" * bool(beside.left_out)
-                            + f"; expected a file, a folder or a pattern such as 'films/*.png' of {KINDS}")
+                            + f"; expected a file, a folder or a pattern such as 'films/*.png' of {KINDS} files")
         for one in found:
             files.update(dict.fromkeys(one.files))
             left_out.update(one.left_out)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.common.errors import UserError
+from datasets.formats.photo import exif_orientation
 from datasets.formats.raster import Raster, check_sides, decoding
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -34,11 +35,12 @@ class PngFile:
             raise UserError(f"{path}: {'not a PNG file' if data else 'is empty; copy it again'}")
         self._path = path
         kept = {kind: bytearray() for kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")}
-        transparent = False
+        transparent, self._exif = False, b""
         for kind, chunk in _chunks(data, path):
             if kind == b"acTL":
                 raise UserError(f"{path}: found an animated PNG, expected a single picture")
             transparent |= kind == b"tRNS"
+            self._exif = chunk[8:-4] if kind == b"eXIf" else self._exif
             if kind in kept:  # the rest cannot change the samples
                 kept[kind] += chunk
         self.stream = SIGNATURE + b"".join(kept.values())
@@ -52,7 +54,12 @@ class PngFile:
 
     def decode(self) -> Raster:
         """The samples as stored; transparency is dropped."""
-        return dataclasses.replace(self._decode(), alpha=self.alpha)
+        return dataclasses.replace(self._decode(), alpha=self.alpha, orientation=exif_orientation(self._read_exif))
+
+    def _read_exif(self) -> Image.Exif:
+        exif = Image.Exif()
+        exif.load(self._exif)
+        return exif
 
     def _decode(self) -> Raster:
         with decoding(self._path, "PNG"):

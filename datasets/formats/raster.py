@@ -27,6 +27,7 @@ class Film:
       spacing_mm: side of a pixel in millimetres, None where the file does not say.
       exact: whether `max_value` follows from the file; a 16-bit PNG may hold 12-bit films.
       alpha: whether the file holds transparency, which is dropped.
+      turned: whether `pixels` are not as stored, since the file says how a camera was held.
     """
 
     pixels: np.ndarray
@@ -34,6 +35,7 @@ class Film:
     spacing_mm: float | None = None
     exact: bool = True
     alpha: bool = False
+    turned: bool = False
 
     @property
     def coloured(self) -> bool:
@@ -51,6 +53,8 @@ class Raster:
       palette: uint8 [colours, 3] or None.
       inverted: low values are bright.
       alpha: the file holds transparency, too, which is dropped.
+      orientation: how the samples must be turned, from 1 (not at all) to 8, as TIFF and EXIF number it.
+      lossy: the samples are not those that were saved.
     """
 
     values: np.ndarray
@@ -58,6 +62,15 @@ class Raster:
     palette: np.ndarray | None = None
     inverted: bool = False
     alpha: bool = False
+    orientation: int = 1
+    lossy: bool = False
+
+    def upright(self) -> "Raster":
+        """The samples turned as `orientation` says."""
+        values = self.values.swapaxes(0, 1) if self.orientation >= 5 else self.values
+        rows = -1 if self.orientation in (3, 4, 7, 8) else 1
+        columns = -1 if self.orientation in (2, 3, 6, 7) else 1
+        return dataclasses.replace(self, values=np.ascontiguousarray(values[::rows, ::columns]))
 
 
 def white_above(brightest: int) -> int:

@@ -1,23 +1,26 @@
 """Reads films and label maps of the formats in which users have them, told by content, bounded before decoding.
 
-PNG (grey of 1 to 16 bits, palette, RGB), GIF, TIFF, DICOM, and JSRT's raw .IMG. Files come from strangers:
-dimensions are checked in the header, damage and odd kinds raise a UserError of one line, and nothing is unpickled.
+PNG (grey of 1 to 16 bits, palette, RGB), JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD, and JSRT's raw .IMG.
+Files come from strangers: dimensions are checked in the header, damage and odd kinds raise a UserError of one
+line, and nothing is unpickled.
 """
 
-import io
 import os
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from datasets.common.errors import UserError
 from datasets.formats import png
+from datasets.formats.channels import luminance
 from datasets.formats.dicom_start import is_dicom
+from datasets.formats.find import KINDS
 from datasets.formats.parts import Part
-from datasets.formats.raster import Film, Raster, check_sides, decoding, read_bytes
+from datasets.formats.photo import photo_kind, read_photo
+from datasets.formats.raster import Film, Raster, read_bytes
 
 IMG_SIDE, IMG_MAX, IMG_SPACING_MM = 2048, 4095, 0.175  # JSRT: 12 bits in big-endian 16, low values bright
+_CODEC_NOISE = 8  # grey levels by which a lossy codec may let equal channels differ
 
 
 def read_film(path: str | os.PathLike, part: Part | None = None) -> Film:
@@ -35,20 +38,25 @@ def read_film(path: str | os.PathLike, part: Part | None = None) -> Film:
         return read_dicom_film(data, path)
     if path.suffix.lower() == ".img":
         return Film(IMG_MAX - _read_img(data, path), IMG_MAX, IMG_SPACING_MM)
-    raster = _read_raster(data, path)
+    raster = _read_raster(data, path).upright()
     pixels = _shown(raster)
+    if raster.lossy and pixels.ndim == 3 and np.ptp(pixels, axis=-1).max() <= _CODEC_NOISE:
+        pixels = luminance(pixels)
     white = 255 if raster.palette is not None else raster.max_value
     if white < 255:
         pixels, white = (pixels * np.float32(255 / white)).round().astype(np.uint8), 255
-    return Film(white - pixels if raster.inverted else pixels, white, None, white != 65535, raster.alpha)
+    return Film(white - pixels if raster.inverted else pixels, white, None, white != 65535, raster.alpha,
+                raster.orientation != 1)
 
 
 def read_mask(path: str | os.PathLike, part: Part | None = None,
               beside: str | os.PathLike | None = None) -> np.ndarray:
-    """A label map or mask as uint8 [H, W]: the samples as stored, and indices where a palette has colours.
+    """A label map or mask as uint8 [H, W]: the numbers that are stored, whatever they look like.
 
-    A palette of greys is only a way to write grey values (GIF has no other), so those are taken. One-bit files
-    give 0 and 1. Colour is refused unless its channels are equal. Raises UserError like `read_film`.
+    A palette's colours are only looks, and so is an inverted grey scale, whether TIFF's (MinIsWhite) or a palette
+    that runs from 255 down to 0, as ImageJ writes masks. Any other palette of greys is a way to write grey values
+    (GIF has no other), so those are taken. One-bit files give 0 and 1. Colour is refused unless its channels are
+    equal, and what a codec has changed (JPEG, lossy WebP). Raises UserError like `read_film`.
     """
     path = pathlib.Path(path)
     data = read_bytes(path)
@@ -56,9 +64,7 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
     else:
-        raster = _read_raster(data, path)
-        grey = raster.palette is not None and (raster.palette == raster.palette[:, :1]).all()
-        values = _shown(raster) if grey else raster.values
+        values = _codes(_read_raster(data, path).upright(), path)
     if values.ndim == 3:
         if not (values == values[..., :1]).all():
             raise UserError(f"{path}: found a colour picture, expected one channel of class codes")
@@ -68,29 +74,28 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
     return values.astype(np.uint8)
 
 
+def _codes(raster: Raster, path: pathlib.Path) -> np.ndarray:
+    if raster.lossy:
+        raise UserError(f"{path}: found a lossy picture (JPEG or WebP), which changes class codes at borders; "
+                        "export the label map anew, as PNG, from the program that made it")
+    palette = raster.palette
+    if palette is None or (palette != palette[:, :1]).any():
+        return raster.values
+    inverted = (palette[:, 0] == 255 - np.arange(len(palette))).all()
+    return raster.values if inverted else _shown(raster)
+
+
 def _read_raster(data: bytes, path: pathlib.Path) -> Raster:
     if data[:8] == png.SIGNATURE:
         return png.PngFile(data, path).decode()
-    if data[:6] in (b"GIF87a", b"GIF89a"):
-        return _read_gif(data, path)
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         from datasets.formats.tiff import read_tiff
         return read_tiff(data, path)
+    kind = photo_kind(data)
+    if kind:
+        return read_photo(data, path, kind)
     found = f"starts with {data[:8]!r}" if data else "is empty"
-    raise UserError(f"{path}: {found}; expected a PNG, GIF, TIFF or DICOM file")
-
-
-def _read_gif(data: bytes, path: pathlib.Path) -> Raster:
-    with decoding(path, "GIF"):
-        check_sides(path, *(int.from_bytes(data[at:at + 2], "little") for at in (8, 6)))
-        image = Image.open(io.BytesIO(data), formats=["GIF"])
-        check_sides(path, image.height, image.width)  # its frame may be larger than its screen
-        if image.is_animated:
-            raise UserError(f"{path}: found an animated GIF, expected a single picture")
-        image.load()
-        palette = image.getpalette("RGB") if image.mode == "P" else None
-        return Raster(np.asarray(image), 255, palette and np.array(palette, np.uint8).reshape(-1, 3),
-                      alpha="transparency" in image.info)
+    raise UserError(f"{path}: {found}; expected a {KINDS} file")
 
 
 def _read_img(data: bytes, path: pathlib.Path) -> np.ndarray:

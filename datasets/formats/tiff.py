@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 
 from datasets.common.errors import UserError
+from datasets.formats.photo import ORIENTATION
 from datasets.formats.raster import Raster, check_sides, decoding
 
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
@@ -29,10 +30,11 @@ def read_tiff(data: bytes, path: pathlib.Path) -> Raster:
         palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
     if values.shape[:2] != (page.imagelength, page.imagewidth) or values.shape[2:] not in ((), (3,), (4,)):
         raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")
-    alpha = values.shape[2:] == (4,)
+    alpha, orientation = values.shape[2:] == (4,), page.tags.valueof(ORIENTATION, 1)
     values = values[..., :3] if values.ndim == 3 else values
     values = values.astype(np.uint8) if values.dtype == bool else values
-    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE, alpha)
+    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE, alpha,
+                  orientation if orientation in range(1, 9) else 1)
 
 
 def _check_page(page, length: int, path: pathlib.Path) -> None:
@@ -48,10 +50,9 @@ def _check_page(page, length: int, path: pathlib.Path) -> None:
     if int(page.compression) not in _COMPRESSIONS:
         raise UserError(f"{path}: found TIFF compression {int(page.compression)}, expected none, LZW, deflate or "
                         "PackBits; save it as PNG")
-    orientation = page.tags.valueof(274, 1)
-    if page.imagedepth != 1 or (samples > 1 and page.planarconfig != 1) or orientation != 1:
-        raise UserError(f"{path}: found a volume, separate colour planes or a turned picture (orientation "
-                        f"{orientation}), expected a plain picture; save it as PNG")
+    if page.imagedepth != 1 or (samples > 1 and page.planarconfig != 1):
+        raise UserError(f"{path}: found a volume or separate colour planes, expected a plain picture; save it as "
+                        "PNG")
     if page.is_tiled and page.tilelength * page.tilewidth > _LARGEST_TILE:
         raise UserError(f"{path}: found tiles of {page.tilewidth} x {page.tilelength} pixels, expected fewer")
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]

@@ -16,7 +16,6 @@ import io
 import math
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -24,8 +23,9 @@ import numpy as np
 from scipy import ndimage
 
 from datasets.class_table import IGNORED, ClassTable
-from datasets.common import atomic_files
+from datasets.common import atomic_files, text_files
 from datasets.common.errors import UserError
+from datasets.common.names import MAX_ID, is_id
 from datasets.common.output_folders import PAIRS, refuse_foreign
 from datasets.formats.channels import CHANNELS
 from datasets.formats.png import GREY, RGB, PngFile
@@ -37,7 +37,6 @@ MAX_DESCRIPTION = 2**20  # bytes
 MAX_MANIFEST = 2**26
 MAX_NAME = 200  # characters of a data set's, class's or source's name
 MAX_MASKS = 16  # organs with a bit each
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,16 +332,11 @@ def _read_description(path: pathlib.Path) -> Description:
 
 
 def _read_manifest(path: pathlib.Path) -> list[Entry]:
-    try:
-        rows = list(csv.reader(io.StringIO(read_bytes(path, MAX_MANIFEST).decode("utf-8-sig"))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected a CSV of id,split,source") from None
+    rows = text_files.read_table(path, text_files.read_text(path, MAX_MANIFEST))
     if not rows or rows[0] != ["id", "split", "source"]:
         raise UserError(f"{path}: found header {str(rows[:1])[1:-1][:100]}, expected id,split,source")
     entries = []
     for number, row in enumerate(rows[1:], 2):
-        if not row:
-            continue
         if len(row) != 3:
             raise UserError(f"{path}: line {number} has {len(row)} fields, expected id,split,source")
         entries.append(Entry(*row))
@@ -353,9 +347,9 @@ def _read_manifest(path: pathlib.Path) -> list[Entry]:
 
 
 def _check_entry(entry: Entry, path: pathlib.Path) -> None:
-    if not _ID.fullmatch(entry.id):
+    if not is_id(entry.id):
         raise UserError(f"{path}: id {entry.id[:MAX_NAME]!r} is not a plain file name of letters, digits, '.', "
-                        "'_' and '-'")
+                        f"'_' and '-', of at most {MAX_ID} bytes")
     if entry.split not in SPLITS:
         raise UserError(f"{path}: {entry.id} has split {entry.split[:MAX_NAME]!r}, expected one of "
                         f"{', '.join(SPLITS)}")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from datasets.common import text_files
 from datasets.common.errors import UserError
 
 
@@ -86,12 +87,8 @@ def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in `path`. Raises UserError naming the file if it is missing or not JSON."""
     path = pathlib.Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a JSON file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(text_files.read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
 
 

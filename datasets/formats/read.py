@@ -59,19 +59,41 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
     equal, and what a codec has changed (JPEG, lossy WebP). Raises UserError like `read_film`.
     """
     path = pathlib.Path(path)
+    values = read_label_samples(path, part, beside)
+    if values.ndim == 3:
+        raise UserError(f"{path}: found a colour picture, expected one channel of class codes; --colours=FILE of "
+                        "tools.import_dataset says what its colours mean")
+    if values.dtype != np.uint8 and values.max() > 255:
+        raise UserError(f"{path}: found values up to {values.max()}, expected class codes of 0 to 255")
+    return values.astype(np.uint8)
+
+
+def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside: str | os.PathLike | None = None,
+                       colours: bool = False) -> np.ndarray:
+    """The samples of a label map of any kind: uint8 or uint16, [H, W], or [H, W, 3] if its channels differ.
+
+    Palettes are as in `read_mask`. With `colours` the result is what the picture looks like, uint8 RGB [H, W, 3].
+    Raises UserError like `read_film`, and for what a codec has changed.
+    """
+    path = pathlib.Path(path)
     data = read_bytes(path)
     if is_dicom(data):
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
     else:
-        values = _codes(_read_raster(data, path).upright(), path)
-    if values.ndim == 3:
-        if not (values == values[..., :1]).all():
-            raise UserError(f"{path}: found a colour picture, expected one channel of class codes")
+        raster = _read_raster(data, path).upright()
+        values = _codes(raster, path)
+        if colours and raster.palette is not None:
+            values = _with_palette(raster)
+        elif colours and raster.max_value < 255:  # of few bits: black and white stay that
+            values = values * np.uint8(255 // raster.max_value)
+    if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]
-    if values.dtype != np.uint8 and values.max() > 255:
-        raise UserError(f"{path}: found values up to {values.max()}, expected class codes of 0 to 255")
-    return values.astype(np.uint8)
+    if not colours:
+        return values
+    if values.dtype != np.uint8:
+        raise UserError(f"{path}: found 16 bits, expected colours of 8 bits")
+    return values if values.ndim == 3 else np.repeat(values[..., None], 3, -1)
 
 
 def _codes(raster: Raster, path: pathlib.Path) -> np.ndarray:
@@ -113,11 +135,14 @@ def _read_img(data: bytes, path: pathlib.Path) -> np.ndarray:
 
 def _shown(raster: Raster) -> np.ndarray:
     """Samples with the palette applied: [H, W], or [H, W, 3] where the channels differ."""
-    values = raster.values
-    if raster.palette is not None:
-        table = np.zeros((256, 3), np.uint8)
-        table[:len(raster.palette)] = raster.palette[:256]
-        values = table[values]
+    values = raster.values if raster.palette is None else _with_palette(raster)
     if values.ndim == 2:
         return values
     return values[..., 0] if (values == values[..., :1]).all() else values
+
+
+def _with_palette(raster: Raster) -> np.ndarray:
+    """The colours that palette indices stand for, uint8 [H, W, 3]; black where the palette ends."""
+    table = np.zeros((256, 3), np.uint8)
+    table[:len(raster.palette)] = raster.palette[:256]
+    return table[raster.values]

@@ -1,0 +1,241 @@
+"""Which of a user's image and label files belong together: by name, by suffix, in folders of folders, in one.
+
+The name of a file is its path below its folder without the format's suffix, in Unicode's normal form C. A pair is
+an image and a label map of one base name that differ in how they end: `case1_0000.png` and `case1_mask.png`.
+Suffixes that nobody gives are found out where only one way of pairing fits the most files.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from datasets.common.errors import UserError
+from datasets.common.names import to_id
+from datasets.formats.find import find_in_folder, picture_suffix
+from datasets.pair_store import describe_ids
+
+_ENDS = re.compile(r"[/_. -]+[^/_. -]*")  # where a suffix may begin
+_LABEL_WORDS = re.compile(r"mask|label|seg|truth|manual|annot|contour|roi|(?<![a-z])(gt|lab)(?![a-z])", re.I)
+_NEVER_LABELS = (".jpg", ".jpeg", ".webp")  # formats that lose codes
+Files = dict[str, pathlib.Path]  # by name
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnFolder:
+    """One pair of the user's files.
+
+    Attributes:
+      id: of the pair in the store.
+      name: what the two names have in common, e.g. patient1/film3.
+      image: the film.
+      labels: the label map alone, or a mask for each organ in order of codes, None where there is none.
+    """
+
+    id: str
+    name: str
+    image: pathlib.Path
+    labels: tuple[pathlib.Path | None, ...]
+
+    @property
+    def label(self) -> pathlib.Path:
+        """The first label file, for messages."""
+        return next(path for path in self.labels if path is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Matched:
+    """Pairs in order of ids, files without partner, and lines to say about how they were found."""
+
+    sources: list[OwnFolder]
+    alone: list[pathlib.Path]
+    said: list[str]
+
+
+def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_suffix: str | None = None,
+                label_suffix: str | None = None, masks: Mapping[str, str] | None = None) -> Matched:
+    """Pairs of the pictures below `images` and below `labels`, which may be one folder.
+
+    Args:
+      image_suffix, label_suffix: what ends the names of images and label maps ("_0000"), or their files (".tif");
+        None to find out.
+      masks: organ -> pattern of its files' names below `labels`, * standing for the base name; see
+        `mask_patterns`.
+
+    Raises UserError where there is no pair, more than one way of pairing, or one id for two pairs.
+    """
+    labels = images if labels is None else labels
+    inside = [path for path in (labels,) if _inside(path, images)]
+    found = find_in_folder(images, inside)
+    others = found if labels.resolve() == images.resolve() else find_in_folder(
+        labels, [images] if _inside(images, labels) else [])
+    said = [line for line in dict.fromkeys((found.about_left_out(), others.about_left_out())) if line]
+    for flat in (False, True):  # the same folders on both sides; else names that are unique without their folders
+        sides = [_Side(images, found.files, flat), _Side(labels, others.files, flat and masks is None)]
+        pairs, used = (_match_maps(*sides, image_suffix, label_suffix) if masks is None
+                       else _match_masks(*sides, image_suffix, masks))
+        if pairs:
+            break
+    else:
+        raise UserError(_no_pairs(*sides, masks))
+    said += [f"names: {used}"] if used else []
+    taken = {path for image, paths in pairs.values() for path in (image, *paths)}
+    alone = [path for path in dict.fromkeys([*found.files, *others.files]) if path not in taken]
+    return Matched(_with_ids(pairs), sorted(alone), said)
+
+
+def mask_patterns(masks: Sequence[str], labels: pathlib.Path) -> dict[str, str]:
+    """`["disc:*_disc", "cup"]` -> organ -> pattern with one *.
+
+    A pattern without * is a suffix; without a pattern, an organ's files are those in the folder of its name below
+    `labels`, or else those that end in _ORGAN.
+    """
+    patterns: dict[str, str] = {}
+    for mask in masks:
+        organ, colon, pattern = (part.strip() for part in mask.partition(":"))
+        if not colon:
+            pattern = f"{organ}/*" if (labels / organ).is_dir() else f"*_{organ}"
+        elif "*" not in pattern:
+            pattern = f"{pattern}*" if pattern.endswith("/") else f"*{pattern}"
+        if not organ or organ in patterns or pattern.count("*") != 1 or pattern == "*":
+            raise UserError(f"--masks: found {mask!r}, expected ORGAN:PATTERN with one * for the image's name, "
+                            "each organ once, e.g. --masks=disc:*_disc,cup:*_cup or --masks=liver:liver/*")
+        patterns[organ] = unicodedata.normalize("NFC", pattern)
+    return patterns
+
+
+class _Side:
+    """The pictures of one folder by name."""
+
+    def __init__(self, folder: pathlib.Path, files: Sequence[pathlib.Path], flat: bool):
+        self.folder, self.files = folder, files
+        self.names = {path: unicodedata.normalize(
+            "NFC", path.name if flat else path.relative_to(folder).as_posix()) for path in files}
+
+    def by_base(self, suffix: str) -> Files | pathlib.Path:
+        """Base name -> file, of the files with `suffix`; a file whose base name another has, if there is one."""
+        found: Files = {}
+        for path, name in self.names.items():
+            kind = picture_suffix(name)
+            stem = name[:len(name) - len(kind)] or name
+            whole = suffix.startswith(".") and name.lower().endswith(suffix.lower())
+            if not whole and not stem.endswith(suffix):
+                continue
+            base = (name[:-len(suffix)] if whole else stem[:len(stem) - len(suffix)]).rstrip("/")
+            if base in found:
+                return path
+            if base:
+                found[base] = path
+        return found
+
+    def stems(self) -> list[str]:
+        return [name[:len(name) - len(picture_suffix(name))] for name in self.names.values()]
+
+    def suffixes(self, with_formats: bool) -> list[str]:
+        """Ends that at least a third of the names share, "" first; with them, formats that some files have."""
+        counts = Counter(end for stem in self.stems() for end in _ends(stem))
+        least = max(min(2, len(self.names)), len(self.names) / 3)
+        shared = sorted(end for end, count in counts.items() if count >= least)
+        formats = sorted({picture_suffix(name) for name in self.names.values()} - {""}) if with_formats else []
+        return ["", *shared, *formats]
+
+
+def _match_maps(images: _Side, labels: _Side, image_suffix: str | None, label_suffix: str | None):
+    """Base name -> (image, (label map,)), and how the names go if that was found out."""
+    same = images.folder.resolve() == labels.folder.resolve()
+    if not same and image_suffix in ("", None) and label_suffix in ("", None):
+        plain = _paired(images, labels, "", "")
+        if isinstance(plain, pathlib.Path):
+            raise UserError(f"{plain}: there is another file of that name; keep one of them, or give "
+                            "--image_suffix and --label_suffix")
+        if plain:
+            return plain, ""
+    ways = [(ours, theirs) for ours in ([image_suffix] if image_suffix is not None else images.suffixes(same))
+            for theirs in ([label_suffix] if label_suffix is not None else labels.suffixes(same))
+            if not same or _may_be_labels(ours, theirs, image_suffix, label_suffix)]
+    paired = {way: pairs for way in ways
+              if (pairs := _paired(images, labels, *way)) and not isinstance(pairs, pathlib.Path)}
+    if not paired:
+        return {}, ""
+    most = max(map(len, paired.values()))
+    best = {way: pairs for way, pairs in paired.items() if len(pairs) == most}
+    (ours, theirs), pairs = min(best.items(), key=lambda item: sum(map(len, item[0])))
+    for (one, other), rival in best.items():
+        if set(rival.values()) != set(pairs.values()):
+            raise UserError(f"{labels.folder}: found label maps that end in {theirs or 'nothing'!r} and in "
+                            f"{other or 'nothing'!r} for images that end in {ours or 'nothing'!r} and "
+                            f"{one or 'nothing'!r}; say which with --image_suffix and --label_suffix")
+    found_out = (image_suffix, label_suffix) != (ours, theirs) and (ours or theirs)
+    return pairs, f"--image_suffix={ours} --label_suffix={theirs}" if found_out else ""
+
+
+def _match_masks(images: _Side, labels: _Side, image_suffix: str | None, masks: Mapping[str, str]):
+    """Base name -> (image, a mask or None for each organ), and how the names go if that was found out."""
+    bases: list[Files] = []
+    for pattern in masks.values():
+        start, end = pattern.split("*")
+        files = labels.by_base(end)
+        if isinstance(files, pathlib.Path):
+            raise UserError(f"{files}: there is another file of that name; keep one of them")
+        bases.append({base[len(start):]: path for base, path in files.items() if base.startswith(start)})
+    for suffix in [image_suffix] if image_suffix is not None else images.suffixes(False):
+        films = images.by_base(suffix)
+        if isinstance(films, pathlib.Path):
+            raise UserError(f"{films}: there is another file of that name; keep one of them")
+        films = {base: path for base, path in films.items() if not any(path in organ.values() for organ in bases)}
+        pairs = {base: (path, tuple(organ.get(base) for organ in bases)) for base, path in films.items()
+                 if any(base in organ for organ in bases)}
+        if pairs:
+            return pairs, f"--image_suffix={suffix}" if suffix and image_suffix is None else ""
+    return {}, ""
+
+
+def _paired(images: _Side, labels: _Side, ours: str, theirs: str):
+    """Base name -> (image, (label map,)); a file whose base name another has, if there is one."""
+    films, maps = images.by_base(ours), labels.by_base(theirs)
+    for side in (films, maps):
+        if isinstance(side, pathlib.Path):
+            return side
+    return {base: (path, (maps[base],)) for base, path in films.items() if base in maps and maps[base] != path}
+
+
+def _may_be_labels(ours: str, theirs: str, *given: str | None) -> bool:
+    """Whether label maps in the folder of their images can end in `theirs`: a word or a format says so."""
+    if ours == theirs or theirs.lower() in _NEVER_LABELS:
+        return False
+    if None not in given or given[1] is not None or theirs.startswith("."):
+        return True
+    return bool(_LABEL_WORDS.search(theirs)) and not _LABEL_WORDS.search(ours)
+
+
+def _with_ids(pairs: Mapping[str, tuple[pathlib.Path, tuple]]) -> list[OwnFolder]:
+    """The pairs in order of ids. Raises UserError where two have one id."""
+    by_id: dict[str, OwnFolder] = {}
+    for name, (image, labels) in pairs.items():
+        source = OwnFolder(to_id(name), name, image, labels)
+        other = by_id.setdefault(source.id, source)
+        if other is not source:
+            raise UserError(f"{source.image}: its id {source.id} is that of {other.image} too; rename one")
+    return [by_id[id_] for id_ in sorted(by_id)]
+
+
+def _no_pairs(images: _Side, labels: _Side, masks: Mapping[str, str] | None) -> str:
+    ours, theirs = (describe_ids(sorted(side.names.values()), 2) for side in (images, labels))
+    wanted = ("name each label map like its image, e.g. a.png and a.tif, or tell how their names end with "
+              "--image_suffix and --label_suffix" if masks is None else
+              f"check the patterns of --masks: {', '.join(masks.values())}")
+    return (f"{images.folder}: found {len(images.files)} images ({ours}), {len(labels.files)} label files in "
+            f"{labels.folder} ({theirs}) and no two with the same name; {wanted}")
+
+
+def _ends(stem: str) -> Iterable[str]:
+    """What a name may end with: everything from a separator on, e.g. _b_0000 and _0000 of a_b_0000."""
+    return [stem[match.start():] for match in _ENDS.finditer(stem) if match.start()]
+
+
+def _inside(folder: pathlib.Path, other: pathlib.Path) -> bool:
+    """Whether `folder` lies in `other` and is not the same."""
+    return os.path.abspath(other) in map(os.fspath, pathlib.Path(os.path.abspath(folder)).parents)

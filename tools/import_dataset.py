@@ -3,10 +3,32 @@
     python -m tools.import_dataset --images=DIR --labels=DIR --classes=background,liver,spleen \\
         --test_fraction=0.3 --size=128 --out=data/mine
 
-Images and label maps are PNG, GIF, TIFF or DICOM files and belong together by name (a.dcm and a.png). A label map
-has one channel of class codes, a class's code being its place in --classes; --remap=0:0,255:1 translates others.
-Pictures keep their aspect ratio and are padded to a square with black ground; each pixel takes the class that
-covers most of it.
+Files belong together by name (a.jpg and a.png), in folders of folders too, or in one folder. Names that differ in
+how they end (a_0000.png and a_mask.png) are put together where there is only one way to do so;
+--image_suffix=_0000 --label_suffix=_mask says it. A suffix may be a format: --image_suffix=.tif.
+
+Label files may be
+
+    maps of class codes     --classes=background,liver: a class's code is its place; --remap=255:1 translates
+                            other codes
+    maps of colours         --colours=labelmap.txt: lines of name:r,g,b:: as CVAT writes them, or a table of
+                            name,r,g,b or name,#rrggbb
+    a mask for each organ   --masks=disc:*_disc,cup:*_cup: * is the image's name; liver:liver/* for folders, and
+                            --masks=liver,spleen for folders of those names, or files that end so. Later ones are
+                            painted over earlier ones, and overlaps are kept
+    numbers of instances    --instances --classes=background,nucleus: every number but 0 is a piece of that class;
+                            touching pieces are parted by a pixel of background
+
+--ignore=11 takes code 11 (with --colours a class's name) for unknown: no loss and no score counts it, and
+generators see the nearest class there. --unions=disc:rim+cup scores rim and cup together as disc.
+
+Which pairs test: --test_fraction, --test_ids=FILE, --train_ids=FILE, or --train_count=20 (the first 20 by name
+train, the rest tests). --group_by keeps a patient on one side: a pattern of the image's name ('^[^_]+'), a table
+(patients.csv:patient) or DICOM's PatientID. A file of names has one a line, with or without folder and suffix.
+
+Pictures keep their aspect ratio and are padded to a square with black ground of the first class; each pixel takes
+the class that covers most of it. A table at the end tells in how many films each class is, and its share of the
+pixels before and after.
 
 If any image is in colour, that is, has channels that differ, all are written in colour and all networks work on
 three channels; a grey picture stored as RGB is grey. --channel=grey takes the luminance instead, and red, green or
@@ -21,19 +43,30 @@ from absl import app, flags
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import PAIRS, check_output
 
-_IMAGES = flags.DEFINE_string("images", None, "folder of the images", required=True)
-_LABELS = flags.DEFINE_string("labels", None, "folder of the label maps, named like their images", required=True)
+_IMAGES = flags.DEFINE_string("images", None, "folder of the images, perhaps in folders", required=True)
+_LABELS = flags.DEFINE_string("labels", None, "folder of the label files (default: that of the images)")
+_IMAGE_SUFFIX = flags.DEFINE_string("image_suffix", None, "what ends the names of images, e.g. _0000")
+_LABEL_SUFFIX = flags.DEFINE_string("label_suffix", None, "what ends the names of label maps, e.g. _mask")
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _SIZE = flags.DEFINE_integer("size", None, "side of the pairs in pixels", required=True, lower_bound=8,
                              upper_bound=8192)
 _CLASSES = flags.DEFINE_list("classes", None, "class names in order of codes, background first")
 _CLASSES_JSON = flags.DEFINE_string("classes_json", None, 'or a file: {"names": [...], "scored": [...], '
-                                                          '"fold_back": {...}}')
+                                                          '"fold_back": {...}, "unions": {...}}')
+_COLOURS = flags.DEFINE_string("colours", None, "or a table of the colours in the label maps")
+_MASKS = flags.DEFINE_list("masks", None, "or organs with a mask file each, in order of painting: ORGAN:PATTERN")
+_INSTANCES = flags.DEFINE_bool("instances", False, "label maps number the pieces of the second of two --classes")
+_IGNORE = flags.DEFINE_list("ignore", [], "codes (with --colours: classes) of which no class is known")
 _SCORED = flags.DEFINE_list("scored", [], "the classes that tables score (default: all but the background)")
+_UNIONS = flags.DEFINE_list("unions", [], "classes that are scored together, e.g. disc:rim+cup")
 _REMAP = flags.DEFINE_list("remap", [], "codes found to class codes, e.g. 0:0,255:1; others stay")
 _TEST_FRACTION = flags.DEFINE_float("test_fraction", None, "share of the pairs to test on, drawn by --seed",
                                     lower_bound=0.0, upper_bound=1.0)
 _TEST_IDS = flags.DEFINE_string("test_ids", None, "or a file with the names of the test pairs, one a line")
+_TRAIN_IDS = flags.DEFINE_string("train_ids", None, "or a file with those of the training pairs")
+_TRAIN_COUNT = flags.DEFINE_integer("train_count", None, "or how many train, the first by name", lower_bound=1)
+_GROUP_BY = flags.DEFINE_string("group_by", None, "what keeps pairs on one side: a regular expression, "
+                                "TABLE.csv:COLUMN or a DICOM element")
 _SEED = flags.DEFINE_integer("seed", 0, "of the draw of test pairs", lower_bound=0)
 _NAME = flags.DEFINE_string("name", None, "the data set's name in tables (default: the name of --out)")
 _MAX_VALUE = flags.DEFINE_integer("max_value", None, "grey value shown as white in images of 16 bits that do "
@@ -45,6 +78,7 @@ _CHANNEL = flags.DEFINE_enum("channel", "auto", ["auto", "grey", "red", "green",
                              "colour images; auto: all three channels if any image has colour")
 _CONTRAST = flags.DEFINE_enum("contrast", "none", ["none", "stretch"], "stretch: each film's 0.5th to 99.5th "
                               "percentile to the whole grey scale; none: films as they are")
+_MOST_LINES = 20  # about single files
 
 
 def main(argv) -> None:
@@ -52,57 +86,140 @@ def main(argv) -> None:
     from datasets.pair_store import Description, describe_ids
     from datasets.sources import own_folders
 
-    check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, _CLASSES_JSON.value, _TEST_IDS.value])
-    classes, remap = _classes(), own_folders.parse_remap(_REMAP.value)
-    sources, alone = own_folders.match_files(pathlib.Path(_IMAGES.value), pathlib.Path(_LABELS.value))
-    for path in alone:
-        print(f"left out: {path} has no partner")
-    test = _test_ids([source.id for source in sources])
-    found = own_folders.survey(sources, classes, remap, _SIZE.value, show_progress)
+    lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS)]
+    check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, *lists])
+    images = pathlib.Path(_IMAGES.value)
+    labels, matched = _labels(images)
+    sources = matched.sources
+    for line in [*matched.said, *(f"left out: {path} has no partner" for path in matched.alone[:_MOST_LINES])]:
+        print(line)
+    if len(matched.alone) > _MOST_LINES:
+        print(f"left out: {len(matched.alone) - _MOST_LINES} more files without partner")
+    test = _test_ids(sources)
+    found = own_folders.survey(sources, labels, _SIZE.value, show_progress)
     # 16 bits if any image has more than 8
     max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
     name = _NAME.value or pathlib.Path(_OUT.value).resolve().name
     try:
-        description = Description(name, (_SIZE.value, _SIZE.value), classes, max_value, found.spacing_mm,
+        description = Description(name, (_SIZE.value, _SIZE.value), labels.classes, max_value, found.spacing_mm,
                                   found.channel(_CHANNEL.value))
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
     white = _MAX_VALUE.value or found.white  # of images that do not say it themselves
-    own_folders.import_pairs(sources, _OUT.value, description, test, remap, white, show_progress,
-                           _CONTRAST.value == "stretch")
+    films = own_folders.PairFilms(white, _CONTRAST.value == "stretch")
+    report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress)
     if about := found.about_channels(_CHANNEL.value):
         print(about)
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
+    for line in report.lines(found.shares, _SIZE.value):
+        print(line)
     print(f"{len(sources)} pairs at {_SIZE.value} x {_SIZE.value} pixels in {_OUT.value}: "
-          f"{len(sources) - len(test)} train, {len(test)} test; classes: {describe_ids(classes.names)}")
+          f"{len(sources) - len(test)} train, {len(test)} test; classes: {describe_ids(labels.classes.names)}")
+
+
+def _labels(images: pathlib.Path):
+    """What the label files mean, and the pairs of files that were found."""
+    from datasets.sources import own_colours, own_files, own_labels, own_options
+
+    given = [name for name, flag in (("classes", _CLASSES), ("classes_json", _CLASSES_JSON),
+                                     ("colours", _COLOURS), ("masks", _MASKS)) if flag.value is not None]
+    if len(given) != 1:
+        raise UserError(f"found {' and '.join(f'--{name}' for name in given) or 'no classes'}; give one of "
+                        "--classes=background,liver, --classes_json=FILE, --colours=FILE and --masks=liver,spleen")
+    for name, flag, kinds in (("remap", _REMAP, ("classes", "classes_json")),
+                              ("instances", _INSTANCES, ("classes", "classes_json")),
+                              ("ignore", _IGNORE, ("classes", "classes_json", "colours"))):
+        if flag.value and given[0] not in kinds:
+            raise UserError(f"--{name} does not go with --{given[0]}; leave it out")
+    folder, masks = pathlib.Path(_LABELS.value or images), None
+    if _MASKS.value is not None:
+        masks = own_files.mask_patterns(_MASKS.value, folder)
+        reader = own_labels.MaskLabels(_table("masks", ("background", *masks)))
+    elif _COLOURS.value is not None:
+        colours = own_colours.read_colours(pathlib.Path(_COLOURS.value), _IGNORE.value)
+        reader = own_labels.ColourLabels(dataclasses.replace(colours, classes=_with_scores(colours.classes)))
+    elif _INSTANCES.value:
+        ignore = own_options.parse_ignore(_IGNORE.value, 2**31 - 1)
+        reader = own_labels.InstanceLabels(_classes(), ignore)
+        if reader.classes.num_classes != 2 or _REMAP.value:
+            raise UserError(f"--instances: found {reader.classes.num_classes} classes"
+                            f"{' and --remap' if _REMAP.value else ''}, expected two classes and no more, e.g. "
+                            "--classes=background,nucleus")
+    else:
+        ignore = own_options.parse_ignore(_IGNORE.value, 255)
+        reader = own_labels.CodeLabels(_classes(), own_options.parse_remap(_REMAP.value), ignore)
+    return reader, own_files.match_files(images, folder, _IMAGE_SUFFIX.value, _LABEL_SUFFIX.value, masks)
 
 
 def _classes():
-    """The class table of --classes or --classes_json, with --scored."""
+    """The class table of --classes or --classes_json."""
     from datasets.class_table import ClassTable
     from datasets.common import atomic_files
 
-    if (_CLASSES.value is None) == (_CLASSES_JSON.value is None):  # both or neither
-        raise UserError("give either --classes=background,liver,... or --classes_json=FILE")
+    if _CLASSES.value is not None:
+        return _table("classes", tuple(name.strip() for name in _CLASSES.value))
     try:
-        if _CLASSES.value is not None:
-            return ClassTable(tuple(_CLASSES.value), tuple(_SCORED.value))
-        table = ClassTable.from_json(atomic_files.read_json(_CLASSES_JSON.value))
-        return dataclasses.replace(table, scored=tuple(_SCORED.value)) if _SCORED.value else table
+        return _with_scores(ClassTable.from_json(atomic_files.read_json(_CLASSES_JSON.value)))
     except ValueError as error:
-        raise UserError(f"--{'classes_json' if _CLASSES.value is None else 'classes'}: {error}") from None
+        raise UserError(f"--classes_json: {error}") from None
 
 
-def _test_ids(ids: list[str]) -> set[str]:
+def _table(flag: str, names: tuple[str, ...]):
+    from datasets.class_table import ClassTable
+
+    try:
+        table = ClassTable(names)
+    except ValueError as error:
+        raise UserError(f"--{flag}: {error}") from None
+    return _with_scores(table)
+
+
+def _with_scores(table):
+    """The table with --scored, --unions and --ignore."""
+    from datasets.sources.own_options import parse_unions
+
+    changed = {"scored": tuple(_SCORED.value)} if _SCORED.value else {}
+    changed |= {"unions": parse_unions(_UNIONS.value)} if _UNIONS.value else {}
+    if _UNIONS.value and not _SCORED.value and table.scored == tuple(table.regions):
+        changed["scored"] = ()  # the default, with the unions among them
+    changed |= {"ignored": True} if _IGNORE.value else {}
+    try:
+        return dataclasses.replace(table, **changed)
+    except ValueError as error:
+        raise UserError(f"--scored or --unions: {error}") from None
+
+
+def _test_ids(sources) -> set[str]:
     """The pairs to test on."""
-    from datasets.sources.own_folders import choose_test, read_test_ids
+    from datasets.pair_store import describe_ids
+    from datasets.sources import own_splits
 
-    if (_TEST_FRACTION.value is None) == (_TEST_IDS.value is None):  # both or neither
-        raise UserError("give either --test_fraction=0.3 or --test_ids=FILE; --test_fraction=0 for no test pairs")
+    ids = [source.id for source in sources]
+    given = [name for name, flag in (("test_fraction", _TEST_FRACTION), ("test_ids", _TEST_IDS),
+                                     ("train_ids", _TRAIN_IDS), ("train_count", _TRAIN_COUNT))
+             if flag.value is not None]
+    if len(given) != 1:
+        raise UserError(f"found {' and '.join(f'--{name}' for name in given) or 'no split'}; give one of "
+                        "--test_fraction=0.3 (0 for no test pairs), --test_ids=FILE, --train_ids=FILE and "
+                        "--train_count=20")
+    groups = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else None
     if _TEST_IDS.value is not None:
-        return read_test_ids(pathlib.Path(_TEST_IDS.value), ids)
-    return choose_test(ids, _TEST_FRACTION.value, _SEED.value)
+        test = own_splits.read_ids(pathlib.Path(_TEST_IDS.value), sources)
+    elif _TRAIN_IDS.value is not None:
+        test = set(ids) - own_splits.read_ids(pathlib.Path(_TRAIN_IDS.value), sources)
+    elif _TRAIN_COUNT.value is not None:
+        test = own_splits.rest_by_name(ids, _TRAIN_COUNT.value, groups)
+    else:
+        test = own_splits.choose_test(ids, _TEST_FRACTION.value, _SEED.value, groups)
+    known = own_splits.patients(sources) if groups is None else groups
+    both = own_splits.on_both_sides(known, ids, test)
+    if both:
+        print(f"warning: {len(both)} of {len(set(known.values()))} groups train and test ({describe_ids(both)}): "
+              "the test flatters; --group_by with --test_fraction keeps them apart")
+    elif groups is not None:
+        print(f"groups: {len(set(groups.values()))}, of which {len({groups[id_] for id_ in test})} test")
+    return test
 
 
 if __name__ == "__main__":

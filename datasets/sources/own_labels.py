@@ -17,7 +17,7 @@ from scipy import ndimage
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common.errors import UserError
 from datasets.formats.read import read_label_samples, read_mask
-from datasets.pair_store import MAX_MASKS, describe_ids
+from datasets.pair_store import describe_ids
 from datasets.resize import resize_labels, resize_masks
 from datasets.sources.own_colours import Colours, pack_colours
 from datasets.sources.own_files import OwnFolder
@@ -127,11 +127,6 @@ class MaskLabels:
     def resize(self, found: Labels, size: tuple[int, int]) -> Labels:
         return self._labels(resize_masks(found.masks, size))
 
-    @property
-    def keeps_overlaps(self) -> bool:
-        """Whether a store has a bit for every organ."""
-        return len(self.classes.organs) <= MAX_MASKS
-
     def _labels(self, masks: np.ndarray) -> Labels:
         return Labels(self.classes.paint(masks), masks)
 
@@ -159,6 +154,9 @@ class InstanceLabels:
         codes = resize_labels(found.codes, size, 2)
         codes, gap = _parted(codes, _numbers(found.instances, codes))
         return Labels(codes, gap=gap)
+
+
+LabelReader = CodeLabels | ColourLabels | MaskLabels | InstanceLabels
 
 
 def _numbers(instances: np.ndarray, codes: np.ndarray) -> np.ndarray:

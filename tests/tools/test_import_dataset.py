@@ -11,7 +11,10 @@ import pytest
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, PairStore, PairWriter
-from datasets.sources import own_folders
+from datasets.sources import own_folders, own_splits
+from datasets.sources.own_files import match_files
+from datasets.sources.own_labels import CodeLabels
+from datasets.sources.own_options import parse_remap
 from datasets.verify import verify_store
 from tests.helpers import binaries, pictures
 from tests.helpers.killed_writer import contents
@@ -96,14 +99,14 @@ def test_codes_are_translated(tmp_path):
 
 def _bring_in(folder, size, **options):
     """As the command, without a process."""
-    sources, alone = own_folders.match_files(folder / "films", folder / "maps")
-    classes = options.get("classes", TABLE)
-    found = own_folders.survey(sources, classes, {}, size, lambda *_: None)
+    matched = match_files(folder / "films", folder / "maps")
+    labels = CodeLabels(options.get("classes", TABLE))
+    found = own_folders.survey(matched.sources, labels, size, lambda *_: None)
     white = options.get("max_value", 65535 if found.deep else 255)
-    description = Description("own", (size, size), classes, white, found.spacing_mm)
-    own_folders.import_pairs(sources, folder / "out", description, set(), {}, options.get("white") or found.white,
-                           lambda *_: None)
-    return PairStore(folder / "out"), found, alone
+    description = Description("own", (size, size), labels.classes, white, found.spacing_mm)
+    films = own_folders.PairFilms(options.get("white") or found.white)
+    own_folders.import_pairs(matched.sources, folder / "out", description, set(), labels, films, lambda *_: None)
+    return PairStore(folder / "out"), found, matched.alone
 
 
 @pytest.mark.parametrize("classes", [2, 40, 255])
@@ -170,17 +173,17 @@ def test_odd_names_become_ids(tmp_path):
     for name in ("film 1", "-b", "ä", "c.d"):
         _write(tmp_path / "films", f"{name}.png", pictures.png(_pair(0)[0]))
         _write(tmp_path / "maps", f"{name}.png", pictures.png(_pair(0)[1]))
-    assert sorted(_bring_in(tmp_path, SIDE)[0].ids()) == ["c.d", "film_1", "x-b", "x_"]
+    assert sorted(_bring_in(tmp_path, SIDE)[0].ids()) == ["c.d", "film_1", "x-b", "ä"]
     _write(tmp_path / "films", "film_1.png", pictures.png(_pair(0)[0]))
     _write(tmp_path / "maps", "film_1.png", pictures.png(_pair(0)[1]))
     with pytest.raises(UserError, match=r"its id film_1 is that of .* too; rename one"):
-        own_folders.match_files(tmp_path / "films", tmp_path / "maps")
+        match_files(tmp_path / "films", tmp_path / "maps")
 
 
 def test_two_films_of_one_name_are_a_mistake(own):
     _write(own / "films", "p0.tif", pictures.tiff(_pair(0)[0]))
-    with pytest.raises(UserError, match=r"p0\.tif: there is p0\.png too; keep one"):
-        own_folders.match_files(own / "films", own / "maps")
+    with pytest.raises(UserError, match=r"p0\.(tif|png): there is another file of that name; keep one"):
+        match_files(own / "films", own / "maps")
 
 
 @pytest.mark.parametrize(("kind", "name", "data", "said"), [
@@ -203,7 +206,7 @@ def test_damage_in_the_last_pair_leaves_nothing_behind(own, kind, name, data, sa
     ({"classes": "--classes="}, "--classes: names must be 2 to 255"),
     ({"classes": "--classes=background,gtv,GTV"}, "--classes: names must differ in more than capitals"),
     ({"classes": "--classes=background,a,average"}, "average"),
-    ({"test": None}, "give either --test_fraction"),
+    ({"test": None}, "--test_fraction=0.3"),
 ])
 def test_options_that_do_not_fit(own, options, said):
     _refused(_import(own, **options), own, said)
@@ -212,12 +215,12 @@ def test_options_that_do_not_fit(own, options, said):
 def test_other_options_that_do_not_fit(own):
     for pair in ("0", "0:256", "a:b", "0:1:2", "-1:0"):
         with pytest.raises(UserError, match=r"^--remap: found [^\n]* expected FOUND:CODE"):
-            own_folders.parse_remap([pair])
+            parse_remap([pair])
     with pytest.raises(UserError, match="each found one once"):
-        own_folders.parse_remap(["0:1", "0:2"])
-    (own / "test.txt").write_bytes(b"p3\nnobody\n\xff\n")
-    with pytest.raises(UserError, match=r"test\.txt: found 'nobody', '\\ufffd'"):
-        own_folders.read_test_ids(own / "test.txt", ["p3"])
+        parse_remap(["0:1", "0:2"])
+    (own / "test.txt").write_text("p3\nnobody\n\u5f20\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"test\.txt: found 'nobody', '\\u5f20'"):
+        own_splits.read_ids(own / "test.txt", match_files(own / "films", own / "maps").sources)
 
 
 def test_empty_and_missing_folders(tmp_path):
@@ -225,11 +228,11 @@ def test_empty_and_missing_folders(tmp_path):
     (tmp_path / "maps").mkdir()
     _refused(_import(tmp_path), tmp_path, f"{tmp_path}/films: found no files")
     with pytest.raises(UserError, match=r"absent: cannot be listed \(No such file"):
-        own_folders.match_files(tmp_path / "absent", tmp_path / "maps")
+        match_files(tmp_path / "absent", tmp_path / "maps")
     _write(tmp_path / "films", "a.png", b"")
     _write(tmp_path / "maps", "b.png", b"")
     with pytest.raises(UserError, match="no two with the same name"):
-        own_folders.match_files(tmp_path / "films", tmp_path / "maps")
+        match_files(tmp_path / "films", tmp_path / "maps")
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -241,9 +244,10 @@ def test_the_users_own_files_are_never_written_over(tmp_path, before):
     description = Description("own", (SIDE, SIDE), ClassTable(("a", "b", "c")))
     if before:
         (tmp_path / "description.json").write_text(json.dumps(description.to_json()))
-    sources, _ = own_folders.match_files(tmp_path / "images", tmp_path / "labels")
+    sources = match_files(tmp_path / "images", tmp_path / "labels").sources
     with pytest.raises(UserError, match=r"p0\.png: would be written over"):
-        own_folders.import_pairs(sources, str(tmp_path), description, [], {}, None, lambda *_: None)
+        own_folders.import_pairs(sources, str(tmp_path), description, [], CodeLabels(description.classes),
+                                 own_folders.PairFilms(), lambda *_: None)
     with pytest.raises(UserError, match="would be written over") if not before else contextlib.nullcontext():
         PairWriter(tmp_path, description)
     assert (tmp_path / "images" / "p0.png").read_bytes() == pictures.png(film)
@@ -261,11 +265,11 @@ def test_black_16_bit_films_come_in_black(tmp_path):
 
 def test_the_draw_of_test_pairs():
     ids = [f"p{number}" for number in range(50)]
-    drawn = own_folders.choose_test(ids, 0.3, 1)
-    assert len(drawn) == 15 and drawn == own_folders.choose_test(ids[::-1], 0.3, 1)
-    assert drawn != own_folders.choose_test(ids, 0.3, 2)
-    assert own_folders.choose_test(ids, 0.0, 1) == set() and len(own_folders.choose_test(ids, 0.001, 1)) == 1
-    assert own_folders.choose_test(ids, 1.0, 1) == set(ids)
+    drawn = own_splits.choose_test(ids, 0.3, 1)
+    assert len(drawn) == 15 and drawn == own_splits.choose_test(ids[::-1], 0.3, 1)
+    assert drawn != own_splits.choose_test(ids, 0.3, 2)
+    assert own_splits.choose_test(ids, 0.0, 1) == set() and len(own_splits.choose_test(ids, 0.001, 1)) == 1
+    assert own_splits.choose_test(ids, 1.0, 1) == set(ids)
 
 
 def test_another_data_set_is_not_mixed_in(own):

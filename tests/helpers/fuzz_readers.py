@@ -18,13 +18,15 @@ import numpy as np
 import pydicom
 from pydicom import uid
 
-from datasets.class_table import CHEST
+from datasets.class_table import CHEST, IGNORED
 from datasets.common.errors import UserError
 from datasets.formats import read as read_module
 from datasets.formats.raster import MAX_SIDE
 from datasets.formats.read import read_film, read_mask
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
-from datasets.sources.own_folders import read_test_ids
+from datasets.sources.own_colours import read_colours
+from datasets.sources.own_files import OwnFolder
+from datasets.sources.own_splits import read_ids
 from datasets.synthetic_store import JOURNAL, read_journal
 from datasets.verify import verify_store
 from tests.helpers import mutations, pictures
@@ -101,6 +103,7 @@ def make_store(path: pathlib.Path) -> None:
                "unchecked": 0, "rejected": {"heart missing": 2}}
     (path / JOURNAL).write_text(json.dumps(journal))
     (path / "test_ids.txt").write_text("p0\np1\n")
+    (path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\nliver:255,0,9::\n")
 
 
 def read_image(path: pathlib.Path) -> None:
@@ -144,7 +147,14 @@ def check_line(text: str, path: pathlib.Path) -> None:
 
 def read_list(path: pathlib.Path) -> None:
     """A list of test ids."""
-    assert read_test_ids(path, ["p0", "p1"]) <= {"p0", "p1"}
+    sources = [OwnFolder(id_, id_, path.with_name(f"{id_}.png"), ()) for id_ in ("p0", "p1")]
+    assert read_ids(path, sources) <= {"p0", "p1"}
+
+
+def read_colour_table(path: pathlib.Path) -> None:
+    """A table of colours: codes as many as names, each colour once."""
+    colours = read_colours(path)
+    assert {code for code in colours.codes.values() if code != IGNORED} == set(range(colours.classes.num_classes))
 
 
 def read_generation(path: pathlib.Path) -> None:
@@ -198,7 +208,7 @@ def main(seed: int, count: int, folder: pathlib.Path) -> None:
     images, fuzzer, store = originals(), Fuzzer(folder), folder / "store"
     make_store(store)
     whole = {path: path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file()}
-    kinds = [*images, "pair", "manifest", "description", "journal", "list"]
+    kinds = [*images, "pair", "manifest", "description", "journal", "list", "colours"]
     before = _peak_kib()
     for number in range(count):
         kind = kinds[number % len(kinds)]
@@ -225,6 +235,8 @@ def _of_store(kind: str, store: pathlib.Path, rng: np.random.Generator):
         return store / "description.json", mutations.mutate if plain else mutations.mutate_json, read_store
     if kind == "journal":
         return store / JOURNAL, mutations.mutate if plain else mutations.mutate_json, read_generation
+    if kind == "colours":
+        return store / "labelmap.txt", mutations.mutate, read_colour_table
     if kind == "list":
         return store / "test_ids.txt", mutations.mutate, read_list
     folder = str(rng.choice(["images", "labels", "masks"]))

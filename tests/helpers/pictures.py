@@ -19,6 +19,12 @@ def png(array: np.ndarray) -> bytes:
     return cv2.imencode(".png", array)[1].tobytes()
 
 
+def read(path) -> np.ndarray:
+    """A picture as it is stored, by OpenCV: grey, or RGB."""
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return array if array.ndim == 2 else array[..., ::-1]
+
+
 def raw_png(width: int, height: int, depth: int, colour: int, data: bytes) -> bytes:
     """A PNG with any header; `data` is the inflated content of IDAT."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)

@@ -18,6 +18,7 @@ MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, an
     "evaluation.make_figures": (["--results=r", "--out=o", _MORE], _MORE),
     "evaluation.make_tables": (["--results=r", "--out=o", _MORE], _MORE),
     "tools.benchmark": ([_MORE], _MORE),
+    "tools.export_dataset": (["--format=coco", "--data=absent", "--out=o"], "absent"),
     "tools.export_model": (["--out=o", _MORE], _MORE),
     "tools.generate": (["--method=single", "--data=d", "--out=o", _MORE], _MORE),
     "tools.import_dataset": (["--images=absent", "--labels=l", "--out=o", "--size=32", "--classes=a,b",

@@ -16,7 +16,8 @@ import pathlib
 
 from absl import app, flags
 
-from datasets.common.errors import report_user_errors
+from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import EXCHANGE, check_output
 from evaluation.results.columns import METHODS
 
 _FORMAT = flags.DEFINE_enum("format", None, ["nnunet", "coco", "nifti"], "what is written", required=True)
@@ -34,15 +35,18 @@ def main(argv) -> None:
     from datasets.exports.nifti import write_nifti
     from datasets.pair_store import PairStore
     from datasets.sources.nnunet import check_nnunet, dataset_folder, write_nnunet
-    from datasets.subsets import refuse_existing
 
+    out = pathlib.Path(_OUT.value)
+    if _FORMAT.value != "nnunet":
+        check_output(_OUT.value, EXCHANGE, _DATA.value)
     stores = [PairStore(path) for path in _DATA.value]
     pairs = join_stores(stores, {method.source for method in METHODS})
-    out = pathlib.Path(_OUT.value)
     if _FORMAT.value == "nnunet":
         check_nnunet(pairs)
         out = dataset_folder(out, _DATASET_ID.value, stores[0].description.name)
-    refuse_existing(out)
+        check_output(out, EXCHANGE, _DATA.value)  # --out may hold other data sets
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out}: is not empty; remove it, or choose another --out")
     check_pairs(pairs, show_progress)
     write = {"nnunet": write_nnunet, "coco": write_coco, "nifti": write_nifti}[_FORMAT.value]
     with atomic_files.replacing_folder(out) as folder:

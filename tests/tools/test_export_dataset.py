@@ -194,7 +194,7 @@ def test_mistakes_are_told_before_anything_is_written(real, made, tmp_path):
     told(fails("--format=coco", f"--data={real.path},{other.path}", f"--out={tmp_path}/o"), other.path, "classes")
     told(fails("--format=coco", f"--data={real.path},{real.path}", f"--out={tmp_path}/o"), real.path, "r0")
     told(fails("--format=coco", f"--data={tmp_path}/none", f"--out={tmp_path}/o"), f"{tmp_path}/none")
-    told(fails("--format=nifti", f"--data={real.path}", f"--out={made.path}"), made.path, "already")
+    told(fails("--format=nifti", f"--data={real.path}", f"--out={made.path}"), made.path, "description.json")
     odd = _store(tmp_path / "odd", [("x", "train", "")], ClassTable(("none", "ignore")))
     told(fails("--format=nnunet", f"--data={odd.path}", f"--out={tmp_path}/o"), odd.path, "'ignore'")
     tests = _store(tmp_path / "tests", [("x", "test", "")])

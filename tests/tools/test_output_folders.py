@@ -19,6 +19,7 @@ WRITING = {
     "evaluation.evaluate_segmentation": (["--model=A", "--data=B"], "--out"),
     "evaluation.make_figures": (["--results=A"], "--out"),
     "evaluation.make_tables": (["--results=A,B"], "--out"),
+    "tools.export_dataset": (["--format=coco", "--data=other,A,B"], "--out"),
     "tools.export_model": (["--run=A", "--data=B"], "--out"),
     "tools.generate": (["--method=two", "--labels=A", "--labels_to_film=other", "--data=B"], "--out"),
     "tools.import_dataset": (["--images=A", "--labels=B", "--size=32", "--classes=a,b",
@@ -109,7 +110,8 @@ def test_another_seed_does_not_move_the_data(tmp_path):
     assert _tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("kind", ["PAIRS", "RUN", "EXPERIMENT", "EXPORT", "WEIGHTS", "STUDY", "RESULTS"])
+@pytest.mark.parametrize("kind", ["PAIRS", "RUN", "EXPERIMENT", "EXPORT", "WEIGHTS", "STUDY", "EXCHANGE",
+                                  "RESULTS"])
 def test_a_folder_of_its_kind_is_gone_on_with(kind, tmp_path):
     marks = getattr(output_folders, kind)
     for mark in marks:

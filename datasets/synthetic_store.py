@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import pathlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,77 +13,121 @@ from datasets import grey
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
+from datasets.presence import Presence
 
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled with repeats, or without checks
 REPEAT = "label map of an earlier pair"
+UNEVEN = "classes there more or less often than in real maps"
+_FAIL_TOO = 0.1  # share of real maps that must fail the checks to blame these
 
 
 def write_synthetic(path: str | pathlib.Path, description: Description, checked: Callable, unchecked: Callable,
                     count: int, validation: int, seed: int, source: str, batch: int = 16,
-                    say: Callable[[str], None] = print, maker: str = "") -> dict[str, Any]:
+                    say: Callable[[str], None] = print, maker: str = "",
+                    shares: Mapping[int, float] | None = None,
+                    real: Callable[[], Sequence[str | None]] | None = None) -> dict[str, Any]:
     """Writes `count` pairs, `validation` of them with split validation: the last whose label map comes once.
 
-    Candidate i is a function of (seed, i) alone. Candidates that fail their checks or repeat the label map of a
-    pair that is there are left out and counted. When that leaves fewer than `count` among CANDIDATES_PER_PAIR
-    times as many, repeats are let in among as many again, if there were any; what is still missing is filled with
-    unchecked ones. Both are counted. The journal is replaced after each batch, so a killed process neither loses
-    nor repeats a sample.
+    Candidate i is a function of (seed, i) alone. Candidates are left out and counted that fail their checks, that
+    repeat the label map of a pair that is there, or by which a class would come more or less often than in real
+    maps (`datasets.presence`). When that leaves fewer than `count` among CANDIDATES_PER_PAIR times as many, these
+    rules are lifted one after the other, each for as many candidates again, if any were left out by it: first that
+    of shares, then that of repeats, then the checks. What comes in so is counted. The journal is replaced after
+    each batch, so a killed process neither loses nor repeats a sample.
 
     Args:
       checked, unchecked: methods of models.methods with and without checks; the same one leaves repeats in, too.
       source: the manifest's source column, e.g. "three-stage".
       batch: candidates made at a time.
-      maker: digest of all else that decides a pair: the networks and the range of plausible areas.
+      maker: digest of all else that decides a pair: the networks and the rules of label maps.
+      shares: code -> share of the real maps that show the class, of classes that come and go; with checks only.
+      real: tells why each real map fails the checks, None where it passes; asked where too few candidates pass.
 
     Methods with dots also leave those of each pair in dots/ID.png (codes).
 
-    Returns the journal: candidates, accepted (indices), repeats and unchecked (how many of them), rejected
-    (reason -> count).
+    Returns the journal: candidates, accepted (indices), uneven, repeats and unchecked (how many of them came in
+    against each rule), rejected (reason -> count), shown (class that comes and goes -> pairs that show it), and of
+    the pairs' label maps labelled (pixels as they were made) and mended (pixels that mending changed).
     Raises UserError if the folder holds a set of other settings.
     """
-    asked = {"seed": seed, "count": count, "validation": validation, "source": source,
-             "checks": checked is not unchecked, "maker": maker}
-    kept = _KeptPairs(atomic_files.make_folder(path), description, asked)
+    checks = checked is not unchecked
+    asked = {"seed": seed, "count": count, "validation": validation, "source": source, "checks": checks,
+             "maker": maker}
+    kept = _KeptPairs(atomic_files.make_folder(path), description, asked, shares or {} if checks else {})
     journal, phase = kept.journal, "new"
     while len(journal["accepted"]) < count:
         before, phase = phase, _phase(journal)
         if phase != before:
-            say(_shortage(journal) if phase == "unchecked" else _monotony(journal))
+            say({"uneven": _unevenness, "repeats": _monotony}[phase](journal) if phase != "unchecked" else
+                _shortage(journal, real() if real else ()))
         indices = np.arange(journal["candidates"], journal["candidates"] + batch)
         kept.accept((unchecked if phase == "unchecked" else checked)(indices, seed), phase, batch)
+        if len(journal["accepted"]) == count and kept.presence.shares:
+            say(kept.shares_line())
         say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
-            f"{journal['candidates']:,} candidates rejected")
+            f"{journal['candidates']:,} candidates rejected{_mending(journal)}")
     kept.close()
     return journal
 
 
 class _KeptPairs:
-    """A set as it grows: files, journal and digests of the label maps, which agree after every batch."""
+    """A set as it grows: files, journal, digests of the label maps and what these show, which agree after every
+    batch."""
 
-    def __init__(self, path: pathlib.Path, description: Description, asked: dict[str, Any]):
-        self.path = path
+    def __init__(self, path: pathlib.Path, description: Description, asked: dict[str, Any],
+                 shares: Mapping[int, float]):
+        self.path, self._names = path, description.classes.names
         self.journal = open_journal(path / JOURNAL, asked)
         self.writer = PairWriter(path, description)
-        self.digests = [_digest(read_png(path / "labels" / f"{_id(index)}.png", description.size))
-                        for index in self.journal["accepted"]]
+        self.digests, self.presence = [], Presence(shares, asked["count"])
+        for index in self.journal["accepted"]:
+            label = read_png(path / "labels" / f"{_id(index)}.png", description.size)
+            self.digests.append(_digest(label))
+            self.presence.add(label)
 
     def accept(self, pairs: Any, phase: str, tried: int) -> None:
         """Writes those of `pairs` that are let in now, then the journal: these are the valid of `tried`."""
+        journal, refused, taken = self.journal, Counter(pairs.rejected.values()), []
+        known, room = set(self.digests), journal["count"] - len(journal["accepted"])
+        for row, label in enumerate(pairs.labels):
+            digest, fits = _digest(label), self.presence.fits(label)
+            repeated = digest in known
+            if repeated and journal["checks"] and phase in ("new", "uneven"):
+                refused[REPEAT] += 1
+            elif not fits and phase == "new":
+                refused[UNEVEN] += 1
+            else:
+                known.add(digest)
+                if len(taken) == room:  # the last batch may hold more than are wanted
+                    continue
+                taken.append(row)
+                self._add(pairs, row)
+                self.digests.append(digest)
+                self.presence.add(label)
+                journal["uneven"] += not fits
+                journal["repeats"] += repeated and phase == "repeats"
+        self._note(pairs, taken, refused, phase, tried)
+
+    def _note(self, pairs: Any, taken: Sequence[int], refused: Counter, phase: str, tried: int) -> None:
+        """Replaces the journal, with the pairs of rows `taken`."""
         journal = self.journal
-        found = [_digest(label) for label in pairs.labels]
-        repeated = _repeated(found, self.digests)
-        rows = [row for row in range(len(found)) if phase != "new" or not journal["checks"] or not repeated[row]]
-        refused = Counter(pairs.rejected.values()) + Counter({REPEAT: len(found) - len(rows)})
-        rows = rows[:journal["count"] - len(journal["accepted"])]  # the last batch may hold more than are wanted
-        for row in rows:
-            self._add(pairs, row)
-        self.digests += [found[row] for row in rows]
         journal["candidates"] += tried
-        journal["accepted"] += [int(pairs.indices[row]) for row in rows]
-        journal["unchecked"] += len(rows) if phase == "unchecked" else 0
-        journal["repeats"] += sum(repeated[row] for row in rows) if phase == "repeats" else 0
+        journal["accepted"] += [int(pairs.indices[row]) for row in taken]
+        journal["unchecked"] += len(taken) if phase == "unchecked" else 0
         journal["rejected"] = dict(Counter(journal["rejected"]) + refused)
+        journal["shown"] = {self._names[code]: count for code, count in self.presence.shown.items()}
+        if pairs.mending is not None:
+            labelled, mended = pairs.mending[taken].sum(0)
+            journal["labelled"] += int(labelled)
+            journal["mended"] += int(mended)
         atomic_files.write_json(self.path / JOURNAL, journal)
+
+    def shares_line(self) -> str:
+        """In which share of the pairs each class is that comes and goes, and in which of the real maps."""
+        presence = self.presence
+        found = [f"{self._names[code]} in {presence.shown[code] / max(1, presence.maps):.0%} (real {share:.0%})"
+                 for code, share in presence.shares.items()]
+        return f"shares of the pairs that show a class: {', '.join(found)}"
 
     def _add(self, pairs: Any, row: int) -> None:
         """Writes one pair, and its dots where the method has them."""
@@ -104,20 +148,10 @@ class _KeptPairs:
 
 
 def _phase(journal: dict[str, Any]) -> str:
-    """Which candidates are let in now: "new" ones, then valid "repeats" as well, then "unchecked" ones."""
-    limit = CANDIDATES_PER_PAIR * journal["count"]
-    if journal["candidates"] < limit:
-        return "new"
-    return "repeats" if REPEAT in journal["rejected"] and journal["candidates"] < 2 * limit else "unchecked"
-
-
-def _repeated(found: Sequence[bytes], earlier: Sequence[bytes]) -> list[bool]:
-    """Which of the digests found are among the earlier ones or come before among themselves."""
-    known, repeated = set(earlier), []
-    for digest in found:
-        repeated.append(digest in known)
-        known.add(digest)
-    return repeated
+    """Which candidates are let in now: "new" ones that fit; then "uneven", "repeats" and "unchecked" ones too."""
+    rules = {"uneven": UNEVEN, "repeats": REPEAT}
+    phases = ["new", *(phase for phase, reason in rules.items() if reason in journal["rejected"]), "unchecked"]
+    return phases[min(journal["candidates"] // (CANDIDATES_PER_PAIR * journal["count"]), len(phases) - 1)]
 
 
 def _digest(label: np.ndarray) -> bytes:
@@ -133,13 +167,21 @@ def _validation(digests: Sequence[bytes], unchecked: int, count: int) -> set[int
     return set(places[:count])
 
 
-def _shortage(journal: dict[str, Any]) -> str:
-    """The warning that the rest of a set is taken without checks."""
+def _shortage(journal: dict[str, Any], real: Sequence[str | None]) -> str:
+    """The warning that the rest of a set is taken without checks; `real`: why real maps fail them."""
     reason, times = max(journal["rejected"].items(), key=lambda item: item[1])
-    valid = journal["candidates"] - sum(journal["rejected"].values()) + journal["rejected"].get(REPEAT, 0)
+    valid = journal["candidates"] - sum(count for reason, count in journal["rejected"].items()
+                                        if reason not in (REPEAT, UNEVEN))
+    failing = Counter(reason for reason in real if reason is not None)
+    if failing.total() > _FAIL_TOO * len(real):
+        often, count = failing.most_common(1)[0]
+        advice = (f"Of {len(real):,} real label maps {failing.total():,} fail these checks too (most often: "
+                  f"{often}, {count:,} times): they do not suit this data, and longer training will not help. "
+                  "Leave them out with --nocheck, in tools.run_experiment with --nocheck_samples")
+    else:
+        advice = ("Look at the grids of the first network: it may have to be trained longer, or with another seed")
     return (f"warning: only {valid:,} of {journal['candidates']:,} candidates are valid (most often: {reason}, "
-            f"{times:,} times); the rest of {journal['count']:,} pairs is taken unchecked. Look at the grids of "
-            "the first network: it may have to be trained longer, or with another seed")
+            f"{times:,} times); the rest of {journal['count']:,} pairs is taken unchecked. {advice}")
 
 
 def _monotony(journal: dict[str, Any]) -> str:
@@ -149,19 +191,35 @@ def _monotony(journal: dict[str, Any]) -> str:
             "Look at the grids of the first network: it varies little")
 
 
+def _unevenness(journal: dict[str, Any]) -> str:
+    """The warning that the shares of classes that come and go are no longer kept."""
+    shown = ", ".join(f"{name} in {count:,}" for name, count in journal["shown"].items())
+    return (f"warning: {journal['rejected'][UNEVEN]:,} of {journal['candidates']:,} candidates show classes more "
+            f"or less often than real maps ({len(journal['accepted']):,} pairs so far: {shown}); such are taken "
+            "now. Look at the grids of the first network: it may have to be trained longer")
+
+
+def _mending(journal: dict[str, Any]) -> str:
+    """What mending changed, for the line of a batch; empty where it changed nothing."""
+    share = journal["mended"] / max(1, journal["labelled"])
+    return f", {share:.1%} of the labelled pixels mended" if share else ""
+
+
 def _id(index: int) -> str:
     return f"synthetic-{int(index):06d}"
 
 
 JOURNAL = "generation.json"
+_COUNTS = ("uneven", "repeats", "unchecked", "labelled", "mended")  # older journals lack some
 
 
 def open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
     """The journal at `path`, or a new one for what is `asked`. Raises UserError if it is of other settings."""
     if not path.is_file():
-        return {**asked, "candidates": 0, "accepted": [], "repeats": 0, "unchecked": 0, "rejected": {}}
+        return {**asked, "candidates": 0, "accepted": [], "rejected": {}, "shown": {}, **dict.fromkeys(_COUNTS, 0)}
     journal = read_journal(path)
-    journal.setdefault("repeats", 0)
+    journal |= {name: value for name, value in {"shown": {}, **dict.fromkeys(_COUNTS, 0)}.items()
+                if name not in journal}
     changed = [f"{name} {journal.get(name)!r}, now {value!r}" for name, value in asked.items()
                if journal.get(name) != value]
     if changed:
@@ -175,8 +233,8 @@ def read_journal(path: pathlib.Path) -> dict[str, Any]:
     journal = atomic_files.read_json(path)
     try:
         accepted, candidates = journal["accepted"], journal["candidates"]
-        counts = [candidates, journal["count"], journal["unchecked"], journal.get("repeats", 0),
-                  *journal["rejected"].values(), *accepted]
+        counts = [candidates, journal["count"], *(journal.get(name, 0) for name in _COUNTS),
+                  *journal.get("shown", {}).values(), *journal["rejected"].values(), *accepted]
         whole = all(type(number) is int and 0 <= number < 2**53 for number in counts)
         rising = all(one < other for one, other in itertools.pairwise([*accepted, candidates]))
         if not whole or not rising or len(accepted) > journal["count"]:

@@ -42,6 +42,8 @@ class Pairs:
       labels, films: their label maps and films.
       rejected: index -> reason, for the others.
       dots: their dots, where the method has them.
+      mending: of each label map, how many pixels were labelled as it was made, and how many the check changed:
+        int [N, 2]; None where nothing was checked.
     """
 
     indices: np.ndarray
@@ -49,6 +51,7 @@ class Pairs:
     films: np.ndarray
     rejected: dict[int, str]
     dots: np.ndarray | None = None
+    mending: np.ndarray | None = None
 
 
 def accept_all(maps: Array) -> tuple[Array, None]:
@@ -62,8 +65,8 @@ def single_stage(sample_pairs: PairSampler, check_labels: Check = accept_all) ->
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}
         labels, films = sample_pairs(indices, seed)
-        labels, kept = _keep(check_labels, labels, indices, rejected)  # kept: bool [N]
-        return Pairs(indices[kept], labels, films[kept], rejected)
+        labels, kept, mending = _keep(check_labels, labels, indices, rejected)  # kept: bool [N]
+        return Pairs(indices[kept], labels, films[kept], rejected, mending=mending)
 
     return generate
 
@@ -73,8 +76,8 @@ def two_stage(sample_labels: Sampler, labels_to_film: Translator, check_labels: 
 
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}
-        labels, kept = _keep(check_labels, sample_labels(indices, seed), indices, rejected)
-        return Pairs(indices[kept], labels, labels_to_film(labels), rejected)
+        labels, kept, mending = _keep(check_labels, sample_labels(indices, seed), indices, rejected)
+        return Pairs(indices[kept], labels, labels_to_film(labels), rejected, mending=mending)
 
     return generate
 
@@ -85,23 +88,26 @@ def three_stage(sample_dots: Sampler, dots_to_labels: Translator, labels_to_film
 
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}
-        dots, kept = _keep(check_dots, sample_dots(indices, seed), indices, rejected)
+        dots, kept, _ = _keep(check_dots, sample_dots(indices, seed), indices, rejected)
         indices = indices[kept]  # of those that have dots
-        labels, kept = _keep(check_labels, dots_to_labels(dots), indices, rejected)
+        labels, kept, mending = _keep(check_labels, dots_to_labels(dots), indices, rejected)
         # `kept` is now among those whose dots passed.
-        return Pairs(indices[kept], labels, labels_to_film(labels), rejected, dots[kept])
+        return Pairs(indices[kept], labels, labels_to_film(labels), rejected, dots[kept], mending)
 
     return generate
 
 
-def _keep(check: Check, maps: Array, indices: Array, rejected: dict[int, str]) -> tuple[Array, np.ndarray | slice]:
-    """The mended maps that pass, and which of them they were (bool [N]); notes the others in `rejected`."""
-    maps, reasons = check(maps)
+def _keep(check: Check, maps: Array, indices: Array, rejected: dict[int, str]
+          ) -> tuple[Array, np.ndarray | slice, np.ndarray | None]:
+    """The mended maps that pass, which they were (bool [N]), and their `Pairs.mending`; notes the others in
+    `rejected`."""
+    mended, reasons = check(maps)
     if reasons is None:
-        return maps, slice(None)  # tensors too, whose values no graph knows while it is built
+        return mended, slice(None), None  # tensors too, whose values no graph knows while it is built
     kept = np.array([reason is None for reason in reasons], bool)
     rejected.update({int(i): reason for i, reason in zip(indices, reasons, strict=True) if reason is not None})
-    return maps[kept], kept
+    mending = np.stack([np.count_nonzero(different, (1, 2)) for different in (maps > 0, mended != maps)], 1)
+    return mended[kept], kept, mending[kept]
 
 
 Stage = tf.types.experimental.PolymorphicFunction  # a tf.function

@@ -23,6 +23,8 @@ _RUN = flags.DEFINE_string("run", None, "run folder of train_smanet, or its .ker
 _METHOD, _RUNS = define_method_flags(PAPER_METHODS, required=False)
 _DATA = flags.DEFINE_string("data", None, "pair folder they were trained on (method; runs that do not say it)")
 _OUT = flags.DEFINE_string("out", None, "folder to write", required=True)
+_CHECK = flags.DEFINE_bool("check", True, "mend dots and label maps as tools.generate does (none is rejected); "
+                           "--nocheck leaves them as they are made (method)")
 _BATCH = flags.DEFINE_integer("batch", None, "windows or pairs computed at a time (default: 4; fewer pairs where "
                               "they are large)", lower_bound=1)
 _ONNX = flags.DEFINE_bool("onnx", False, "also write OUT/network.onnx: windows to probabilities (needs tf2onnx)")
@@ -56,7 +58,8 @@ def _export_method() -> None:
     if not _DATA.value:
         raise UserError(f"--method={_METHOD.value} needs --data, the pair folder the networks were trained on")
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
-    export_method(Assembly(_METHOD.value, runs, PairStore(_DATA.value)), _OUT.value, _BATCH.value)
+    export_method(Assembly(_METHOD.value, runs, PairStore(_DATA.value)), _OUT.value, _BATCH.value,
+                  _CHECK.value)
 
 
 if __name__ == "__main__":

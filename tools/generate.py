@@ -3,8 +3,9 @@
     python -m tools.generate --method=three --dots=RUN --dots_to_labels=RUN --labels_to_film=RUN \\
         --data=STORE --count=10000 --validation=2500 --out=SYNTHETIC
 
---data names the pair folder whose classes the networks were trained on; its train label maps also say which
-organ areas are plausible. --dots and --dots_to_labels must be runs of the same dots (size and radius), and no
+--data names the pair folder whose classes the networks were trained on. What label maps are like (which classes
+come and how often, in how many pieces, how large) is learnt from its train pairs; candidates that are unlike are
+counted and left out. --dots and --dots_to_labels must be runs of the same dots (size and radius), and no
 translator one of --phase=global_half. As many pairs are made at a time as memory allows (one of 1024 pixels, at
 most 16). The same command continues a run that was stopped. --method=shape is not the paper's: a statistical
 shape model fitted to those label maps stands in place of the stages before --labels_to_film.
@@ -26,7 +27,8 @@ _VALIDATION = flags.DEFINE_integer("validation", None, "how many of them validat
 _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0,
                              upper_bound=2**63 - 1)
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
-_CHECK = flags.DEFINE_bool("check", True, "reject invalid dots and label maps; --nocheck matches the paper")
+_CHECK = flags.DEFINE_bool("check", True, "mend label maps, reject those unlike real ones, and keep the shares of "
+                           "classes that come and go; --nocheck keeps every sample as it is, as the paper does")
 
 
 def main(argv) -> None:

@@ -32,8 +32,9 @@ _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films
 _FILMS = flags.DEFINE_integer("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}",
                               lower_bound=1)
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
-_CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "reject invalid dots and label maps; ours, not the "
-                                   "paper's (default: the preset's)")
+_CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "mend generated label maps, reject what no real map is "
+                                   "like; ours, not the paper's, which keeps every sample as it is (default: the "
+                                   "preset's)")
 _STANDARDIZE = flags.DEFINE_bool("standardize", None, "bring every crop to one mean and deviation; ours, not the "
                                  "paper's (default: the preset's)")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)

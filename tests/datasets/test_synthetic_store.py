@@ -10,15 +10,15 @@ import pytest
 
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
-from datasets.synthetic_store import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, read_journal, write_synthetic
+from datasets.synthetic_store import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, UNEVEN, read_journal, write_synthetic
 from datasets.verify import verify_store
 from tests.helpers.killed_writer import DESCRIPTION, Made, candidate, contents, method
 
 
 def _write(path, checked=None, unchecked=None, count=7, validation=2, seed=5, source="two-stage", batch=4,
-           maker="", say=lambda line: None):
+           maker="", say=lambda line: None, shares=None, real=None):
     return write_synthetic(path, DESCRIPTION, checked or method(), unchecked or method(refuse=False), count,
-                           validation, seed, source, batch, say, maker)
+                           validation, seed, source, batch, say, maker, shares, real)
 
 
 def _good(count, seed=5):
@@ -167,6 +167,85 @@ def test_a_finished_set_is_left_as_it_is(tmp_path):
     assert {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/*.png")} == before
 
 
+def _showing(code, share):
+    """A method none of whose candidates is refused; each shows the class with this chance, of (seed, index)."""
+    def make(indices, seed):
+        made = method(refuse=False)(indices, seed)
+        shown = [np.random.default_rng([9, seed, int(index)]).random() < share for index in indices]
+        labels = [label if show else np.where(label == code, 0, label)
+                  for label, show in zip(made.labels, shown, strict=True)]
+        return dataclasses.replace(made, labels=np.array(labels))
+
+    return make
+
+
+def _share_shown(store, ids, code):
+    return np.mean([(store.label(id_) == code).any() for id_ in ids])
+
+
+@pytest.mark.parametrize("made", [0.3, 0.6, 0.8])
+def test_classes_come_as_often_as_in_real_maps_in_every_part_of_the_set(tmp_path, made):
+    journal = _write(tmp_path, checked=_showing(3, made), count=40, validation=12, shares={3: 0.5})
+    store, slack = PairStore(tmp_path), np.sqrt(40 * 0.25) / 40
+    assert abs(_share_shown(store, store.ids(), 3) - 0.5) <= slack + 0.01
+    assert abs(_share_shown(store, store.ids("validation"), 3) - 0.5) <= 0.3
+    assert journal["shown"] == {"heart": round(40 * _share_shown(store, store.ids(), 3))}
+    assert journal["uneven"] == journal["unchecked"] == 0 and journal["rejected"].get(UNEVEN, 0) < 60
+
+
+def test_shares_that_cannot_be_had_are_said_and_what_breaks_them_is_counted(tmp_path):
+    """Every candidate shows the class; half of the real maps do."""
+    said = []
+    journal = _write(tmp_path, checked=_showing(3, 1.0), shares={3: 0.5}, say=said.append)
+    even = [index for index in journal["accepted"] if index < CANDIDATES_PER_PAIR * 7]
+    assert len(even) == 2 and journal["uneven"] == 5 and journal["unchecked"] == 0  # sqrt(7 / 4) above a half
+    assert journal["rejected"] == {UNEVEN: CANDIDATES_PER_PAIR * 7 - 2}
+    assert sum(line.startswith("warning: 26 of 28 candidates") for line in said) == 1
+    assert sum("100%" in line and "50%" in line for line in said) == 1
+
+
+@pytest.mark.parametrize("last", [3, 30])
+def test_a_continued_set_knows_its_shares(tmp_path, last):
+    make = _showing(3, 1.0)
+
+    def stop_at_last(indices, seed):
+        if indices[0] >= last:
+            raise KeyboardInterrupt
+        return make(indices, seed)
+
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path / "a", checked=stop_at_last, batch=1, shares={3: 0.5})
+    for name in "ab":
+        _write(tmp_path / name, checked=make, batch=1, shares={3: 0.5})
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_without_checks_shares_are_left_alone(tmp_path):
+    make = _showing(3, 1.0)
+    journal = _write(tmp_path, checked=make, unchecked=make, shares={3: 0.5})
+    assert journal["accepted"] == list(range(7)) and journal["rejected"] == {} and journal["uneven"] == 0
+
+
+def test_where_real_maps_fail_the_checks_too_longer_training_is_not_advised(tmp_path):
+    said = []
+    _write(tmp_path / "a", checked=method(never=True), say=said.append, real=lambda: ["no dot", None, "no dot"])
+    warning, = (line for line in said if "warning" in line)
+    assert "2 fail" in warning and "no dot, 2 times" in warning and "--nocheck" in warning
+    _write(tmp_path / "b", checked=method(never=True), say=said.append, real=lambda: [None] * 3)
+    assert "--nocheck" not in next(line for line in reversed(said) if "warning" in line)
+
+
+def test_what_mending_changed_is_counted(tmp_path):
+    def mended(indices, seed):
+        made = method(refuse=False)(indices, seed)
+        return dataclasses.replace(made, mending=np.stack([np.full(len(indices), 200), indices], 1))
+
+    said = []
+    journal = _write(tmp_path, checked=mended, say=said.append)
+    assert (journal["labelled"], journal["mended"]) == (1400, sum(range(7)))
+    assert "1.5%" in said[-1]
+
+
 @pytest.mark.parametrize("changes", [{"seed": 6}, {"count": 8}, {"validation": 1}, {"source": "three-stage"},
                                      {"maker": "other networks"},
                                      {"checked": (plain := method(refuse=False)), "unchecked": plain}])
@@ -182,6 +261,7 @@ def test_other_settings_are_refused_and_change_nothing(tmp_path, changes):
     {"accepted": [3, 2]}, {"accepted": "all"}, {"accepted": [-1]}, {"accepted": [0, 0]}, {"accepted": [0, 99]},
     {"accepted": [0.5]}, {"accepted": list(range(8))}, {"candidates": None}, {"candidates": -4},
     {"candidates": 1e9}, {"unchecked": "no"}, {"rejected": []}, {"rejected": {"a": {}}}, {"count": [7]},
+    {"mended": -1}, {"shown": {"heart": 0.5}}, {"shown": 3},
 ])
 def test_a_journal_that_cannot_be_is_refused(tmp_path, changes):
     _write(tmp_path)

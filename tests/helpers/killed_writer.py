@@ -35,6 +35,7 @@ class Made:
     films: np.ndarray
     rejected: dict[int, str]
     dots: np.ndarray | None = None
+    mending: np.ndarray | None = None
 
 
 def candidate(index: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, str | None]:

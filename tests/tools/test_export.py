@@ -87,12 +87,13 @@ def test_exports_run_alone_and_give_the_same_bits(runs, store, exported_segmente
     _check_pairs(made, assembly.method(checked=False), 2, 7, 3, 3)
 
 
-@pytest.mark.parametrize("method", ["single", "two"])
-def test_the_other_methods_in_one_graph(method, runs, store):
+@pytest.mark.parametrize(("method", "mended"), [("single", True), ("two", True), ("two", False)])
+def test_the_other_methods_in_one_graph(method, mended, runs, store):
     assembly = Assembly(method, {stage: runs[stage] for stage in STAGES[method]}, store)
-    generate = method_graph(assembly, 4).functions["generate"]
+    generate = method_graph(assembly, 4, mended).functions["generate"]
     made = generate(count=tf.constant(5), seed=tf.constant(2**40, tf.int64), first=tf.constant(0, tf.int64))
-    _check_pairs({name: tensor.numpy() for name, tensor in made.items()}, assembly.method(False), 0, 5, 2**40, 4)
+    _check_pairs({name: tensor.numpy() for name, tensor in made.items()}, assembly.method(False, mended),
+                 0, 5, 2**40, 4)
 
 
 def _check_pairs(made, method, first, count, seed, batch):

@@ -1,5 +1,6 @@
 """tools.generate and tools.export_model on finished runs, and which runs do not fit together."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -9,7 +10,9 @@ import tensorflow as tf
 
 from datasets.common.errors import UserError
 from datasets.dots import Dot
+from datasets.label_cleaning import clean_labels
 from datasets.pair_store import PairStore, read_png
+from models import methods
 from tests.helpers import binaries
 from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, method_runs, phantom_store
 from tools.export.saved_model import method_graph
@@ -57,6 +60,23 @@ def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path):
         assembly.write(str(tmp_path / "made"), 5, 2, 4)
     with pytest.raises(UserError, match="empty name of a folder"):
         assembly.write("", 5, 2, 3)
+
+
+@pytest.mark.parametrize("method", ["single", "two", "three"])
+def test_nocheck_leaves_label_maps_as_the_network_made_them(method, runs, store, tmp_path):
+    done = _tool("generate", method, runs, store, "--count=4", "--nocheck", f"--out={tmp_path / 'made'}")
+    assert done.code == 0, done.err
+    assembly = Assembly(method, runs, store)
+    raw = assembly.compose(methods.on_arrays, methods.accept_all, methods.accept_all)(np.arange(4), 0)
+    if method == "three":  # the paper's dots are drawn anew for the translator
+        raw = assembly.method(checked=False, mended=False)(np.arange(4), 0)
+        raw = dataclasses.replace(raw, labels=methods.on_arrays(assembly._stage("dots_to_labels"))(raw.dots))
+    made = PairStore(tmp_path / "made")
+    np.testing.assert_array_equal([made.label(id_) for id_ in made.ids()], raw.labels)
+    mended = np.stack([clean_labels(labels, assembly.rules, assembly.has_rims) for labels in raw.labels])
+    assert (mended != raw.labels).any()
+    journal = json.loads((tmp_path / "made" / "generation.json").read_text())
+    assert journal["mended"] == 0 and journal["rejected"] == {}
 
 
 def test_generate_as_a_command(runs, store, tmp_path):

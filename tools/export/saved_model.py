@@ -51,25 +51,31 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> 
         _write_onnx(segmenter.of_windows, side, pathlib.Path(out) / "network.onnx")
 
 
-def export_method(assembly: Assembly, out: str, batch: int | None = None) -> None:
-    """Writes a whole method to folder `out`: mended as `assembly.method(checked=False)` does, none rejected.
+def export_method(assembly: Assembly, out: str, batch: int | None = None, mended: bool = True) -> None:
+    """Writes a whole method to folder `out`: `assembly.method(checked=False, mended)`, so none is rejected.
 
     It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
     """
     batch = min(4, assembly.batch_size) if batch is None else batch  # a caller's machine is not this one
     facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
-             "size": assembly.size, "batch": batch, "precision": "float32", "arguments": _GENERATE}
-    _save(method_graph(assembly, batch), facts, out)
+             "size": assembly.size, "mended": mended, "batch": batch, "precision": "float32",
+             "arguments": _GENERATE}
+    _save(method_graph(assembly, batch, mended), facts, out)
 
 
-def method_graph(assembly: Assembly, batch: int = 4) -> MethodGraph:
-    """`assembly.method(checked=False)` as one graph, in float32."""
-    classes = assembly.classes
-    method = assembly.compose(
-        lambda stage: stage,  # tensors all the way
-        # None: none is refused
-        lambda dots: (postprocess_graph.mend_dots(dots, assembly.dot, classes.num_classes), None),
-        lambda labels: (postprocess_graph.mend_labels(labels, assembly.rules, assembly.has_rims), None))
+def method_graph(assembly: Assembly, batch: int = 4, mended: bool = True) -> MethodGraph:
+    """`assembly.method(checked=False, mended)` as one graph, in float32."""
+    classes, dot = assembly.classes, assembly.dot
+
+    def mend_dots(dots):
+        redrawn = mended or not (dot and dot.classes)  # as in `Assembly.method`
+        return (postprocess_graph.mend_dots(dots, dot, classes.num_classes) if redrawn else dots), None
+
+    def mend_labels(labels):
+        rules, rims = assembly.rules, assembly.has_rims
+        return (postprocess_graph.mend_labels(labels, rules, rims) if mended else labels), None
+
+    method = assembly.compose(lambda stage: stage, mend_dots, mend_labels)  # tensors all the way, none refused
     # Keras variables hold TensorFlow's
     variables = [variable.value for network in assembly.networks.values() for variable in network.variables]
     return MethodGraph(method, variables, classes.names, batch)

@@ -5,6 +5,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from datasets.common.errors import UserError
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, film_names
@@ -18,6 +20,7 @@ from models import methods
 from models.methods import Check, Method, Stage
 from tools.generation.stages import MADE_BY, NEEDED, STAGES, command_line
 
+_REAL = 100  # real maps that are checked where candidates fail
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
 # What decides the shape model besides the label maps it is fitted to.
 SHAPE_SETTINGS = {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH}
@@ -119,10 +122,25 @@ class Assembly:
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
         description = dataclasses.replace(real, name=f"{real.name}, {source} synthetic",
                                           size=(self.size, self.size), max_value=255, spacing_mm=spacing)
-        # Where the check refuses too many, the rest is made unchecked.
-        unchecked = self.method(checked=False)
-        return write_synthetic(path, description, self.method(checked=True) if checked else unchecked, unchecked,
-                               count, validation, seed, source, self.batch_size, say, self.maker())
+        if checked:  # where the check refuses too many, the rest is made unchecked
+            method, rest = self.method(checked=True), self.method(checked=False)
+        else:
+            method = rest = self.method(checked=False, mended=False)
+        return write_synthetic(path, description, method, rest, count, validation, seed, source, self.batch_size,
+                               say, self.maker(), self.rules.shares(), self.real_reasons)
+
+    def real_reasons(self) -> list[str | None]:
+        """Why each of the train pairs, as many as _REAL of them, would fail the checks; None where it passes."""
+        ids = self.store.ids("train")
+        places = np.unique(np.linspace(0, len(ids) - 1, _REAL).astype(int))
+        maps = np.stack([self.store.filled_label(ids[place]) for place in places])
+        _, reasons = label_check(self.rules, self.has_rims)(maps)
+        if self.dot:
+            number = self.classes.num_classes
+            dots = np.stack([self.dot.draw(labels, number, self.rules.find_pieces) for labels in maps])
+            _, of_dots = dot_check(self.dot, number)(dots)
+            reasons = [one or other for one, other in zip(of_dots, reasons, strict=True)]
+        return reasons
 
     @property
     def batch_size(self) -> int:

@@ -26,7 +26,8 @@ class Preset:
       segmenter: training on real or synthetic pairs.
       finetune: continued training on real pairs.
       synthetic_train, synthetic_validation: pairs made by each method.
-      check_samples: whether invalid dots and label maps are rejected (and counted): ours, not in the paper.
+      check_samples: whether generated label maps are mended and invalid ones rejected (and counted): ours. The
+        paper keeps every sample as it is.
     """
 
     size: int

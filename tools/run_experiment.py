@@ -15,6 +15,7 @@ networks that make label maps.
 """
 
 import dataclasses
+import shlex
 import tempfile
 
 from absl import app, flags
@@ -141,17 +142,16 @@ def _estimate(experiment) -> None:
 
 
 def _command() -> str:
-    source = f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}"
-    if _KIND.value != "chest":
-        source += f" --kind={_KIND.value}"
-    extras = f"--extras={','.join(_EXTRAS.value)} " if _EXTRAS.value else ""
-    if _FILMS.value:
-        extras += f"--films={_FILMS.value} "
-    for flag in (_CHECK_SAMPLES, _STANDARDIZE):
-        if flag.value is not None:
-            extras += f"--{'' if flag.value else 'no'}{flag.name} "
-    return (f"python -m tools.run_experiment {source} --config={_CONFIG.value} --preset={_PRESET.value} "
-            f"--methods={','.join(_METHODS.value)} {extras}--seed={_SEED.value} --workdir={_WORKDIR.value}")
+    """This command as a shell takes it, defaults and all."""
+    words = ["python", "-m", "tools.run_experiment",
+             f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}",
+             *([f"--kind={_KIND.value}"] if _KIND.value != "chest" else []),
+             f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
+             *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
+             *([f"--films={_FILMS.value}"] if _FILMS.value else [])]
+    words += [f"--{'' if flag.value else 'no'}{flag.name}" for flag in (_CHECK_SAMPLES, _STANDARDIZE)
+              if flag.value is not None]
+    return shlex.join([*words, f"--seed={_SEED.value}", f"--workdir={_WORKDIR.value}"])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from datasets.common import atomic_files
+from evaluation.figures.fonts import families, spell_out
 from evaluation.pictures import colour_labels
 
 COLUMN = 3.5  # inches: one column of a two-column page
@@ -24,7 +25,7 @@ _SIDE = 600  # pixels at most of a picture inside a figure, per side
 # Font type 42: text stays text in a PDF.
 _STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
           "ytick.labelsize": 7, "pdf.fonttype": 42, "axes.spines.top": False, "axes.spines.right": False,
-          "axes.linewidth": 0.6, "lines.linewidth": 1.2, "font.family": "DejaVu Sans",
+          "axes.linewidth": 0.6, "lines.linewidth": 1.2, "text.parse_math": False,  # $ in a name is no formula
           "svg.hashsalt": "figures"}  # without a salt, names in an SVG are drawn at random
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that it embeds
 
@@ -32,12 +33,13 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every gl
 @contextlib.contextmanager
 def style() -> Iterator[None]:
     """Figures made inside have the project's type and lines."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context({**_STYLE, "font.family": list(families())}):
         yield
 
 
 def save_figure(figure: Figure, folder: pathlib.Path, name: str, kinds: Sequence[str] = ("pdf", "png")) -> None:
     """Writes NAME.pdf (embedded fonts, lines as vectors) and NAME.png (300 dpi), or NAME.svg, without dates."""
+    spell_out(figure)
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}  # two runs make equal files
     for kind in kinds:
         with style(), atomic_files.replacing(folder / f"{name}.{kind}") as temporary:

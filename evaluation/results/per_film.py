@@ -10,6 +10,7 @@ from scipy import stats
 
 from datasets.common.errors import UserError
 from evaluation.metrics.overlap import jaccard
+from evaluation.results.safe_text import heading
 
 _COUNTS = ["tp", "fp", "fn"]
 _MEASURES = {"j": "J", "dsc": "DSC", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "hd95_px": "HD95 (px)",
@@ -69,7 +70,7 @@ def summarize(per_film: pd.DataFrame) -> pd.DataFrame:
             wide = 100 * wide if column in ("j", "dsc") else wide
             wide["average"] = wide.mean(axis=1)
             for organ in wide:
-                parts[name, organ.title()] = _spread(wide[organ].dropna())
+                parts[name, heading(organ)] = _spread(wide[organ].dropna())
     table = pd.DataFrame(parts).T.rename_axis(["metric", "organ"])
     return table.astype({"films": int})
 

@@ -131,7 +131,8 @@ def _latex_heads(table: Table) -> list[str]:
         if group:  # below its columns only
             rules += rf"\cmidrule(lr){{{place}-{place + width - 1}}}"
         place += width
-    names = [""] * (2 * table.indexed) + [_latex(name) for _, name in table.cells.columns]
+    shown = safe_text.told_apart((name for _, name in table.cells.columns), _latex)
+    names = [""] * (2 * table.indexed) + [shown[name] for _, name in table.cells.columns]
     return [_latex_row(groups), *([rules] if rules else []), _latex_row(names)]
 
 
@@ -141,12 +142,12 @@ def _latex_blocks(table: Table) -> list[list[str]]:
     rows = list(table.marked(escaped, r"\textbf{", "}").iterrows())
     if not table.indexed:
         return [[_latex_row(row) for _, row in rows]]
-    blocks = []
+    blocks, shown = [], safe_text.told_apart((key[1] for key, _ in rows), _latex)
     for block, found in groupby(rows, key=lambda row: row[0][0]):
         members = list(found)
         many = rf"\multirow[c]{{{len(members)}}}{{*}}{{{_latex(block)}}}"  # one cell down the block
         heads = [many if len(members) > 1 else _latex(block)] + [""] * (len(members) - 1)
-        blocks.append([_latex_row([head, _latex(name), *row])
+        blocks.append([_latex_row([head, shown[name], *row])
                        for head, ((_, name), row) in zip(heads, members, strict=True)])
     return blocks
 

@@ -16,6 +16,7 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from evaluation.metrics.overlap import dice, jaccard
 from evaluation.results import columns
+from evaluation.results.safe_text import heading
 from evaluation.results.table_formats import Table
 
 AVERAGE = "Average"
@@ -52,7 +53,7 @@ def scores(result: Mapping, organs: Sequence[str] | None = None) -> pd.Series:
     for metric, function in (("J", jaccard), ("DSC", dice)):
         values = 100 * function(counts)
         for organ, value in zip([*organs, AVERAGE], [*values, values.mean()], strict=True):
-            cells[metric, organ.title()] = value
+            cells[metric, heading(organ)] = value
     return pd.Series(cells)
 
 
@@ -67,7 +68,7 @@ def distances(result: Mapping, organs: Sequence[str]) -> pd.Series:
         values = [math.nan if value is None else value for value in values]  # null in JSON
         # One missing: no mean.
         for organ, value in zip([*organs, AVERAGE], [*values, float(np.mean(values))], strict=True):
-            cells[f"{name} ({surface['unit']})", organ.title()] = value
+            cells[f"{name} ({surface['unit']})", heading(organ)] = value
     return pd.Series(cells)
 
 

@@ -29,7 +29,7 @@ def run(module: str, *options) -> Done:
     """`python -m MODULE OPTION ...`. An exception that would show the user a stack trace is raised here."""
     out, err = io.StringIO(), io.StringIO()
     code = 0
-    with process_state.kept(), _flags_of(module), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with process_state.kept(), flags_of(module), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         sys.argv[:] = [module, *map(str, options)]
         try:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -55,7 +55,7 @@ def all_binaries() -> list[str]:
 
 
 @contextlib.contextmanager
-def _flags_of(module: str) -> Iterator[None]:
+def flags_of(module: str) -> Iterator[None]:
     """Takes away the flags that the binary defines: others have flags of the same names in the one list."""
     file, interspersed = importlib.util.find_spec(module).origin, flags.FLAGS.is_gnu_getopt()
     try:

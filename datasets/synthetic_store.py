@@ -132,7 +132,7 @@ class _KeptPairs:
     def _add(self, pairs: Any, row: int) -> None:
         """Writes one pair, and its dots where the method has them."""
         id_ = _id(pairs.indices[row])
-        image = grey.to_levels(pairs.films[row, ..., 0])
+        image = grey.from_network(pairs.films[row:row + 1])[0]
         self.writer.add(Entry(id_, "train", self.journal["source"]), image, pairs.labels[row])
         if pairs.dots is not None:
             write_png(atomic_files.make_folder(self.path / "dots") / f"{id_}.png", pairs.dots[row])

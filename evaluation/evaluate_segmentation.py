@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
     from evaluation.results.table_formats import markdown
     from evaluation.results.tables import comparison
     from evaluation.segmenter.evaluate import evaluate_to_folder
-    from evaluation.segmenter.load import check_size, read_segmenter
+    from evaluation.segmenter.load import check_fit, read_segmenter
     from evaluation.segmenter.sliding_window import probabilities_of
 
     store = PairStore(_DATA.value)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"{_DATA.value}/manifest.csv: found no pair of split {_SPLIT.value}; choose another "
                         "--split")
     network, facts = read_segmenter(_MODEL.value)
-    check_size(_MODEL.value, facts, store)
+    check_fit(_MODEL.value, network, facts, store)
     window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
     overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store)

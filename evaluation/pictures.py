@@ -22,9 +22,14 @@ def colour_labels(codes: np.ndarray, num_classes: int) -> np.ndarray:
     return np.where((codes == IGNORED)[..., None], _UNKNOWN, colours[np.where(codes == IGNORED, 0, codes)])
 
 
-def grey_to_rgb(films: np.ndarray) -> np.ndarray:
-    """Films [N, H, W, 1] in [-1, 1] -> uint8 [N, H, W, 3]."""
-    return np.repeat(grey.to_levels(films), 3, -1)
+def pictures_to_rgb(films: np.ndarray) -> np.ndarray:
+    """Films [N, H, W, 1 or 3] in [-1, 1] -> uint8 [N, H, W, 3]."""
+    return np.broadcast_to(grey.to_levels(films), (*films.shape[:3], 3))
+
+
+def film_to_rgb(film: np.ndarray) -> np.ndarray:
+    """Film [H, W] or [H, W, 3] of any type -> [H, W, 3]."""
+    return film if film.ndim == 3 else np.repeat(film[..., None], 3, -1)
 
 
 def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:
@@ -36,8 +41,9 @@ def grid(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:
 
 
 def error_overlay(film: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """Film uint8 [H, W] in RGB, tinted where codes differ, in the colours of `ERRORS`; not where IGNORED."""
-    picture = np.repeat(film[..., None], 3, -1).astype(np.float32)
+    """Film uint8 [H, W] or [H, W, 3] in RGB, tinted where codes differ, in the colours of `ERRORS`; not where
+    IGNORED."""
+    picture = film_to_rgb(film).astype(np.float32)
     predicted = np.where(gold == IGNORED, gold, predicted)
     wrong = (gold > 0) & (predicted > 0) & (gold != predicted)
     places = ((gold > 0) & (predicted == 0), (gold == 0) & (predicted > 0), wrong)

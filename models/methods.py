@@ -11,7 +11,7 @@ model or a folder of label maps.
 The same composition works on arrays, where samples may be refused, and on tensors, where it becomes one graph.
 
 Shapes: indices [N] int; latents [N, L]; dots uint8 [N, 64, 64]; labels uint8 [N, H, W]; films float32
-[N, H, W, 1] in [-1, 1].
+[N, H, W, 1] in [-1, 1], or [N, H, W, 3] in colour.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ def accept_all(maps: Array) -> tuple[Array, None]:
 
 
 def single_stage(sample_pairs: PairSampler, check_labels: Check = accept_all) -> Method:
-    """One network makes label map and film together as two channels."""
+    """One network makes label map and film together, as channels of one picture."""
 
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}
@@ -126,12 +126,13 @@ def code_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
 
 
 def pair_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
-    """A PGGAN whose first channels are the coded label map and whose last is the film, as a sampler of tensors."""
+    """A PGGAN whose first channels are the coded label map and the others the film, as a sampler of tensors."""
 
     def sample(indices, seed):
         channels = generator(draw_latents(indices, seed, generator.latent_size))
         # PGGAN ends without tanh
-        return coding.decode(channels[..., :-1]), tf.clip_by_value(channels[..., -1:], -1.0, 1.0)
+        codes = coding.decode(channels[..., :coding.channels])
+        return codes, tf.clip_by_value(channels[..., coding.channels:], -1.0, 1.0)
 
     return _stage(sample, _INDICES, _SEED)
 

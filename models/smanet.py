@@ -8,7 +8,7 @@ Its code was never published. The reading here, where the paper leaves a choice:
 Enlarging is bilinear with half-pixel centres. Widths are for a stem of 64 maps and scale with it. With six
 classes and three input channels it has 41,954,474 trainable parameters: 41,927,914, and the 26,560 biases that
 keras.applications' ResNet-50 has ahead of its batch norms, kept so that its weight files load. With one input
-channel (the default) they are 41,948,202.
+channel they are 41,948,202.
 """
 
 import keras
@@ -127,16 +127,18 @@ class ScalePooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="chest_gan")
 class SMANet(keras.Model):
-    """Films [N, H, W, 1] in [-1, 1] -> logits float32 [N, H, W, num_classes].
+    """Films [N, H, W, C] in [-1, 1] -> logits float32 [N, H, W, num_classes].
+
+    C, 1 for grey films and 3 for colour, is that of `build` or of the first films, and then `film_channels`.
 
     Args:
       num_classes: background included.
       depth: of the ResNet: 50 or 101; 14 or 26 for small presets.
       width: maps of its stem; every other width scales with it.
       attention: "multiscale" (SMANet), "psp" (PSPNet's pooling in the same place) or "none".
-      pretrained_input: the film is repeated to three channels and given grey levels as ImageNet weights expect.
-      standardize: every picture is first shifted and scaled to mean 0 and deviation 0.5, so that its exposure does
-        not matter.
+      pretrained_input: a grey film is repeated to three channels, and any given levels as ImageNet weights expect.
+      standardize: every picture is first shifted and scaled to mean 0 and deviation 0.5, all channels alike, so
+        that its exposure does not matter.
       dropout: before the decoder, in training.
       bn_momentum, synchronized_bn: of all batch norms.
     """
@@ -167,7 +169,8 @@ class SMANet(keras.Model):
         self.to_logits = keras.layers.Conv2D(num_classes, 1, name="to_logits")
 
     def build(self, input_shape):
-        self.encoder.build((None, None, None, 3 if self.pretrained_input else 1))
+        self.film_channels = input_shape[-1]
+        self.encoder.build(_maps(3 if self.pretrained_input else self.film_channels))
         self.reduce.build(_maps(32 * self.width))  # of stage 4
         for scale in self.scales:
             scale.build(_maps(self._scaled(512)))
@@ -193,7 +196,7 @@ class SMANet(keras.Model):
         return tf.cast(enlarge_to(self.to_logits(x), films), tf.float32)  # [N, H, W, K]
 
     def train_step(self, data):
-        """Films [N, H, W, 1] in [-1, 1] and codes [N, H, W]: Keras' step with loss and metrics as compiled.
+        """Films [N, H, W, C] in [-1, 1] and codes [N, H, W]: Keras' step with loss and metrics as compiled.
 
         Its logs also tell the norm of the gradients.
         """
@@ -244,7 +247,7 @@ class SMANet(keras.Model):
 
 
 def _standardized(films: tf.Tensor) -> tf.Tensor:
-    """Films [N, H, W, 1] with mean 0 and deviation 0.5 each; a constant one becomes 0."""
+    """Films [N, H, W, C] with mean 0 and deviation 0.5 each; a constant one becomes 0."""
     full = tf.cast(films, tf.float32)
     mean, variance = tf.nn.moments(full, (1, 2, 3), keepdims=True)  # [N, 1, 1, 1] each
     return tf.cast((full - mean) * (0.5 / tf.maximum(tf.sqrt(variance), _FLATTEST)), films.dtype)

@@ -4,7 +4,9 @@
 
 MODEL is an export (of tools.export_model), a run folder of train_smanet, or its .keras file. Films are PNG, GIF,
 TIFF, DICOM or JSRT .IMG files of any height and width, folders of them (searched through), and patterns. A file
-that cannot be read is told in one line and left out; the exit code is then 1, and the others are done.
+that cannot be read is told in one line and left out; the exit code is then 1, and the others are done. Of colour
+films the model sees what it was trained on: all channels, the luminance, or one channel (`--channel` of
+tools.import_dataset); to a model of colour a grey film is one of three equal channels.
 
     OUT/areas.csv           a row for each film: areas (mm2 where the spacing is known), cardiothoracic ratio
     OUT/labels/NAME.png     class codes in the film's geometry
@@ -43,7 +45,8 @@ def main(argv) -> int:
 
     from evaluation.segmenter.load import load_any_segmenter  # starts TensorFlow, after the films were found
 
-    predictor = Predictor(load_any_segmenter(argv[1], _DATA.value), _OUT.value, _DICOM_SEG.value)
+    segmenter = load_any_segmenter(argv[1], _DATA.value)
+    predictor = Predictor(segmenter, _OUT.value, _DICOM_SEG.value)
     problems = 0
     try:
         for done, (name, path) in enumerate(films.items()):
@@ -61,6 +64,8 @@ def main(argv) -> int:
     print(f"{len(predictor.rows)} of {len(films)} films segmented in {_OUT.value}"
           + (f", {unwritten} of them without DICOM segmentation" if unwritten else "")
           + ("; problems are listed above" if problems else ""))
+    if predictor.reduced:
+        print(f"{predictor.reduced} films are in colour: the model saw their {segmenter.channel}, as in training")
     return int(problems > 0)
 
 

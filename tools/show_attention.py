@@ -26,14 +26,14 @@ def main(argv) -> None:
     from datasets.common import atomic_files
     from datasets.pair_store import PairStore, write_png
     from evaluation.segmenter.attention import draw_attention
-    from evaluation.segmenter.load import check_size, read_segmenter
+    from evaluation.segmenter.load import check_fit, read_segmenter
 
     network, facts = read_segmenter(_MODEL.value)
     if network.attention != "multiscale":
         raise UserError(f"{_MODEL.value}: has no attention maps; expected a run of train_smanet "
                         "--attention=multiscale")
     store = PairStore(_DATA.value)
-    check_size(_MODEL.value, facts, store)
+    check_fit(_MODEL.value, network, facts, store)
     ids = store.ids(_SPLIT.value)[:_COUNT.value]
     if not ids:
         raise UserError(f"{_DATA.value}: found no {_SPLIT.value} pairs; choose another --split")
@@ -41,8 +41,7 @@ def main(argv) -> None:
     atomic_files.write_json(out / "attention.json", {"model": _MODEL.value, "data": _DATA.value, "films": ids})
     for id_ in ids:
         film = store.image(id_)
-        # [1, H, W, 1] -> scale -> [1, h, w, 1]
-        maps = network.attention_maps(grey.from_levels(film)[None, ..., None])
+        maps = network.attention_maps(grey.to_network(film[None]))  # scale -> [1, h, w, 1]
         sheet = draw_attention(film, {scale: weights[0, ..., 0].numpy() for scale, weights in maps.items()})
         write_png(out / f"{id_}.png", sheet)
         print(out / f"{id_}.png")

@@ -18,12 +18,12 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
     PGGAN's minibatch statistic together: R replicas that share a multiple of 4 R images have those of one device.
 
     Args:
-      arrays: uint8 [N, H, W] each, with rows that belong together.
+      arrays: uint8 [N, H, W] or [N, H, W, C] each, with rows that belong together.
       batch: images per step over all replicas.
       crop: side of a random square cut from all arrays at the same place; the whole picture if it is smaller.
       rows: the rows that are shuffled, some perhaps several times; None is each once.
 
-    Yields tuples of uint8 tensors [batch / replicas, h, w].
+    Yields tuples of uint8 tensors [batch / replicas, h, w] or [batch / replicas, h, w, C].
     Raises UserError if the replicas cannot share a batch evenly.
     """
     replicas = strategy.num_replicas_in_sync
@@ -45,7 +45,7 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
     part = batch // replicas
     # A crop is common to all arrays; uncropped, each keeps its own sides (dots have few pixels).
     sides = [min(side, crop) if crop else side for side in arrays[0].shape[1:3]]
-    shapes = [(part, *(sides if crop else array.shape[1:3])) for array in arrays]
+    shapes = [(part, *(sides if crop else array.shape[1:3]), *array.shape[3:]) for array in arrays]
 
     def load(number: np.ndarray) -> list[np.ndarray]:
         step, replica = divmod(int(number), local)  # counted replica by replica, then step by step

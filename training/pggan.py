@@ -17,7 +17,7 @@ from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, check_square, different_films, film_names, split_ids
 from datasets.sample_checks import choose_snapshot, dot_check, label_check
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, distance_of_streams, level_sides
-from evaluation.pictures import colour_labels, grey_to_rgb, grid
+from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from models import methods
 from models.gan_models import PGGAN, at_level
 from models.label_coding import LabelCoding, neighbour_order
@@ -41,7 +41,7 @@ class PGGANTrainer:
     Args:
       config: the options.
       codes: class codes of dots or label maps, uint8 [N, H, W] at the full resolution.
-      films: uint8 [N, H, W], for target "pairs"; else None.
+      films: uint8 [N, H, W] or [N, H, W, 3], for target "pairs"; else None.
       coding: how codes become channels.
       strategy: from `training.devices`.
       check: tells which generated codes are usable; scores then give the share that is.
@@ -66,8 +66,8 @@ class PGGANTrainer:
         self._batches, self._next = None, -1  # -1: not yet opened
         self._steps: dict[int, Callable] = {}  # level -> its compiled step; one trace serves all fades
         # Pairs: the film behind the codes.
-        shape = {"channels": coding.channels + (films is not None), "fmap_base": config.fmap_base,
-                 "fmap_max": config.fmap_max}
+        channels = coding.channels + (0 if films is None else grey.film_channels(films))
+        shape = {"channels": channels, "fmap_base": config.fmap_base, "fmap_max": config.fmap_max}
         augment = None if config.diff_augment == "none" else partial(diff_augment, policy=config.diff_augment)
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
             self.model = PGGAN(
@@ -112,12 +112,11 @@ class PGGANTrainer:
         return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
 
     def _encoded(self, batch: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Codes, or codes and films, uint8 [N, H, W] each -> channels float32 [N, H, W, C] in [-1, 1]."""
+        """Codes, or codes and films (uint8, as given) -> channels float32 [N, H, W, C] in [-1, 1]."""
         channels = self.coding.encode(batch[0])
         if len(batch) == 1:
             return channels
-        # [N, R, R] -> [N, R, R, 1] beside the codes
-        return tf.concat([channels, grey.from_levels(batch[1][..., None])], -1)
+        return tf.concat([channels, grey.to_network(batch[1])], -1)  # the film behind the codes
 
     def _reals(self, rows: np.ndarray, growth: GrowthState) -> Iterator[np.ndarray]:
         """Real pictures of `rows` as the discriminator sees them now, as many at a time as in training."""
@@ -178,7 +177,8 @@ class PGGANTrainer:
         labels = colour_labels(self.coding.decode(coded).numpy(), self.coding.num_classes)
         if self.config.target != "pairs":
             return labels
-        return np.concatenate([labels, grey_to_rgb(channels[..., -1:])], 2)  # side by side
+        films = pictures_to_rgb(channels[..., self.coding.channels:])
+        return np.concatenate([labels, films], 2)  # side by side
 
 
 def train(config: PGGANConfig, data: str, workdir: str) -> None:

@@ -17,7 +17,7 @@ from datasets.dots import Dot
 from datasets.label_rules import LabelRules
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore, different_films, film_names, split_ids
-from evaluation.pictures import colour_labels, grey_to_rgb, grid
+from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.saved_network import load_network
 from models import label_coding
 from models.gan_models import Pix2PixHD
@@ -45,7 +45,8 @@ class Pix2PixHDTrainer:
     Args:
       config: the options.
       sources: codes that are translated, uint8 [N, h, w]: label maps, or dots of any size.
-      targets: films uint8 [N, H, W] (coding None), or label maps (with the coding of the output channels).
+      targets: films uint8 [N, H, W] or [N, H, W, 3] (coding None), or label maps (with the coding of the output
+        channels).
       num_classes: classes of the codes.
       coding: of label maps as targets.
       strategy: from `training.devices`.
@@ -72,7 +73,7 @@ class Pix2PixHDTrainer:
 
     def _make_model(self) -> Pix2PixHD:
         config = self.config
-        channels = self.coding.channels if self.coding else 1
+        channels = self.coding.channels if self.coding else grey.film_channels(self._arrays[1])
         generator = make_generator(config, channels)
         generator.build((None, None, None, self.num_classes))
         if config.init_from:
@@ -129,7 +130,7 @@ class Pix2PixHDTrainer:
         if self.coding:
             target = self.coding.encode(targets)  # [N, H, W, channels]
         else:
-            target = grey.from_levels(targets[..., None])  # [N, H, W, 1]
+            target = grey.to_network(targets)  # [N, H, W, 1 or 3]
         if self.config.phase == "global_half":
             return mean_pool(condition), mean_pool(target)
         return condition, target
@@ -160,7 +161,7 @@ class Pix2PixHDTrainer:
     def _pictures(self, channels: np.ndarray) -> np.ndarray:
         if self.coding:
             return colour_labels(self.coding.decode(channels).numpy(), self.num_classes)
-        return grey_to_rgb(channels)
+        return pictures_to_rgb(channels)
 
 
 def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:

@@ -14,7 +14,7 @@ from datasets import grey, pair_cache
 from datasets.class_table import IGNORED
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
-from evaluation.pictures import colour_labels, grey_to_rgb, grid
+from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.saved_network import load_network, network_digest
 from evaluation.segmenter.sliding_window import probabilities_of
@@ -37,7 +37,7 @@ class SMANetTrainer:
 
     Args:
       config: the options.
-      films, labels: uint8 [N, H, W]; labels hold the codes the segmenter learns.
+      films, labels: uint8 [N, H, W], films in colour [N, H, W, 3]; labels hold the codes the segmenter learns.
       num_classes: background included.
       validation: store and ids that choose the weights; None keeps the last.
       strategy: from `training.devices`.
@@ -45,6 +45,7 @@ class SMANetTrainer:
       rows: which pairs an epoch holds, some perhaps several times; None is each once.
       shown: rows of the pairs in the grid; None for the first ones.
       ignored: whether labels may hold IGNORED, whose pixels then count in no loss and no accuracy.
+      channel: what the films show, as in the store's description, for whoever uses the finished run.
     """
 
     unit = "steps"
@@ -52,8 +53,8 @@ class SMANetTrainer:
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
                  validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
                  class_names: Sequence[str] = (), rows: np.ndarray | None = None,
-                 shown: Sequence[int] | None = None, ignored: bool = False):
-        self.class_names = tuple(class_names)
+                 shown: Sequence[int] | None = None, ignored: bool = False, channel: str = "grey"):
+        self.class_names, self.channel = tuple(class_names), channel
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
         self._ignored = IGNORED if ignored else None
         self._arrays, self._rows, self._validation = (films, labels), rows, validation
@@ -69,7 +70,7 @@ class SMANetTrainer:
                 # One device's share may be too few.
                 bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1,
                 standardize=config.standardize)
-            self.model.build((None, None, None, 1))
+            self.model.build((None, None, None, grey.film_channels(films)))
             if config.encoder_weights:
                 load_encoder_weights(self.model, config.encoder_weights)
             # Keras' defaults but for the rate: the paper names only Adam and 1e-4.
@@ -96,7 +97,7 @@ class SMANetTrainer:
         def train(films, labels):
             self.model.reset_metrics()
             self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
-            return self.model.train_step((grey.from_levels(films[..., None]), labels))  # [N, h, w] -> [N, h, w, 1]
+            return self.model.train_step((grey.to_network(films), labels))
 
         metrics = self.strategy.run(train, batch)
         return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
@@ -106,7 +107,7 @@ class SMANetTrainer:
         return cross_entropy(labels, logits, self._ignored) / self.strategy.num_replicas_in_sync
 
     def predict(self, films: np.ndarray) -> np.ndarray:
-        """Films [N, H, W, 1] in [-1, 1] -> probabilities [N, H, W, K]."""
+        """Films [N, H, W, C] in [-1, 1] -> probabilities [N, H, W, K]."""
         return self._predict(films).numpy()
 
     def grid(self, position: int) -> np.ndarray:
@@ -114,9 +115,9 @@ class SMANetTrainer:
         rows = []
         for start in range(0, len(self._shown), self.config.batch):
             films, labels = (array[self._shown[start:start + self.config.batch]] for array in self._arrays)
-            inputs = grey.from_levels(films[..., None])
+            inputs = grey.to_network(films)
             predicted = np.argmax(self.predict(inputs), -1)  # [n, H, W]
-            rows.append(np.stack([grey_to_rgb(inputs), colour_labels(predicted, self.num_classes),
+            rows.append(np.stack([pictures_to_rgb(inputs), colour_labels(predicted, self.num_classes),
                                   colour_labels(labels, self.num_classes)], 1))
         cells = np.concatenate(rows)  # [rows, 3, H, W, 3]
         return grid(cells.reshape(-1, *cells.shape[2:]), 6, cells.shape[2])
@@ -141,8 +142,9 @@ class SMANetTrainer:
             folder.save_network(self.model, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
                 "classes": self.config.classes, "num_classes": self.num_classes,
-                "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:]),
-                "crop": self.config.crop, "overlap": self.config.overlap}
+                "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:3]),
+                "crop": self.config.crop, "overlap": self.config.overlap,
+                **({} if self.channel == "grey" else {"channel": self.channel})}
 
 
 class _KnownAccuracy(keras.metrics.SparseCategoricalAccuracy):
@@ -162,7 +164,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
       mixed_with: store whose train pairs give half of all crops, those of `data` the other half: drawn from one
         shuffled stream, so half of every batch on average.
 
-    Raises UserError where `mixed_with` has other classes or pictures of another size.
+    Raises UserError where `mixed_with` has other classes, or pictures of another size or channel.
     """
     store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
     strategy = prepare(config)
@@ -175,7 +177,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         shown = different_films(store, split_ids(store, "train"), _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_pairs(validation), strategy, classes.names, rows, shown,
-                                classes.ignored)
+                                classes.ignored, store.description.channel)
         if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
         run(trainer, folder, config)
@@ -190,10 +192,11 @@ def _load_pairs(store: PairStore, mixed: PairStore | None,
     if mixed is None:
         return *pair_cache.load_pairs(store, ids, scored), None  # None: each pair once
     for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
-                               ("size", tuple(store.description.size), tuple(mixed.description.size))):
+                               ("size", tuple(store.description.size), tuple(mixed.description.size)),
+                               ("channel", store.description.channel, mixed.description.channel)):
         if ours != theirs:
             raise UserError(f"{mixed.path}: found {name} {theirs}, expected {ours} as in {store.path}; mix pairs "
-                            "of the same classes and size")
+                            "of the same classes, size and channel")
     others = split_ids(mixed, "train")
     return (*pair_cache.load_pairs(store, ids, scored, behind=(mixed, others)),
             pair_cache.half_and_half(len(ids), len(others)))

@@ -29,7 +29,7 @@ class PageFilm:
 
     Attributes:
       name: neutral, e.g. "F01".
-      film: uint8 [H, W].
+      film: uint8 [H, W] or RGB [H, W, 3].
       outlines: of candidate 1 and candidate 2, a path per organ (`outlines.organ_paths`).
       side: pixels to which a larger film is reduced.
     """
@@ -40,7 +40,7 @@ class PageFilm:
     side: int
 
     def to_json(self) -> dict[str, Any]:
-        height, width = self.film.shape
+        height, width = self.film.shape[:2]
         return {"film": self.name, "width": width, "height": height, "picture": _data_uri(self.film, self.side),
                 "outlines": [list(paths) for paths in self.outlines]}
 
@@ -65,10 +65,11 @@ def make_page(study: str, organs: Sequence[str], films: Sequence[PageFilm]) -> s
 
 def _data_uri(film: np.ndarray, side: int) -> str:
     """A film as PNG without metadata, reduced by area averaging to at most `side` pixels."""
-    factor = side / max(film.shape)
+    factor = side / max(film.shape[:2])
     if factor < 1:
-        height, width = (max(1, round(length * factor)) for length in film.shape)
+        height, width = (max(1, round(length * factor)) for length in film.shape[:2])
         film = cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA)
+    film = film if film.ndim == 2 else film[..., ::-1]  # OpenCV writes blue first
     data = cv2.imencode(".png", film, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()  # 9: smallest
     return "data:image/png;base64," + base64.b64encode(data).decode()
 

@@ -36,7 +36,7 @@ class Candidates:
 
     Attributes:
       id: the film's name in its store.
-      film: uint8 [H, W].
+      film: uint8 [H, W] or [H, W, 3].
       gold, prediction: codes of one class table, uint8 [H, W].
       organs: names of codes 1, 2, ...
       mean_j: J averaged over the scored organs, a fraction of 1.

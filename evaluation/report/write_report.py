@@ -64,7 +64,8 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
     page.facts({"data set": description.name,
                 "configuration": f"{experiment.configuration}, seed {subset['seed']}",
                 "training films": f"{len(subset['train'])}, augmented x6", "test films": len(store.ids("test")),
-                "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}",
+                "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}"
+                        + ("" if description.channel == "grey" else f", {description.channel}"),
                 "classes": ", ".join(description.classes.names)})
     if experiment.configuration == "TINY":  # they were drawn
         page.note("Training films: " + ", ".join(subset["train"]))

@@ -82,7 +82,7 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
     """Segments films `ids` and counts the overlap with their label maps.
 
     Args:
-      predict: films [N, h, w, 1] in [-1, 1] -> probabilities [N, h, w, K].
+      predict: films [N, h, w, C] in [-1, 1] -> probabilities [N, h, w, K].
       scored: against the scored organs' exact maps, else against the painted maps of all organs. Unions of organs
         are scored as the store's class table has them.
       window, overlap: see `sliding_window`.
@@ -93,7 +93,7 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
     regions, spacing = table.regions, store.description.spacing_mm
     counts, distances = [], []
     for id_ in ids:
-        film = grey.from_levels(store.image(id_))[..., None]
+        film = grey.to_network(store.image(id_)[None])[0]
         codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
         gold = store.scored_label(id_) if scored else store.label(id_)
         counts.append(overlap_counts(codes, gold, table.num_classes, regions.values()))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.formats.channels import with_channel
+from datasets.formats.channels import CHANNELS, with_channel
 from datasets.formats.raster import Film
 from datasets.pair_store import PairStore
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
@@ -28,15 +28,20 @@ class LoadedSegmenter:
       class_names: by code, background first.
       functions: as `FilmSegmenter.functions`.
       module: what holds the weights.
+      channel: what it sees of films, one of CHANNELS.
     """
 
     class_names: tuple[str, ...]
     functions: Mapping[str, Callable]
     module: Any
+    channel: str = "grey"
 
     def segment(self, film: Film) -> tuple[np.ndarray, np.ndarray]:
-        """Codes uint8 [H, W] and probabilities float32 [H, W, K] in the film's own geometry."""
-        film = with_channel(film, "grey")
+        """Codes uint8 [H, W] and probabilities float32 [H, W, K] in the film's own geometry.
+
+        Of a film in colour it sees `channel`; a grey film is one whose channels are equal.
+        """
+        film = with_channel(film, self.channel)
         white = float(film.max_value) if film.exact else 0.0
         made = self.functions[film.pixels.dtype.name](film=tf.constant(film.pixels), white=tf.constant(white))
         return made["codes"].numpy(), made["probabilities"].numpy()
@@ -51,7 +56,8 @@ def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
     """
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
         segmenter = load_segmenter(path, data)
-        return LoadedSegmenter(segmenter.facts.class_names, segmenter.functions, segmenter)
+        return LoadedSegmenter(segmenter.facts.class_names, segmenter.functions, segmenter,
+                               segmenter.facts.channel)
     facts = atomic_files.read_json(pathlib.Path(path) / "assets" / ASSET)
     if not isinstance(facts, dict) or facts.get("kind") != "segmenter":
         raise UserError(f"{path}: not the export of a segmenter; make one with tools.export_model")
@@ -61,22 +67,26 @@ def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: truncated or damaged export ({reason}); make it again") from None
-    return LoadedSegmenter(tuple(names), module.signatures, module)
+    return LoadedSegmenter(tuple(names), module.signatures, module, _channel(f"{path}/assets/{ASSET}", facts))
 
 
 def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSegmenter:
     """The segmenter of a run folder or .keras file, in float32.
 
     Args:
-      data: pair folder it was trained on: names the classes and the size where the run does not.
+      data: pair folder it was trained on: names classes, size and channel where the run does not.
       batch: windows predicted at a time.
 
     Raises UserError where the classes are not known, or are not as many as the network's.
     """
     network, facts = read_segmenter(path)
     names, size = tuple(facts.get("class_names", ())), facts.get("size")
+    # A .keras file alone: with three channels it was trained on colour, with one on grey films for all it says.
+    channel = "colour" if network.film_channels == 3 else _channel(path, facts)
     if data is not None:
         store = PairStore(data)
+        check_channels(path, network, store)
+        channel = store.description.channel
         tables = [store.classes.names, store.classes.scored_table().names]
         names = next((table for table in tables if len(table) == network.num_classes), store.classes.names)
         size = max(store.description.size)
@@ -86,7 +96,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSe
     if len(names) != network.num_classes:
         raise UserError(f"{path}: has {network.num_classes} classes, expected {len(names)} ({', '.join(names)})")
     return FilmSegmenter(network, SegmenterFacts(
-        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch))
+        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch, channel))
 
 
 def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
@@ -105,9 +115,27 @@ def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
     return network, {"crop": 377, "overlap": 1 / 3, **facts}
 
 
-def check_size(path: str, facts: Mapping[str, Any], store: PairStore) -> None:
-    """Raises UserError where the run at `path` was trained on pictures of another size than `store`'s."""
+def check_fit(path: str, network: SMANet, facts: Mapping[str, Any], store: PairStore) -> None:
+    """Raises UserError where the run at `path` was trained on films of other channels or size than `store`'s."""
+    check_channels(path, network, store)
     size, found = facts.get("size"), max(store.description.size)
     if size is not None and int(size) != found:
         raise UserError(f"{path}: was trained on pictures of {size} pixels, but {store.path} has {found}; make "
                         f"that folder at --size={size}, or segment its films with tools.predict, which resizes")
+
+
+def check_channels(path: str, network: SMANet, store: PairStore) -> None:
+    """Raises UserError where the network at `path` takes films of other channels than `store` has."""
+    if network.film_channels != store.description.channels:
+        ours, theirs = ("colour" if count == 3 else "grey"
+                        for count in (network.film_channels, store.description.channels))
+        raise UserError(f"{path}: was trained on {ours} films, but {store.path} has {theirs} ones; import that "
+                        "folder with another --channel, or segment its files with tools.predict, which takes both")
+
+
+def _channel(path: str, facts: Mapping[str, Any]) -> str:
+    """What `facts` say that the segmenter sees of films. Raises UserError where that is no channel."""
+    channel = facts.get("channel", "grey")
+    if channel not in CHANNELS:
+        raise UserError(f"{path}: found channel {channel!r}, expected one of {', '.join(CHANNELS)}; make it again")
+    return channel

@@ -36,12 +36,14 @@ class Predictor:
 
     Attributes:
       rows: of areas.csv so far.
+      reduced: how many films in colour the segmenter saw one channel of.
     """
 
     def __init__(self, segmenter, out: str, dicom_seg: bool = True):
         self.segmenter, self.dicom_seg = segmenter, dicom_seg
         self.out = atomic_files.make_folder(out)
         self.rows: list[dict[str, object]] = []
+        self.reduced = 0
         if not (self.out / "areas.csv").is_file():  # from the first film on it tells whose the folder is
             self.write_table()
 
@@ -60,6 +62,7 @@ class Predictor:
         picture = overlay(film, codes, len(self.segmenter.class_names))
         write_png(atomic_files.make_folder(self.out / "overlays") / f"{name}.png", picture)
         self._note(name, path, film, codes)
+        self.reduced += film.coloured and self.segmenter.channel != "colour"
         if self.dicom_seg and codes.any() and is_dicom_file(path):
             from evaluation.segmenter.dicom_seg import write_dicom_seg  # for DICOM films alone
             folder = atomic_files.make_folder(self.out / "segmentations")

@@ -12,13 +12,16 @@ Predict = Callable[[tf.Tensor], tf.Tensor]  # float32 [N, h, w, C] -> probabilit
 
 
 def probabilities_of(network) -> tf.types.experimental.PolymorphicFunction:
-    """A segmenter that gives logits, as a function from films [N, h, w, 1] to probabilities [N, h, w, K].
+    """A segmenter that gives logits, as a function from films [N, h, w, C] to probabilities [N, h, w, K].
+
+    C is the network's `film_channels`, 1 where it has none.
 
     Traced once, since shapes stay open; not inlined into graphs that call it, since graph rewriting would give a
     picture other bits there.
     """
+    channels = getattr(network, "film_channels", 1)
     return tf.function(lambda films: tf.nn.softmax(network(films)), experimental_attributes={"_noinline": True},
-                       input_signature=[tf.TensorSpec((None, None, None, 1), tf.float32, "films")])
+                       input_signature=[tf.TensorSpec((None, None, None, channels), tf.float32, "films")])
 
 
 def window_offsets(side: int, window: int, overlap: float = 1 / 3) -> list[int]:

@@ -29,7 +29,7 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
       training: ids of the films the networks saw; None is the un-augmented train split.
       count: samples looked at, at most, drawn by `seed`.
 
-    Raises UserError for stores of other classes, and with too few films to calibrate on.
+    Raises UserError for stores of other classes or channels, and with too few films to calibrate on.
     """
     check_same_classes(real, synthetic)
     training = unaugmented(real, "train") if training is None else training

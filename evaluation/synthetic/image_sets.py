@@ -13,7 +13,7 @@ from datasets.pair_store import PairStore
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """Pairs of one origin: films and label maps uint8 [N, H, W], and their ids."""
+    """Pairs of one origin: label maps uint8 [N, H, W], films like them or [N, H, W, 3], and their ids."""
 
     name: str
     ids: Sequence[str]
@@ -49,7 +49,11 @@ def draw_ids(ids: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def check_same_classes(real: PairStore, synthetic: PairStore) -> None:
-    """Raises UserError where the two stores name their classes differently."""
+    """Raises UserError where the two stores name their classes differently, or one alone is in colour."""
+    ours, theirs = (store.description.channels for store in (real, synthetic))
+    if ours != theirs:
+        raise UserError(f"{synthetic.path}: has films of {theirs} channels, but {real.path} has {ours}; compare "
+                        "stores of the same channels")
     if real.classes.names != synthetic.classes.names:
         raise UserError(f"{synthetic.path}: has the classes {', '.join(synthetic.classes.names)}, but {real.path} "
                         f"has {', '.join(real.classes.names)}; compare stores of the same classes")

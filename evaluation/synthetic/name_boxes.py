@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from datasets.formats.channels import luminance
 from datasets.resize import resize_film
 
 SIDE = 256  # pixels of the longer side at most
@@ -31,12 +32,13 @@ class Box:
 
 
 def find_boxes(film: np.ndarray) -> list[Box]:
-    """Flat rectangles at either end of the grey range of a film uint8 [H, W].
+    """Flat rectangles at either end of the grey range of a film uint8 [H, W], or of the luminance of [H, W, 3].
 
     At most 0.3 of the height, 0.6 of the width and 4 % of the area; at least 2 x 5 pixels, 1.2 % of either side
     and 0.15 % of the area; set off from their surroundings on all sides. A rectangle with writing in it counts;
     the bright or dark border of a film does not.
     """
+    film = luminance(film) if film.ndim == 3 else film
     scale = min(1, SIDE / max(film.shape))
     height, width = (max(1, round(side * scale)) for side in film.shape)
     values = resize_film(film, (height, width)).astype(np.float32)

@@ -4,8 +4,9 @@ A copy may be shifted, slightly rotated, mirrored, noisy, or of another brightne
 compared small, over small shifts, rotations and the mirror image of each training picture:
 
 - films by pixels: 1 - correlation after removing what is broader than 1/16 of the side (overall shading and the
-  anatomy all films share; ribs, vessels and outlines remain);
-- films by features: 1 - cosine of histograms of gradient directions (Dalal and Triggs 2005, block-free);
+  anatomy all films share; ribs, vessels and outlines remain), of all channels together;
+- films by features: 1 - cosine of histograms of gradient directions (Dalal and Triggs 2005, block-free; in colour,
+  as there, each pixel's strongest gradient of the three channels);
 - label maps: 1 - cosine of organ masks, 0 for equal maps; organs that differ only in side share one mask, so
   that a mirrored map is found whether or not its sides were renamed.
 """
@@ -28,7 +29,7 @@ Distances = tuple[np.ndarray, np.ndarray]  # float32 [N, M], and bool [N, M]: th
 
 
 def film_distances(films: np.ndarray, training: np.ndarray) -> Distances:
-    """By pixels, from each of `films` [N, H, W] to each training film [M, h, w], uint8; in [0, 2]."""
+    """By pixels, from each of `films` [N, H, W] or [N, H, W, 3] to each training film, uint8: [N, M] in [0, 2]."""
     return _registered(_band_passed(films), _band_passed(training), centred=True)
 
 
@@ -38,7 +39,7 @@ def label_distances(labels: np.ndarray, training: np.ndarray, classes: ClassTabl
 
 
 def feature_distances(films: np.ndarray, training: np.ndarray) -> Distances:
-    """By gradient directions, from each of `films` [N, H, W] to each training film [M, h, w], uint8; in [0, 1]."""
+    """By gradient directions, from each of `films` to each training film, as above: [N, M] in [0, 1]."""
     queries, training = _smoothed(films), _smoothed(training)
     vectors = _in_chunks(_gradient_histograms, queries)
     best = []
@@ -101,16 +102,23 @@ def _shifted(maps: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def _reduced(films: np.ndarray) -> np.ndarray:
-    return np.stack([resize_film(film, (FILM_SIDE, FILM_SIDE)) for film in films]).astype(np.float32)
+    """float32 [N, 48, 48, C] of films [N, H, W] or [N, H, W, C]."""
+    small = np.stack([resize_film(film, (FILM_SIDE, FILM_SIDE)) for film in films]).astype(np.float32)
+    return small if small.ndim == 4 else small[..., None]
+
+
+def _blurred(films: np.ndarray, sigma: float) -> np.ndarray:
+    # OpenCV drops a channel that is alone.
+    return np.reshape([cv2.GaussianBlur(film, (0, 0), sigma) for film in films], films.shape)
 
 
 def _smoothed(films: np.ndarray) -> np.ndarray:
-    return np.stack([cv2.GaussianBlur(film, (0, 0), 1) for film in _reduced(films)])
+    return _blurred(_reduced(films), 1)
 
 
 def _band_passed(films: np.ndarray) -> np.ndarray:
     films = _reduced(films)
-    return np.stack([film - cv2.GaussianBlur(film, (0, 0), FILM_SIDE / 16) for film in films])[..., None]
+    return films - _blurred(films, FILM_SIDE / 16)
 
 
 def _organ_masks(labels: np.ndarray, classes: ClassTable) -> np.ndarray:
@@ -124,8 +132,10 @@ def _organ_masks(labels: np.ndarray, classes: ClassTable) -> np.ndarray:
 
 
 def _gradient_histograms(films: np.ndarray) -> np.ndarray:
-    """Unit vectors [N, 8 x 8 cells x 8 directions] of [N, 48, 48], each cell scaled to its own contrast."""
-    down, right = np.gradient(films, axis=(1, 2))
+    """Unit vectors [N, 8 x 8 cells x 8 directions] of [N, 48, 48, C], each cell scaled to its own contrast."""
+    gradients = np.gradient(films, axis=(1, 2))  # down and right, [N, 48, 48, C] each
+    strongest = np.hypot(*gradients).argmax(-1, keepdims=True)
+    down, right = (np.take_along_axis(gradient, strongest, -1)[..., 0] for gradient in gradients)
     strength = np.hypot(down, right)
     direction = np.arctan2(down, right) % np.pi * (_BINS / np.pi)
     histograms, cells = [], FILM_SIDE // _CELL

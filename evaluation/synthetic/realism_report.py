@@ -59,7 +59,7 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
       size: side in pixels to which all pairs are brought; None is the real pairs' own size.
       model: Keras model whose features of the films are compared too, or None.
 
-    Raises UserError for stores of other classes or with fewer than 4 pairs.
+    Raises UserError for stores of other classes or channels, or with fewer than 4 pairs.
     """
     for store in stores.values():
         check_same_classes(real, store)

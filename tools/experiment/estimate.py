@@ -26,13 +26,15 @@ _TURNS = 2  # measured after the one that traces
 
 @dataclasses.dataclass(frozen=True)
 class TrainingJob:
-    """A network's training: name, settings, side of its pictures, pairs it sees, classes of their label maps."""
+    """A network's training: name, settings, side of its pictures, pairs it sees, classes of their label maps, and
+    channels of their films."""
 
     name: str
     config: EngineConfig
     size: int
     pairs: int
     classes: int
+    channels: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +161,8 @@ def _trainer(job: TrainingJob):
     side = config.resolution if isinstance(config, PGGANConfig) else job.size
     # Some pairs are as good as all for time; the number of steps is set below.
     shape = (min(job.pairs, 32), side, side)
-    codes, films = draw.integers(0, job.classes, shape, np.uint8), draw.integers(0, 256, shape, np.uint8)
+    codes = draw.integers(0, job.classes, shape, np.uint8)
+    films = draw.integers(0, 256, shape if job.channels == 1 else (*shape, job.channels), np.uint8)
     if isinstance(config, PGGANConfig):
         coding = LabelCoding(config.label_coding, tuple(range(job.classes)))
         return PGGANTrainer(config, codes, films if config.target == "pairs" else None, coding, strategy)

@@ -113,14 +113,14 @@ class Experiment:
 
     def training_jobs(self) -> dict[TrainingJob, int]:
         """The networks that are trained, for `tools.experiment.estimate`, and how many runs each has."""
-        preset, classes = self.preset, PairStore(self.data).classes
-        pairs = self._train_pairs()
-        found = {TrainingJob(stage, self._gan_config(stage), preset.size, pairs, classes.num_classes): 1
+        preset, store = self.preset, PairStore(self.data)
+        classes, channels, pairs = store.classes, store.description.channels, self._train_pairs()
+        found = {TrainingJob(stage, self._gan_config(stage), preset.size, pairs, classes.num_classes, channels): 1
                  for stage in self._gans()}
         scored = preset.segmenter.classes == "scored"
         segmented = classes.scored_table().num_classes if scored else classes.num_classes
         for column in self._columns():
-            job = TrainingJob(*self._segmenter_job(column), preset.segmentation_size, pairs, segmented)
+            job = TrainingJob(*self._segmenter_job(column), preset.segmentation_size, pairs, segmented, channels)
             found[job] = found.get(job, 0) + 1  # equal jobs are measured once
         return found
 

@@ -19,8 +19,8 @@ class MethodGraph(tf.Module):
 
     Attributes:
       functions: "generate": (count int32 [], seed int64 [], first int64 []) -> for the indices first to
-        first + count - 1 "labels" uint8 [N, H, W], "values" float32 [N, H, W, 1] in [-1, 1], the same as grey
-        levels in "films" uint8 [N, H, W], and "dots" uint8 [N, h, w] where the method has them.
+        first + count - 1 "labels" uint8 [N, H, W], "values" float32 [N, H, W, C] in [-1, 1], the same as levels
+        in "films" uint8 [N, H, W] or RGB [N, H, W, 3], and "dots" uint8 [N, h, w] where the method has them.
         "serving_default" is the same. "class_names": () -> {"class_names": string [K]}.
     """
 
@@ -66,4 +66,4 @@ def _generate(draw, batch: int, count: tf.Tensor, seed: tf.Tensor,
     # One at a time: memory.
     _, arrays = tf.while_loop(lambda turn, _: turn < turns, add, (tf.constant(0), arrays), parallel_iterations=1)
     made = {name: array.concat() for name, array in arrays.items()}
-    return {**made, "films": grey.to_levels(made["values"][..., 0])}  # [N, H, W, 1] -> [N, H, W]
+    return {**made, "films": grey.from_network(made["values"])}

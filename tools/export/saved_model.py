@@ -42,13 +42,16 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> 
 
     Raises UserError where something else than an export is, or where ONNX's exporter is not installed.
     """
-    facts = {"kind": "segmenter", **segmenter.facts.to_json(), "precision": "float32", "arguments": _SEGMENT}
+    film = {"film": "[height, width, 3], red, green and blue"} if segmenter.facts.channel == "colour" else {}
+    facts = {"kind": "segmenter", **segmenter.facts.to_json(), "precision": "float32",
+             "arguments": {**_SEGMENT, **film}}
     if onnx:
         _find_tf2onnx()  # before anything is written
     _save(segmenter, facts, out)
     if onnx:
         side = min(segmenter.facts.window, segmenter.facts.size)  # windows shrink to smaller films
-        _write_onnx(segmenter.of_windows, side, pathlib.Path(out) / "network.onnx")
+        channels = 3 if segmenter.facts.channel == "colour" else 1
+        _write_onnx(segmenter.of_windows, side, channels, pathlib.Path(out) / "network.onnx")
 
 
 def export_method(assembly: Assembly, out: str, batch: int | None = None, mended: bool = True) -> None:
@@ -57,9 +60,12 @@ def export_method(assembly: Assembly, out: str, batch: int | None = None, mended
     It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
     """
     batch = min(4, assembly.batch_size) if batch is None else batch  # a caller's machine is not this one
+    colours = {"films": "uint8 [count, height, width, 3], red, green and blue",
+               "values": "float32 [count, height, width, 3] in [-1, 1]"}
+    coloured = assembly.store.description.channels == 3
     facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
              "size": assembly.size, "mended": mended, "batch": batch, "precision": "float32",
-             "arguments": _GENERATE}
+             "arguments": {**_GENERATE, **(colours if coloured else {})}}
     _save(method_graph(assembly, batch, mended), facts, out)
 
 
@@ -89,9 +95,10 @@ def _find_tf2onnx():
                         "-c constraints.txt") from None
 
 
-def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, path: pathlib.Path) -> None:
-    """Input "films" float32 [N, side, side, 1] in [-1, 1], output "probabilities" [N, side, side, K]."""
-    spec = [tf.TensorSpec((None, side, side, 1), tf.float32, "films")]
+def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, channels: int,
+                path: pathlib.Path) -> None:
+    """Input "films" float32 [N, side, side, channels] in [-1, 1], output "probabilities" [N, side, side, K]."""
+    spec = [tf.TensorSpec((None, side, side, channels), tf.float32, "films")]
     function = tf.function(lambda films: {"probabilities": of_windows(films)}, input_signature=spec)
     with atomic_files.replacing(path) as temporary, _quiet():
         _find_tf2onnx().convert.from_function(function, spec, opset=17, output_path=str(temporary))

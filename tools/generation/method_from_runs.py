@@ -64,12 +64,22 @@ class Assembly:
         if method == "three":
             _check_dots(runs, self.products, self.classes.names)
         self.networks = {stage: load_keras(product.network) for stage, product in self.products.items()}
+        self._check_channels(runs[STAGES[method][-1]])
         self.size = self.products[STAGES[method][-1]].facts["size"]  # the last stage's pictures
         self.dot = self.products["dots"].dot if method == "three" else None
         ids = store.ids("train")  # of the training films, augmented
         maps = [store.filled_label(id_) for id_ in ids]
         self.rules = LabelRules.learn(maps, self.classes, len(set(film_names(store, ids))))
         self._shape = ShapeModel.fit(maps, self.classes) if method == "shape" else None
+
+    def _check_channels(self, path: str) -> None:
+        """Raises UserError unless the last stage, of run `path`, makes films of the store's number of channels."""
+        stage, wanted = STAGES[self.method_name][-1], self.store.description.channels
+        network, coding = self.networks[stage], self.products[stage].coding
+        found = network.channels - coding.channels if stage == "pairs" else network.output_channels
+        if found != wanted:
+            raise UserError(f"{path}: makes {found}-channel films, expected {wanted} as {self.store.path} has; "
+                            "use runs trained on this data")
 
     def method(self, checked: bool, mended: bool = True) -> Method:
         """The method on arrays; `checked` rejects invalid dots and label maps, else they are only mended.

@@ -16,7 +16,8 @@ import io
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -88,6 +89,16 @@ class Description:
         value = {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
                  "spacing_mm": self.spacing_mm, "classes": self.classes.to_json()}
         return value if self.channel == "grey" else {**value, "channel": self.channel}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Description":
+        """Raises KeyError, TypeError, ValueError or OverflowError where `value` is not what `to_json` gives."""
+        if value["format"] != FORMAT:
+            raise ValueError(f"format {value['format']!r}, expected {FORMAT}")
+        height, width = (int(side) for side in value["size"])
+        spacing = value.get("spacing_mm")
+        return cls(value["name"], (height, width), ClassTable.from_json(value["classes"]), int(value["max_value"]),
+                   None if spacing is None else float(spacing), value.get("channel", "grey"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,14 +329,7 @@ def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[in
 def _read_description(path: pathlib.Path) -> Description:
     read_bytes(path, MAX_DESCRIPTION)
     try:
-        value = atomic_files.read_json(path)
-        if value["format"] != FORMAT:
-            raise ValueError(f"format {value['format']!r}, expected {FORMAT}")
-        height, width = (int(side) for side in value["size"])
-        spacing = value.get("spacing_mm")
-        return Description(value["name"], (height, width), ClassTable.from_json(value["classes"]),
-                           int(value["max_value"]), None if spacing is None else float(spacing),
-                           value.get("channel", "grey"))
+        return Description.from_json(atomic_files.read_json(path))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
         raise UserError(f"{path}: not a data set description ({' '.join(reason.split())[:300]})") from None

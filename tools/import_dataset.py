@@ -26,6 +26,10 @@ Which pairs test: --test_fraction, --test_ids=FILE, --train_ids=FILE, or --train
 train, the rest tests). --group_by keeps a patient on one side: a pattern of the image's name ('^[^_]+'), a table
 (patients.csv:patient) or DICOM's PatientID. A file of names has one a line, with or without folder and suffix.
 
+--nnunet=nnUNet_raw/Dataset501_Mine reads nnU-Net's data sets in place of all this: classes, regions, the label
+`ignore`, channels and splits are those of dataset.json. Pairs of imagesTs test; --fold=0 tests on that fold of
+splits_final.json instead, and the flags above draw anew. One channel is read, or three as colour.
+
 Pictures keep their aspect ratio and are padded to a square with black ground of the first class; each pixel takes
 the class that covers most of it. A table at the end tells in how many films each class is, and its share of the
 pixels before and after.
@@ -43,7 +47,9 @@ from absl import app, flags
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import PAIRS, check_output
 
-_IMAGES = flags.DEFINE_string("images", None, "folder of the images, perhaps in folders", required=True)
+_IMAGES = flags.DEFINE_string("images", None, "folder of the images, perhaps in folders")
+_NNUNET = flags.DEFINE_string("nnunet", None, "or a data set of nnU-Net, DatasetNNN_NAME")
+_FOLD = flags.DEFINE_integer("fold", None, "with --nnunet: the fold whose validation cases test", lower_bound=0)
 _LABELS = flags.DEFINE_string("labels", None, "folder of the label files (default: that of the images)")
 _IMAGE_SUFFIX = flags.DEFINE_string("image_suffix", None, "what ends the names of images, e.g. _0000")
 _LABEL_SUFFIX = flags.DEFINE_string("label_suffix", None, "what ends the names of label maps, e.g. _mask")
@@ -87,35 +93,62 @@ def main(argv) -> None:
     from datasets.sources import own_folders
 
     lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS)]
-    check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, *lists])
-    images = pathlib.Path(_IMAGES.value)
-    labels, matched = _labels(images)
+    check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, _NNUNET.value, *lists])
+    dataset = _nnunet()
+    labels, matched = (dataset.reader, dataset.matched) if dataset else _labels(pathlib.Path(_IMAGES.value))
+    about = dataset.about if dataset else None  # what an export kept
     sources = matched.sources
     for line in [*matched.said, *(f"left out: {path} has no partner" for path in matched.alone[:_MOST_LINES])]:
         print(line)
     if len(matched.alone) > _MOST_LINES:
         print(f"left out: {len(matched.alone) - _MOST_LINES} more files without partner")
-    test = _test_ids(sources)
+    test, validation = _test_ids(sources, dataset)
     found = own_folders.survey(sources, labels, _SIZE.value, show_progress)
     # 16 bits if any image has more than 8
     max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
-    name = _NAME.value or pathlib.Path(_OUT.value).resolve().name
+    name = _NAME.value or (about.name if about else pathlib.Path(_OUT.value).resolve().name)
+    spacing, channel, white = found.spacing_mm, found.channel(_CHANNEL.value), _MAX_VALUE.value or found.white
+    if about:
+        max_value = about.max_value if _BITS.value == "auto" else max_value
+        white = _MAX_VALUE.value or about.max_value
+        channel = about.channel if _CHANNEL.value == "auto" else channel
+        spacing = spacing or (about.spacing_mm and about.spacing_mm * max(about.size) / _SIZE.value)
     try:
-        description = Description(name, (_SIZE.value, _SIZE.value), labels.classes, max_value, found.spacing_mm,
-                                  found.channel(_CHANNEL.value))
+        description = Description(name, (_SIZE.value, _SIZE.value), labels.classes, max_value, spacing, channel)
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
-    white = _MAX_VALUE.value or found.white  # of images that do not say it themselves
     films = own_folders.PairFilms(white, _CONTRAST.value == "stretch")
-    report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress)
-    if about := found.about_channels(_CHANNEL.value):
-        print(about)
+    report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress,
+                                      validation)
+    if line := found.about_channels(channel if about else _CHANNEL.value):
+        print(line)
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
     for line in report.lines(found.shares, _SIZE.value):
         print(line)
+    held = f", {len(validation)} validation" if validation else ""
     print(f"{len(sources)} pairs at {_SIZE.value} x {_SIZE.value} pixels in {_OUT.value}: "
-          f"{len(sources) - len(test)} train, {len(test)} test; classes: {describe_ids(labels.classes.names)}")
+          f"{len(sources) - len(test) - len(validation)} train{held}, {len(test)} test; "
+          f"classes: {describe_ids(labels.classes.names)}")
+
+
+def _nnunet():
+    """The data set of --nnunet, None without. Raises UserError unless images come from one place."""
+    if bool(_IMAGES.value) == bool(_NNUNET.value):  # both or neither
+        raise UserError("give either --images=DIR or --nnunet=DatasetNNN_NAME")
+    if not _NNUNET.value:
+        if _FOLD.value is not None:
+            raise UserError(f"--fold={_FOLD.value}: is for --nnunet, found --images={_IMAGES.value}; leave it out")
+        return None
+    for flag in (_LABELS, _IMAGE_SUFFIX, _LABEL_SUFFIX, _CLASSES, _CLASSES_JSON, _COLOURS, _MASKS, _INSTANCES,
+                 _IGNORE, _REMAP):
+        if flag.value:
+            raise UserError(f"--{flag.name} does not go with --nnunet, whose dataset.json says it; leave it out")
+    from datasets.sources.nnunet import read_nnunet
+
+    dataset = read_nnunet(pathlib.Path(_NNUNET.value), _FOLD.value)
+    reader = dataclasses.replace(dataset.reader, classes=_with_scores(dataset.reader.classes))
+    return dataclasses.replace(dataset, reader=reader)
 
 
 def _labels(images: pathlib.Path):
@@ -190,8 +223,8 @@ def _with_scores(table):
         raise UserError(f"--scored or --unions: {error}") from None
 
 
-def _test_ids(sources) -> set[str]:
-    """The pairs to test on."""
+def _test_ids(sources, dataset) -> tuple[set[str], set[str]]:
+    """The pairs to test on, and those that a data set of nnU-Net keeps to validate."""
     from datasets.pair_store import describe_ids
     from datasets.sources import own_splits
 
@@ -199,12 +232,16 @@ def _test_ids(sources) -> set[str]:
     given = [name for name, flag in (("test_fraction", _TEST_FRACTION), ("test_ids", _TEST_IDS),
                                      ("train_ids", _TRAIN_IDS), ("train_count", _TRAIN_COUNT))
              if flag.value is not None]
-    if len(given) != 1:
+    given += ["fold"] if _FOLD.value is not None else []
+    theirs = dataset is not None and bool(dataset.test) and given in ([], ["fold"])  # the data set's own split
+    if len(given) != 1 and not theirs:
         raise UserError(f"found {' and '.join(f'--{name}' for name in given) or 'no split'}; give one of "
                         "--test_fraction=0.3 (0 for no test pairs), --test_ids=FILE, --train_ids=FILE and "
-                        "--train_count=20")
+                        f"--train_count=20{', or --fold=0' if dataset else ''}")
     groups = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else None
-    if _TEST_IDS.value is not None:
+    if theirs:
+        test = set(dataset.test)
+    elif _TEST_IDS.value is not None:
         test = own_splits.read_ids(pathlib.Path(_TEST_IDS.value), sources)
     elif _TRAIN_IDS.value is not None:
         test = set(ids) - own_splits.read_ids(pathlib.Path(_TRAIN_IDS.value), sources)
@@ -219,7 +256,7 @@ def _test_ids(sources) -> set[str]:
               "the test flatters; --group_by with --test_fraction keeps them apart")
     elif groups is not None:
         print(f"groups: {len(set(groups.values()))}, of which {len({groups[id_] for id_ in test})} test")
-    return test
+    return test, (set(dataset.validation) - test if dataset else set())
 
 
 if __name__ == "__main__":

@@ -13,18 +13,23 @@ back as it was.
 """
 
 import dataclasses
+import json
 import pathlib
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.names import to_id
 from datasets.exports.joined import JoinedPair, Progress, depths, folds
-from datasets.pair_store import write_png
+from datasets.pair_store import Description, describe_ids, write_png
+from datasets.sources.own_files import Matched, OwnFolder
+from datasets.sources.own_labels import CodeLabels
 
 FOLDER = re.compile(r"Dataset\d{3}_[A-Za-z0-9_.-]+")
 OURS = "pair_folder"  # key of dataset.json
@@ -99,3 +104,140 @@ def _write_label(pair: JoinedPair, folder: pathlib.Path) -> None:
                   np.where(codes == IGNORED, pair.store.classes.num_classes, codes).astype(np.uint8))
     else:
         shutil.copyfile(pair.store.path / "labels" / f"{pair.entry.id}.png", folder / f"{pair.name}.png")
+
+
+@dataclasses.dataclass(frozen=True)
+class NnunetDataset:
+    """A data set as it was found.
+
+    Attributes:
+      reader: of its label maps.
+      matched: its pairs, and what belongs to none.
+      test, validation: ids of the pairs that test, and of those that a single fold keeps to validate.
+      about: what `write_nnunet` kept of the pair folder, None in a data set from elsewhere.
+    """
+
+    reader: CodeLabels
+    matched: Matched
+    test: frozenset[str]
+    validation: frozenset[str]
+    about: Description | None
+
+
+def read_nnunet(path: pathlib.Path, fold: int | None = None) -> NnunetDataset:
+    """The data set in `path`, or the only one below it; nothing is read of its pictures yet.
+
+    Args:
+      fold: of splits_final.json, whose validation cases test instead of imagesTs.
+
+    Raises UserError where files are missing or dataset.json is not one.
+    """
+    folder = _find(path)
+    value = atomic_files.read_json(folder / "dataset.json")
+    if not isinstance(value, dict) or not isinstance(value.get("labels"), dict):
+        raise UserError(f"{folder}/dataset.json: found no labels, expected nnU-Net's channel_names, labels and "
+                        "file_ending")
+    about = _read_about(folder / "dataset.json", value)
+    classes, ignore = _read_classes(folder / "dataset.json", value)
+    if about and about.classes.names[1:] == classes.names[1:] and about.classes.ignored == classes.ignored:
+        classes = about.classes
+    channels = value.get("channel_names", value.get("modality", {"0": "grey"}))
+    sources, alone = {}, []
+    parts = {part: _read_part(folder, part, str(value.get("file_ending", ".nii.gz")), list(channels.values()))
+             for part in ("Tr", "Ts")}
+    for found, left in parts.values():
+        for source in found:
+            if source.id in sources:
+                raise UserError(f"{source.label}: its id {source.id} is that of {sources[source.id].label} too; "
+                                "rename one")
+            sources[source.id] = source
+        alone += left
+    if not sources:
+        raise UserError(f"{folder}/labelsTr: found no map of imagesTr, expected ID{value.get('file_ending')}")
+    test, validation = _splits(folder, sources, [source.id for source in parts["Ts"][0]], fold)
+    said = [f"channels: {', '.join(map(str, channels.values()))}"] if len(channels) > 1 else []
+    matched = Matched([sources[id_] for id_ in sorted(sources)], alone, said)
+    return NnunetDataset(CodeLabels(classes, ignore=ignore), matched, test, validation, about)
+
+
+def _find(path: pathlib.Path) -> pathlib.Path:
+    if (path / "dataset.json").is_file():
+        return path
+    below = sorted(folder.parent for folder in path.glob("*/dataset.json"))
+    if len(below) != 1:
+        raise UserError(f"{path}: found {len(below)} data sets ({describe_ids(folder.name for folder in below)}), "
+                        "expected dataset.json in it or in one folder below; name nnU-Net's DatasetNNN_NAME"
+                        if below else f"{path}: found no dataset.json; name nnU-Net's DatasetNNN_NAME")
+    return below[0]
+
+
+def _read_about(path: pathlib.Path, value: Mapping[str, Any]) -> Description | None:
+    try:
+        return Description.from_json(value[OURS]) if OURS in value else None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise UserError(f"{path}: found {OURS!r} that is not as it was written; remove it, and give --max_value, "
+                        "--scored and --unions") from None
+
+
+def _read_classes(path: pathlib.Path, value: Mapping[str, Any]) -> tuple[ClassTable, tuple[int, ...]]:
+    """The class table of labels or regions, and the code that is ignored, if any."""
+    labels = value["labels"]
+    if all(str(key).isdigit() and isinstance(name, str) for key, name in labels.items()):  # version 1
+        labels = {name: int(key) for key, name in labels.items()}
+    regions = {name: codes if isinstance(codes, list) else [codes] for name, codes in labels.items()}
+    ignore = regions.pop("ignore", [])
+    organs = {name: codes for name, codes in regions.items() if codes != [0]}
+    order = value.get("regions_class_order") if any(len(codes) > 1 for codes in organs.values()) else [
+        codes[0] for codes in organs.values()]
+    ground = next((name for name, codes in regions.items() if codes == [0]), "background")
+    try:
+        named = dict(zip(order, organs, strict=True))
+        names = [named[code] for code in range(1, len(named) + 1)]
+        unions = {name: [named[code] for code in codes] for name, codes in organs.items() if len(codes) > 1}
+        if len(names) != len(organs) or ignore not in ([], [len(names) + 1]):
+            raise ValueError
+        return ClassTable((ground, *names), unions=unions, ignored=bool(ignore)), tuple(ignore)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: found labels {json.dumps(value['labels'])[:200]}, expected background 0, "
+                        "classes 1, 2, ... by name, then ignore; regions need a regions_class_order of as many "
+                        "codes") from None
+
+
+def _read_part(folder: pathlib.Path, part: str, ending: str,
+               channels: Sequence[str]) -> tuple[list[OwnFolder], list[pathlib.Path]]:
+    """Pairs of images and labels of a part, "Tr" or "Ts", and files without partner."""
+    images, labels = folder / f"images{part}", folder / f"labels{part}"
+    maps = {path.name.removesuffix(ending): path for path in sorted(labels.glob(f"*{ending}"))}
+    films: dict[str, list[pathlib.Path]] = {}
+    for path in sorted(images.glob(f"*_[0-9][0-9][0-9][0-9]{ending}")):
+        films.setdefault(path.name.removesuffix(ending)[:-5], []).append(path)
+    sources = []
+    for name in sorted(films.keys() & maps.keys()):
+        if len(films[name]) not in (1, 3):
+            raise UserError(f"{films[name][0]}: found {len(films[name])} files of channels "
+                            f"({describe_ids(map(str, channels))}), expected one or three; copy those of one "
+                            "channel to a folder, and import that with --images")
+        sources.append(OwnFolder(to_id(name), name, films[name][0], (maps[name],), tuple(films[name][1:])))
+    known = {source.name for source in sources}
+    alone = [path for name, path in maps.items() if name not in known]
+    return sources, alone + [path for name, paths in films.items() if name not in known for path in paths]
+
+
+def _splits(folder: pathlib.Path, sources: Mapping[str, OwnFolder], test: Sequence[str],
+            fold: int | None) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids that test and that validate."""
+    path = folder / "splits_final.json"
+    if fold is None and not path.is_file():
+        return frozenset(test), frozenset()
+    value = atomic_files.read_json(path)
+    ids = {source.name: source.id for source in sources.values()}
+    try:
+        held = [frozenset(ids[name] for name in part["val"]) for part in value]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: found {' '.join(str(error).split())[:80]}, expected a list of folds "
+                        '{"train": [...], "val": [...]} of cases in labelsTr') from None
+    if fold is None:
+        return frozenset(test), held[0] if len(held) == 1 else frozenset()
+    if fold >= len(held):
+        raise UserError(f"--fold={fold}: found {len(held)} folds in {path}, expected one of 0 to {len(held) - 1}")
+    return held[fold], frozenset()

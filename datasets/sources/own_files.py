@@ -33,12 +33,14 @@ class OwnFolder:
       name: what the two names have in common, e.g. patient1/film3.
       image: the film.
       labels: the label map alone, or a mask for each organ in order of codes, None where there is none.
+      more: files of the second and third channel, where each channel has one.
     """
 
     id: str
     name: str
     image: pathlib.Path
     labels: tuple[pathlib.Path | None, ...]
+    more: tuple[pathlib.Path, ...] = ()
 
     @property
     def label(self) -> pathlib.Path:

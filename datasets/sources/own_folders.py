@@ -68,7 +68,7 @@ def survey(sources: Sequence[OwnFolder], labels: LabelReader, size: int, progres
     shares = ShareTally(labels.classes)
     for done, source in enumerate(sources):
         progress("checked", done, len(sources))
-        film, found = read_film(source.image), labels.read(source)
+        film, found = read_source(source), labels.read(source)
         shape = found.codes.shape
         if film.pixels.shape[:2] != shape:
             raise UserError(f"{source.label}: found {shape[1]} x {shape[0]} pixels, expected "
@@ -84,6 +84,20 @@ def survey(sources: Sequence[OwnFolder], labels: LabelReader, size: int, progres
                   alpha, shares)
 
 
+def read_source(source: OwnFolder) -> Film:
+    """The film of a pair, its channels put together. Raises UserError where they differ in size or bits."""
+    film = read_film(source.image)
+    planes = [film.pixels]
+    for path in source.more:
+        other = read_film(path)
+        if other.pixels.shape != film.pixels.shape or other.max_value != film.max_value or film.coloured:
+            found, expected = (f"{one.pixels.shape[1]} x {one.pixels.shape[0]} pixels up to {one.max_value}"
+                               for one in (other, film))
+            raise UserError(f"{path}: found {found}, expected {expected} of one channel as in {source.image}")
+        planes.append(other.pixels)
+    return dataclasses.replace(film, pixels=np.stack(planes, -1)) if source.more else film
+
+
 @dataclasses.dataclass(frozen=True)
 class PairFilms:
     """How films become those of a store.
@@ -96,17 +110,20 @@ class PairFilms:
     white: int | None = None
     stretch: bool = False
 
-    def read(self, path: pathlib.Path, description: Description) -> np.ndarray:
+    def read(self, source: OwnFolder, description: Description) -> np.ndarray:
         """The film of `description.channel` with white at its `max_value` and its longer side at its size."""
-        film = with_channel(read_film(path), description.channel)
+        film = with_channel(read_source(source), description.channel)
         pixels = _scaled(film, self.white, description.max_value)
         small = resize_film(pixels, _fit(pixels.shape, description.size[0]))
         return np.rint(stretch_film(small, description.max_value)).astype(small.dtype) if self.stretch else small
 
 
 def import_pairs(sources: Sequence[OwnFolder], out: str, description: Description, test: Collection[str],
-                 labels: LabelReader, films: PairFilms, progress: Progress) -> ImportReport:
-    """Writes the pairs; ids in `test` test, the others train. Returns what became of the classes.
+                 labels: LabelReader, films: PairFilms, progress: Progress,
+                 validation: Collection[str] = ()) -> ImportReport:
+    """Writes the pairs; ids in `test` test, those in `validation` validate, the others train.
+
+    Returns what became of the classes.
 
     Raises UserError if the folder holds other pairs, or the sources themselves.
     """
@@ -117,10 +134,11 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
         writer.refuse_others(source.id for source in sources)
         for done, source in enumerate(sources):
             progress("written", done, len(sources))
-            film = films.read(source.image, description)
+            film = films.read(source, description)
             small = labels.resize(labels.read(source), film.shape[:2])
             masks = small.masks if small.masks is not None and small.masks.shape[-1] <= MAX_MASKS else None
-            writer.add(Entry(source.id, "test" if source.id in test else "train", description.name),
+            split = "test" if source.id in test else "validation" if source.id in validation else "train"
+            writer.add(Entry(source.id, split, description.name),
                        _pad(film, size), _pad(small.codes, size), None if masks is None else _pad(masks, size))
             after.add(small.shares(classes.num_classes))
             padded += size**2 - small.codes.size

@@ -1,0 +1,178 @@
+"""nnU-Net's data sets: to its format and back byte for byte, and as others write them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from datasets.class_table import IGNORED, ClassTable
+from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.sources.phantom import write_phantoms
+from tests.helpers import pictures
+from tests.helpers.binaries import run, told
+
+SIZE = 24
+
+
+ENTRIES = (("a", "train"), ("b", "train"), ("c", "test"))
+
+
+def _store(path, classes, dtype=np.uint8, entries=ENTRIES, white=None, **about):
+    rng = np.random.default_rng(0)
+    white = white or int(np.iinfo(dtype).max)
+    description = Description("Some films", (SIZE, SIZE), classes, white, **about)
+    codes = [*range(classes.num_classes), *([IGNORED] if classes.ignored else [])]
+    with PairWriter(path, description) as writer:
+        for entry in entries:
+            image = rng.integers(0, white + 1, description.image_shape).astype(dtype)
+            label = np.kron(rng.choice(codes, (6, 6)), np.ones((4, 4))).astype(np.uint8)
+            writer.add(Entry(*entry, "here"), image, label)
+    return PairStore(path)
+
+
+def _files(store):
+    return {f"{kind}/{path.name}": path.read_bytes() for kind in ("images", "labels")
+            for path in (store.path / kind).iterdir()}
+
+
+def _import(folder, out, *options, size=SIZE):
+    done = run("tools.import_dataset", f"--nnunet={folder}", f"--out={out}", f"--size={size}", *options)
+    assert done.code == 0, done.err
+    return PairStore(out), done.out
+
+
+def _refused(folder, out, *options):
+    return run("tools.import_dataset", f"--nnunet={folder}", f"--out={out}", "--size=32", *options)
+
+
+@pytest.mark.parametrize(("dtype", "white", "channel"), [
+    (np.uint8, 255, "grey"), (np.uint16, 65535, "grey"), (np.uint16, 4095, "grey"), (np.uint8, 255, "colour"),
+    (np.uint16, 65535, "colour"), (np.uint8, 255, "green")])
+def test_to_nnunets_format_and_back(dtype, white, channel, tmp_path):
+    table = ClassTable(("ground", "rim", "cup", "vessel"), ("disc", "cup"), {"vessel": "rim"}, ignored=True,
+                       unions={"disc": ["rim", "cup"]})
+    store = _store(tmp_path / "films", table, dtype, white=white, channel=channel, spacing_mm=0.5)
+    done = run("tools.export_dataset", "--format=nnunet", f"--data={store.path}", f"--out={tmp_path}/raw")
+    assert done.code == 0, done.err
+    back, said = _import(tmp_path / "raw", tmp_path / "back")
+    assert _files(back) == _files(store)
+    assert back.description == store.description and "2 train, 1 test" in said
+    assert [(entry.id, entry.split) for entry in back.entries] == list(ENTRIES)
+
+
+@pytest.mark.parametrize("kind", ["chest", "cells", "abdomen"])
+def test_phantoms_to_nnunets_format_and_back(kind, tmp_path):
+    store = write_phantoms(tmp_path / "films", 6, 2, 32, 0, kind)
+    run("tools.export_dataset", "--format=nnunet", f"--data={store.path}", f"--out={tmp_path}/Dataset001_P")
+    back, _ = _import(tmp_path / "Dataset001_P", tmp_path / "back", size=32)
+    assert _files(back) == _files(store) and back.description == store.description
+
+
+def test_validation_pairs_come_back(tmp_path):
+    entries = (("a", "train"), ("b", "validation"), ("c", "test"), ("d", "train"))
+    store = _store(tmp_path / "films", ClassTable(("ground", "a")), entries=entries)
+    run("tools.export_dataset", "--format=nnunet", f"--data={store.path}", f"--out={tmp_path}/Dataset001_P")
+    back, _ = _import(tmp_path / "Dataset001_P", tmp_path / "back")
+    assert [(entry.id, entry.split) for entry in back.entries] == sorted(entries)
+
+
+def _others(folder, labels, codes=(0, 1, 2), channels=None, more=None, cases=("x y", "z"), tests=()):
+    """A data set as others write it: noise of those codes, nothing of ours."""
+    rng = np.random.default_rng(1)
+    channels = channels or {"0": "XRay"}
+    for part, names in (("Tr", cases), ("Ts", tests)):
+        for name in names:
+            for kind in ("images", "labels"):
+                (folder / f"{kind}{part}").mkdir(parents=True, exist_ok=True)
+            for number in range(len(channels)):
+                image = rng.integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
+                (folder / f"images{part}" / f"{name}_{number:04d}.png").write_bytes(pictures.png(image))
+            label = rng.choice(codes, (SIZE, SIZE)).astype(np.uint8)
+            (folder / f"labels{part}" / f"{name}.png").write_bytes(pictures.png(label))
+    value = {"channel_names": channels, "labels": labels, "numTraining": len(cases), "file_ending": ".png"}
+    (folder / "dataset.json").write_text(json.dumps({**value, **(more or {})}))
+    return folder
+
+
+def test_classes_come_by_name_and_ignored_pixels_stay_ignored(tmp_path):
+    folder = _others(tmp_path / "d", {"spleen": 2, "background": 0, "liver": 1, "ignore": 3}, (0, 1, 2, 3))
+    store, _ = _import(folder, tmp_path / "out", "--test_fraction=0")
+    assert store.classes == ClassTable(("background", "liver", "spleen"), ignored=True)
+    found = pictures.read(folder / "labelsTr" / "z.png")
+    np.testing.assert_array_equal(store.label("z"), np.where(found == 3, IGNORED, found))
+    assert store.ids() == ["x_y", "z"]
+
+
+def test_regions_become_unions(tmp_path):
+    """KiTS: kidneys with masses, masses with tumours; the order says which code each region paints."""
+    labels = {"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumor": 2}
+    folder = _others(tmp_path / "d", labels, (0, 1, 2, 3), more={"regions_class_order": [1, 3, 2]})
+    store, _ = _import(folder, tmp_path / "out", "--test_fraction=0")
+    assert store.classes.names == ("background", "kidney", "tumor", "masses")
+    assert {name: sorted(codes) for name, codes in store.classes.regions.items()} == {
+        "kidney": [1, 2, 3], "tumor": [2], "masses": [2, 3]}
+    assert store.classes.scored == ("kidney", "tumor", "masses")
+
+
+def test_version_1_names_classes_the_other_way_round(tmp_path):
+    folder = _others(tmp_path / "d", {"0": "background", "1": "PZ", "2": "TZ"})
+    assert _import(folder, tmp_path / "out", "--test_fraction=0")[0].classes.names == ("background", "PZ", "TZ")
+
+
+def test_three_channels_are_colour_and_other_numbers_are_refused(tmp_path):
+    folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1), {"0": "T1", "1": "T2", "2": "FLAIR"})
+    store, said = _import(folder, tmp_path / "out", "--test_fraction=0")
+    assert store.description.channel == "colour" and "T1, T2, FLAIR" in said
+    for number in range(3):
+        plane = pictures.read(folder / "imagesTr" / f"z_000{number}.png")
+        np.testing.assert_array_equal(store.image("z")[..., number], plane)
+    (folder / "imagesTr" / "z_0002.png").unlink()
+    done = _refused(folder, tmp_path / "o", "--test_fraction=0")
+    told(done, folder / "imagesTr" / "z_0000.png", "2 files", "FLAIR", "--images")
+    (folder / "imagesTr" / "z_0002.png").write_bytes(pictures.png(np.zeros((SIZE, 9), np.uint8)))
+    told(_refused(folder, tmp_path / "o", "--test_fraction=0"), folder / "imagesTr" / "z_0002.png", "9 x 24")
+
+
+def test_splits(tmp_path):
+    folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1), cases=("p", "q", "r"), tests=("t",))
+    store, _ = _import(folder, tmp_path / "tests")
+    assert store.ids("test") == ["t"] and store.ids("train") == ["p", "q", "r"]
+    (folder / "splits_final.json").write_text(json.dumps(
+        [{"train": ["p", "q"], "val": ["r"]}, {"train": ["r"], "val": ["p", "q"]}]))
+    assert _import(folder, tmp_path / "more")[0].ids("test") == ["t"]  # cross-validation is no split
+    assert _import(folder, tmp_path / "fold", "--fold=1")[0].ids("test") == ["p", "q"]
+    (folder / "labelsTs" / "t.png").unlink()
+    told(_refused(folder, tmp_path / "o"), "--test_fraction", "--fold")
+    store, said = _import(folder, tmp_path / "drawn", "--test_fraction=0.3")
+    assert len(store.ids("test")) == 1 and "t_0000.png" in said
+    told(_refused(folder, tmp_path / "o", "--fold=2"), "--fold=2", "2 folds")
+
+
+@pytest.mark.parametrize(("labels", "more"), [
+    ({"background": 0, "a": 2}, {}), ({"a": 1, "b": 1}, {}), ({"background": 0, "a": "x"}, {}),
+    ({"background": 0, "a": [1, 2], "b": 2}, {}), ({"background": 0, "a": [1, 2]}, {"regions_class_order": [1]}),
+    ({"background": 0, "a": 1, "ignore": 1}, {}), ({}, {}), ([], {}), ({"background": 0, "A": 1, "a": 2}, {}),
+    ({"background": 0, "a": 1}, {"pair_folder": {"name": 3}})])
+def test_labels_that_cannot_be_are_refused(labels, more, tmp_path):
+    folder = _others(tmp_path / "d", labels, more=more)
+    told(_refused(folder, tmp_path / "o", "--test_fraction=0"), folder / "dataset.json")
+    assert not (tmp_path / "o").exists()
+
+
+def test_mistakes_in_options_and_folders(tmp_path):
+    def fails(*options):
+        return run("tools.import_dataset", f"--out={tmp_path}/o", "--size=32", "--test_fraction=0", *options)
+
+    told(fails(), "--images", "--nnunet")
+    told(fails(f"--nnunet={tmp_path}"), f"{tmp_path}: ", "dataset.json")
+    folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1))
+    told(fails(f"--nnunet={folder}", f"--images={folder}"), "--images", "--nnunet")
+    told(fails(f"--nnunet={folder}", "--classes=a,b"), "--classes", "dataset.json")
+    told(fails(f"--images={folder}", "--classes=a,b", "--fold=1"), "--fold=1", "--nnunet")
+    told(fails(f"--nnunet={folder}", "--fold=0"), folder / "splits_final.json")
+    (folder / "labelsTr" / "z.png").write_bytes(pictures.png(np.full((SIZE, SIZE), 7, np.uint8)))
+    told(fails(f"--nnunet={folder}"), folder / "labelsTr" / "z.png", "7")
+    for path in (folder / "labelsTr").iterdir():
+        path.unlink()
+    told(fails(f"--nnunet={folder}"), folder / "labelsTr")
+    assert not (tmp_path / "o").exists()

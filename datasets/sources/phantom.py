@@ -26,12 +26,13 @@ class Kind(NamedTuple):
     # (rng, size) -> picture [C, C] or [C, C, 3] in 0..255 with C >= size, masks bool [size, size, organs]
     draw: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
     side_mm: float  # of the picture
+    channel: str = "grey"  # of the pictures, see `formats.channels`
     overlaps: bool = False  # whether organs overlap, so that their masks are kept beside the label map
 
 
 KINDS = {
     "chest": Kind(CHEST, chest.draw, 358.4, overlaps=True),  # the side of a JSRT film
-    "disc_cup": Kind(disc_cup.CLASSES, disc_cup.draw, 4.6),
+    "disc_cup": Kind(disc_cup.CLASSES, disc_cup.draw, 4.6, "colour"),
     "cells": Kind(cells.CLASSES, cells.draw, 0.16),
     "vessels": Kind(vessels.CLASSES, vessels.draw, 12.0),
     "abdomen": Kind(abdomen.CLASSES, abdomen.draw, 420.0),
@@ -39,7 +40,7 @@ KINDS = {
 
 
 class Phantom(NamedTuple):
-    """A patient: image uint8 [size, size] and organ masks bool [size, size, organs] in order of codes."""
+    """A patient: image uint8 [size, size] or RGB [size, size, 3], organ masks bool [size, size, organs]."""
 
     image: np.ndarray
     masks: np.ndarray
@@ -55,8 +56,6 @@ def phantom(seed: int, index: int, size: int, kind: str = "chest") -> Phantom:
     picture, masks = KINDS[kind].draw(np.random.default_rng([seed, index]), size)
     if len(picture) != size:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    if picture.ndim == 3:
-        picture = picture @ np.array((0.299, 0.587, 0.114), np.float32)
     return Phantom(np.clip(np.rint(picture), 0, 255).astype(np.uint8), masks)
 
 
@@ -74,7 +73,8 @@ def write_phantoms(path: str | pathlib.Path, count: int, test_count: int, size: 
         done["kind"], name = kind, f"{kind} {name}"
     if (path / "complete.json").is_file() and atomic_files.read_json(path / "complete.json") == done:
         return PairStore(path)
-    description = Description(name, (size, size), drawn.classes, spacing_mm=drawn.side_mm / size)
+    description = Description(name, (size, size), drawn.classes, spacing_mm=drawn.side_mm / size,
+                              channel=drawn.channel)
     with PairWriter(path, description) as writer:
         writer.refuse_others(ids)
         for index, id_ in enumerate(ids):

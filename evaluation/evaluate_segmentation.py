@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     from datasets.pair_store import PairStore
     from evaluation.results.per_film import film_scores, hardest, summarize
     from evaluation.results.table_formats import markdown
-    from evaluation.results.tables import comparison
+    from evaluation.results.tables import comparison, left_out
     from evaluation.segmenter.evaluate import evaluate_to_folder
     from evaluation.segmenter.load import check_fit, read_segmenter
     from evaluation.segmenter.sliding_window import probabilities_of
@@ -55,7 +55,8 @@ def main(argv: Sequence[str]) -> None:
     table = result.per_film()
     atomic_files.write_text(out / "summary.csv", summarize(table).round(4).to_csv())
     atomic_files.write_text(out / "hardest.csv", hardest(film_scores(table, result.scored)).round(4).to_csv())
-    print(markdown(comparison({"model": [result.to_json()]}, None if scored else result.organs)))
+    columns, organs = {"model": [result.to_json()]}, None if scored else result.organs
+    print("\n".join(filter(None, [markdown(comparison(columns, organs)), left_out(columns, organs)])))
 
 
 def _scored_only(network, store) -> bool:

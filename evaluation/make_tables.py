@@ -39,6 +39,8 @@ def main(argv: Sequence[str]) -> None:
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
     print(f"{results.caption()}\n\n{markdown(comparison(results.pooled))}")
     print(f"{_OUT.value}: {', '.join(names)}")
+    for name, reason in results.without().items():
+        print(f"left out: {name}: {reason}")
 
 
 if __name__ == "__main__":

@@ -118,6 +118,8 @@ def _run(data: str) -> None:
 
     experiment = Experiment(data, _CONFIG.value, _preset(), tuple(_METHODS.value), _SEED.value,
                             _WORKDIR.value, _command(), tuple(_EXTRAS.value))
+    for note in experiment.notes():
+        print(f"note: {note}", flush=True)
     if _ESTIMATE.value:
         _estimate(experiment)
     elif _JOBS.value > 1 and not _DRY_RUN.value:

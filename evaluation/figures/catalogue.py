@@ -48,8 +48,10 @@ def _synthetic(experiment: ExperimentFolder) -> list[ExperimentFigure]:
 
 def _films(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     names = experiment.columns()
-    choice = "on four test films: the two of lowest mean J, the middle one and the best"
-    found = [ExperimentFigure("errors", f"Errors of every column {choice} over all columns.",
+    films = experiment.pooled(names[0])["films"]
+    choice = f"on {films} test {'film' if films == 1 else 'films'}" if films < 4 else (
+        "on four test films: the two of lowest mean J, the middle one and the best")
+    found = [ExperimentFigure("errors", f"Errors of every column {choice}{' over all columns' * (films > 3)}.",
                               partial(column_rows, experiment, names))]
     for name in names:
         found.append(ExperimentFigure(f"errors-{name}", f"{columns.title(name)} {choice}.",

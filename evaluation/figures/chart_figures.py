@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter
 from evaluation.figures.style import PAGE, style
 from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.per_film import shown_organs
 
 
 class Chart(NamedTuple):
@@ -120,9 +121,13 @@ def _draw_chart(axis: Axes, chart: Chart, lines: Sequence[Line], unit: str) -> N
 
 
 def box_plots(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
-    """J of single films, a panel per scored organ and a box per column: quartiles, 1.5 x their range, outliers."""
-    organs = experiment.pooled(names[0])["scored"]
+    """J of single films, a panel per scored organ and a box per column: quartiles, 1.5 x their range, outliers.
+
+    Organs that no film shows have no panel, unless there would be none at all.
+    """
     tables = {name: experiment.per_film(name) for name in names}
+    scored = experiment.pooled(names[0])["scored"]
+    organs = shown_organs(tables[names[0]], scored) or scored
     with style():
         figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
         axes = figure.subplots(1, len(organs), sharey=True, squeeze=False)[0]
@@ -142,7 +147,7 @@ def _draw_boxes(axis: Axes, values: Sequence[pd.Series], names: Sequence[str]) -
     for box, found in zip(drawn["boxes"], map(columns.find, names), strict=True):
         box.set(facecolor=_light(found.colour), linewidth=0.6)
         box.set_hatch(found.look.hatch)
-    axis.set_xticks(range(1, len(names) + 1), [name.replace("-", " ").upper() for name in names], rotation=60,
+    axis.set_xticks(range(1, len(names) + 1), list(map(columns.title, names)), rotation=60,
                     ha="right", rotation_mode="anchor")
     axis.grid(axis="y", linewidth=0.3, color="#BBBBBB")
     axis.set_axisbelow(True)

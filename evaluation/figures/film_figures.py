@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,6 +14,7 @@ from evaluation.pictures import ERRORS, colour_labels, error_overlay
 from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import film_scores
+from evaluation.results.tables import printed
 
 _GOLD = (1.0, 1.0, 1.0)  # gold borders on error overlays
 _SAMPLES, _ROWS = 9, 4  # pairs on a sheet of samples, and on one of stages
@@ -71,7 +73,7 @@ def comparison_rows(experiment: ExperimentFolder, column: str) -> Figure:
             film, gold = store.image(id_), experiment.gold(column, id_)
             predicted = experiment.prediction(column, id_)
             show(row[0], film)
-            row[0].set_ylabel(f"{id_}\nmean J {scores[id_]:.1f}")
+            row[0].set_ylabel(f"{id_}\nmean J {printed(scores[id_], 1)}")
             for axis, codes in ((row[1], gold), (row[2], predicted)):
                 show(axis, film)
                 _draw_borders(axis, codes, _colours(experiment, column))
@@ -89,7 +91,7 @@ def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
     """
     scores = [film_scores(experiment.per_film(name), experiment.pooled(name)["scored"])["average"]
               for name in names]
-    ids, store = _typical(sum(scores)), experiment.films()
+    ids, store = _typical(pd.concat(scores, axis=1).mean(axis=1)), experiment.films()
     with style():
         figure, axes = picture_grid(len(ids), 1 + len(names), PAGE, _aspect(store), 0.2, 0.14, 0.3)
         for row, id_ in zip(axes, ids, strict=True):
@@ -100,7 +102,7 @@ def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
             for axis, name, score in zip(row[1:], names, scores, strict=True):
                 gold = experiment.gold(name, id_)
                 show(axis, error_overlay(film, experiment.prediction(name, id_), gold))
-                axis.set_xlabel(f"J {score[id_]:.1f}", labelpad=1)
+                axis.set_xlabel(f"J {printed(score[id_], 1)}", labelpad=1)
         _set_titles(axes[0], ("film, gold", *("\n".join(columns.heading(name)).strip() for name in names)))
         colour_legend(figure, _legend(experiment, names[0]))
     return figure
@@ -118,7 +120,8 @@ def read_dots_map(store: PairStore, id_: str) -> np.ndarray:
 
 def _typical(scores) -> list[str]:
     """The two films of lowest score, that in the middle, and the best; fewer of fewer films."""
-    order = scores.sort_values(kind="stable").index  # stable: equals by name
+    scored = scores.dropna()  # a film that shows nothing and of which nothing was predicted has no score
+    order = (scores if scored.empty else scored).sort_values(kind="stable").index  # stable: equals by name
     places = [0, 1, len(order) // 2, len(order) - 1]
     return list(dict.fromkeys(order[min(place, len(order) - 1)] for place in places))  # fewer films: none twice
 

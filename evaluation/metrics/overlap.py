@@ -2,6 +2,9 @@
 
 The paper's tables pool pixels: true positives, false positives and false negatives are summed over all test
 films before dividing, so that DSC = 2 J / (1 + J) in every cell. Scores here are fractions of 1.
+
+An organ that no label map shows (`shown`) is left out of every mean over organs, also where it was predicted: so a
+column's mean does not depend on the columns beside it, and means differ by what differences say.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,6 +51,12 @@ def dice(counts: np.ndarray) -> np.ndarray:
     counts = np.asarray(counts, np.float64)
     with np.errstate(invalid="ignore"):
         return 2 * counts[..., 0] / (2 * counts[..., 0] + counts[..., 1] + counts[..., 2])
+
+
+def shown(counts: np.ndarray) -> np.ndarray:
+    """Whether a label map has the organ, bool [...] of counts [..., 3]: true positives or false negatives."""
+    counts = np.asarray(counts)
+    return counts[..., 0] + counts[..., 2] > 0
 
 
 def pooled(counts: Sequence[np.ndarray]) -> np.ndarray:

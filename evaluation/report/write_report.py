@@ -1,34 +1,35 @@
 """What an experiment ends with: tables, figures, realism, the copy question, and one page that shows them."""
 
 import pathlib
+from collections.abc import Callable
 
 from datasets.common import atomic_files
-from datasets.pair_store import PairStore
 from evaluation.figures.catalogue import experiment_figures
 from evaluation.figures.style import save_figure
 from evaluation.report.html_page import Page
+from evaluation.report.needs import COPIES, DIFFERENCES, REALISM, lacking
+from evaluation.report.synthetic_sections import COUNT, add_copies, add_realism
+from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import summarize
 from evaluation.results.table_formats import markdown
-from evaluation.results.tables import comparison
+from evaluation.results.tables import AVERAGE, comparison, mean_scores, printed
 from evaluation.results.write_tables import Results, write_results
-from evaluation.synthetic.copies import KINDS
-from evaluation.synthetic.copies_report import report_memorization
-from evaluation.synthetic.realism_report import report_realism
 
-_COUNT = 1000  # synthetic pairs measured per method
 _HARDEST = 10
 
 
 def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: int = 0) -> str:
     """Writes tables, figures, realism/, copies-K/ and report.html to `folder`.
 
+    Tables and page are always written; another part that cannot be made leaves a line on the page instead.
+
     Args:
       root: folder of the experiment.
       command: what makes it again, for the page.
       seed: of the draws of pairs that are measured.
 
-    Returns the main table as Markdown.
+    Returns the main table as Markdown, and a line for each part that is not there.
     """
     for left in folder.rglob(".*.partial*"):  # of a process killed while it wrote
         left.unlink()
@@ -36,24 +37,80 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
     experiment = results.experiments[0]
     write_results(results, folder, organs=True)
     page = Page(f"{experiment.films().description.name}, {experiment.choice}")
+    page.lead(summary(results))
+    parts = _Parts(page)
     page.text(results.caption())
     page.table_html((folder / f"{results.name}.html").read_text(encoding="utf-8"))
-    _add_differences(page, results, folder)
+    _add_differences(parts, results, folder)
     _add_data(page, experiment)
-    _add_figures(page, experiment, atomic_files.make_folder(folder / "figures"))
+    _add_figures(parts, experiment, atomic_files.make_folder(folder / "figures"))
     _add_films(page, results)
-    _add_synthetic(page, experiment, folder, seed)
+    if experiment.methods():
+        needs = _lacking(experiment)
+        parts.add(REALISM, lambda: add_realism(page, experiment, folder, seed), needs.get(REALISM))
+        parts.add(COPIES, lambda: add_copies(page, experiment, folder, seed), needs.get(COPIES))
     _add_tasks(page, root, command)
     page.write(folder / "report.html")
-    return markdown(comparison(results.pooled))
+    return "\n".join([markdown(comparison(results.pooled)), *parts.left_out])
 
 
-def _add_differences(page: Page, results: Results, folder: pathlib.Path) -> None:
+def summary(results: Results) -> str:
+    """The result in a sentence: the best column, and how far it is from REAL, or REAL from the next."""
+    means = mean_scores(results.pooled).dropna()
+    train, test = len(results.experiments[0].subset()["train"]), results.tested
+    films = f"{test} test film{'s' * (test != 1)}, {train} training film{'s' * (train != 1)}"
+    if means.empty:
+        return f"No test film shows an organ that is scored ({films})."
+    best = means.idxmax()  # the first of equals
+    sentence = f"{columns.title(best)} segments best: mean J {printed(means[best])} % ({films})"
+    others = means.drop(best)
+    if others.empty:
+        return f"Mean J of {columns.title(best)} is {printed(means[best])} % ({films})."
+    other = "real" if "real" in others else others.idxmax()
+    said = f"{sentence}, {printed(means[best] - means[other])} points above {columns.title(other)}"
+    if results.without():
+        return f"{said}."
+    found, = results.differences(other, [best])
+    return f"{said} (95 % interval over films {found.low:+.2f} to {found.high:+.2f})."
+
+
+class _Parts:
+    """Adds parts to a page, each by itself: what one lacks, or fails of, is a line there and in `left_out`."""
+
+    def __init__(self, page: Page):
+        self.page, self.left_out = page, []
+
+    def add(self, part: str, make: Callable[[], None], lacks: str | None = None) -> None:
+        """Adds `part` by calling `make`, unless `lacks` says what is missing for it."""
+        if lacks:
+            self._say(f"{part}: left out, needs {lacks}")
+            return
+        try:
+            make()
+        # Whatever it is: hours of training stand behind the tables, which must not be lost with it.
+        except Exception as error:
+            self._say(f"{part}: could not be made ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
+
+    def _say(self, line: str) -> None:
+        self.left_out.append(line)
+        self.page.note(line[0].upper() + line[1:] + ".")
+
+
+def _lacking(experiment: ExperimentFolder) -> dict[str, str]:
+    store = experiment.films()
+    samples = min(len(experiment.synthetic(method).ids()) for method in experiment.methods())
+    return lacking(len(experiment.subset()["train"]), len(store.ids("test")), min(store.description.size),
+                   min(samples, COUNT))
+
+
+def _add_differences(parts: _Parts, results: Results, folder: pathlib.Path) -> None:
+    for reason in results.without().values():
+        parts.add(DIFFERENCES, lambda: None, reason.removeprefix("needs "))
     path = folder / "differences.html"
-    if path.is_file():  # there only beside a column "real"
-        page.text("Differences from REAL in points of pooled mean J, with a bootstrap interval over the test "
-                  "films, and Wilcoxon's signed-rank test of the films' mean J.")
-        page.table_html(path.read_text(encoding="utf-8"))
+    if path.is_file() and not results.without():  # there only beside a column "real"
+        parts.page.text("Differences from REAL in points of pooled mean J, with a bootstrap interval over the "
+                        "test films, and Wilcoxon's signed-rank test of the films' mean J.")
+        parts.page.table_html(path.read_text(encoding="utf-8"))
 
 
 def _add_data(page: Page, experiment: ExperimentFolder) -> None:
@@ -67,17 +124,24 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
                 "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}"
                         + ("" if description.channel == "grey" else f", {description.channel}"),
                 "classes": ", ".join(description.classes.names)})
+    if subset.get("enlarged_from"):
+        page.note(f"The pictures were {subset['enlarged_from']} pixels large and are enlarged: there is no more "
+                  "detail in them.")
     if experiment.configuration == "TINY":  # they were drawn
         page.note("Training films: " + ", ".join(subset["train"]))
 
 
-def _add_figures(page: Page, experiment: ExperimentFolder, folder: pathlib.Path) -> None:
-    page.section("Figures")
+def _add_figures(parts: _Parts, experiment: ExperimentFolder, folder: pathlib.Path) -> None:
+    parts.page.section("Figures")
     for figure in experiment_figures(experiment):
-        if not figure.name.startswith("errors-"):  # the page shows all columns side by side
+        def add(figure=figure) -> None:
             save_figure(figure.draw(), folder, figure.name)
-            page.figure((folder / f"{figure.name}.png").read_bytes(), figure.caption)
-    page.note("As PDF in figures/. Single columns: python -m evaluation.make_figures --results=RUN --out=FOLDER")
+            parts.page.figure((folder / f"{figure.name}.png").read_bytes(), figure.caption)
+
+        if not figure.name.startswith("errors-"):  # the page shows all columns side by side
+            parts.add(f"figure {figure.name}", add)
+    parts.page.note("Click on a figure to see it large. As PDF in figures/. Single columns: python -m "
+                    "evaluation.make_figures --results=RUN --out=FOLDER")
 
 
 def _add_films(page: Page, results: Results) -> None:
@@ -85,51 +149,16 @@ def _add_films(page: Page, results: Results) -> None:
     page.text("Mean J of the scored organs over single films, in percent; the tables pool pixels instead.")
     rows = []
     for column in results.columns:
-        spread = summarize(results.per_film(column)).loc[("J", "Average")]
-        rows.append([column.upper(), *(f"{spread[name]:.2f}" for name in ("mean", "std", "q1", "median", "q3"))])
+        spread = summarize(results.per_film(column)).loc[("J", AVERAGE)]
+        shown = (printed(spread[name]) for name in ("mean", "std", "q1", "median", "q3"))
+        rows.append([columns.title(column), *shown])
     page.table(("column", "mean", "std", "first quartile", "median", "third quartile"), rows)
     hardest = results.hardest(_HARDEST)
-    page.text(f"The {len(hardest)} hardest films, by mean J over all columns:")
-    page.table(("film", *(name.upper() for name in hardest.columns)),
-               [[film, *(f"{value:.1f}" for value in row)] for film, row in hardest.iterrows()])
-
-
-def _add_synthetic(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
-    """Realism and copies of every method, against the un-augmented training films."""
-    stores = {method.title: experiment.synthetic(method) for method in experiment.methods()}
-    if not stores:
-        return
-    real = PairStore(experiment.path / "data" / "gan-films")  # un-augmented
-    realism = report_realism(real, stores, folder / "realism", count=_COUNT, seed=seed)
-    page.section("Realism and diversity")
-    page.text(f"Against {realism.real_count} real training pairs: sliced Wasserstein distances x 1e3 per pyramid "
-              "level, and MS-SSIM within each set (lower is more varied). The row of halves: real pairs against "
-              "real ones, with half as many images, which alone makes it higher.")
-    page.table_html(_frame(realism.realism))
-    page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
-              "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "
-              "distance, cardiothoracic ratio, share of candidates rejected, and of pairs taken because "
-              "too few passed: repeats of a label map, and unchecked ones.")
-    page.table_html(_frame(realism.methods))
-    page.section("Copies")
-    page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "
-              "judged by the distances that the test films keep from the training films.")
-    rows, sheets = [], []
-    for method in experiment.methods():
-        copies = folder / f"copies-{method.suffix}"
-        found = report_memorization(real, stores[method.title], copies, count=_COUNT, seed=seed).summary
-        rows.append([method.title, f"{found['synthetic']:,}",
-                     *(f"{found[kind]['share_below']:.1%}" for kind in KINDS), f"{found['expected_share']:.1%}",
-                     f"{found['film_copies']:.1%}", f"{found['label_copies']:.1%}",
-                     f"{found['burnt_in']['share_with_box']:.1%}"])
-        sheets.append((copies / "closest_film.png", f"{method.title}: the samples nearest to training films."))
-    page.table(("method", "samples", *(f"near: {kind}" for kind in KINDS), "expected", "film copies",
-                "map copies", "boxes"), rows)
-    page.note("Near: share of samples nearer to a training pair than the 1st percentile of real distances, by "
-              "film pixels, film features and label map; expected: that share if nothing is copied. Boxes: share "
-              "of films with a burnt-in rectangle.")
-    for path, caption in sheets:
-        page.figure(path.read_bytes(), caption)
+    page.text(f"The {len(hardest)} hardest films, by mean J over all columns:" if len(hardest) > 1 else
+              "The film, by mean J:")
+    heads = [columns.title(name) if name in results.columns else name for name in hardest.columns]
+    page.table(("film", *heads),
+               [[film, *(printed(value, 1) for value in row)] for film, row in hardest.iterrows()])
 
 
 def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
@@ -140,14 +169,8 @@ def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
     page.text("To make it again:")
     page.code(command)
     # Cut short by a kill: not done.
-    page.table(("task", "seconds"), [(name, f"{record['seconds']:.0f}") for name, record in records
-                                     if record["done"]])
-    for name, record in records:
-        if record["settings"]:
-            settings = ", ".join(f"{key} {value}" for key, value in record["settings"].items())
-            page.note(f"{name}: {settings[:2000]}")
-
-
-def _frame(table) -> str:
-    """A frame of numbers as HTML, its sets side by side."""
-    return table.T.to_html(float_format="{:.4g}".format, border=0, na_rep="-")  # sets side by side
+    page.folded("Seconds of every task", {name: f"{record['seconds']:.0f}" for name, record in records
+                                          if record["done"]})
+    page.folded("Settings of every task", {
+        name: ", ".join(f"{key} {value}" for key, value in record["settings"].items())[:2000]
+        for name, record in records if record["settings"]})

@@ -9,9 +9,10 @@ import pandas as pd
 from scipy import stats
 
 from datasets.common.errors import UserError
-from evaluation.metrics.overlap import jaccard
+from evaluation.metrics.overlap import jaccard, shown
 from evaluation.results.safe_text import heading
 
+LEAST_FILMS = 2  # for `compare`: a difference of one film has no spread
 _COUNTS = ["tp", "fp", "fn"]
 _MEASURES = {"j": "J", "dsc": "DSC", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "hd95_px": "HD95 (px)",
              "assd_px": "ASSD (px)"}
@@ -59,7 +60,7 @@ def summarize(per_film: pd.DataFrame) -> pd.DataFrame:
     """Spread over films by (metric, organ): films, mean, std, min, q1, median, q3, max.
 
     J and DSC in percent, distances in their unit. Films where a score does not exist are left out and not
-    counted. "Average" is the mean over the organs of a film.
+    counted. "Average" is the mean over the organs of a film, without those that no film shows.
     """
     parts = {}
     organs = list(dict.fromkeys(per_film["organ"]))
@@ -68,7 +69,7 @@ def summarize(per_film: pd.DataFrame) -> pd.DataFrame:
             # `pivot` sorts organs by name
             wide = per_film.pivot(index="film", columns="organ", values=column)[organs]
             wide = 100 * wide if column in ("j", "dsc") else wide
-            wide["average"] = wide.mean(axis=1)
+            wide["average"] = wide[shown_organs(per_film, organs)].mean(axis=1)
             for organ in wide:
                 parts[name, heading(organ)] = _spread(wide[organ].dropna())
     table = pd.DataFrame(parts).T.rename_axis(["metric", "organ"])
@@ -76,10 +77,19 @@ def summarize(per_film: pd.DataFrame) -> pd.DataFrame:
 
 
 def film_scores(per_film: pd.DataFrame, organs: Sequence[str]) -> pd.DataFrame:
-    """J in percent, a row per film and a column per organ, and their mean as "average"."""
+    """J in percent, a row per film and a column per organ, and their mean as "average".
+
+    Organs that no film shows are left out of the mean.
+    """
     wide = 100 * per_film.pivot(index="film", columns="organ", values="j")[list(organs)]
-    wide["average"] = wide.mean(axis=1)
+    wide["average"] = wide[shown_organs(per_film, organs)].mean(axis=1)
     return wide
+
+
+def shown_organs(per_film: pd.DataFrame, organs: Sequence[str]) -> list[str]:
+    """Those of `organs` that any film's label map has."""
+    counts = per_film.groupby("organ")[_COUNTS].sum()
+    return [organ for organ in organs if shown(counts.loc[organ].to_numpy())]
 
 
 def hardest(scores: pd.DataFrame, count: int = 20) -> pd.DataFrame:
@@ -98,7 +108,7 @@ class Difference:
     Attributes:
       left, right: their names; the difference is left - right.
       films: how many there are.
-      difference: of pooled J averaged over the organs that any film has, in points of percent, as in the tables.
+      difference: of pooled J averaged over the organs that any film shows, in points of percent, as in the tables.
       low, high: its 95 % percentile bootstrap interval over films.
       median: of the films' own differences of mean J, in points.
       better, worse: films where left is above, or below, right.
@@ -137,7 +147,7 @@ def compare(left: pd.DataFrame, right: pd.DataFrame, organs: Sequence[str], name
     """
     counts = [_counts(table, organs) for table in (left, right)]
     films = [set(table["film"]) for table in (left, right)]
-    if films[0] != films[1] or len(films[0]) < 2:
+    if films[0] != films[1] or len(films[0]) < LEAST_FILMS:
         raise UserError(f"{names[0]} and {names[1]}: found {len(films[0])} and {len(films[1])} films, "
                         f"{len(films[0] & films[1])} of them in both; expected the same two or more films")
     own = [film_scores(table, organs)["average"].sort_index() for table in (left, right)]
@@ -199,6 +209,6 @@ def _difference(counts: Sequence[np.ndarray]) -> np.ndarray:
 
     Films without an organ in their label maps say nothing of it; the others are averaged.
     """
-    there = counts[0][..., 0] + counts[0][..., 2] > 0  # the label maps are those of both sides
+    there = shown(counts[0])  # the label maps are those of both sides
     differences = np.where(there, jaccard(counts[0]) - jaccard(counts[1]), 0.0)
     return 100 * differences.sum(-1) / np.where(there.any(-1), there.sum(-1), np.nan)

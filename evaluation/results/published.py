@@ -13,7 +13,7 @@ import pandas as pd
 from datasets.common.errors import UserError
 from evaluation.results import columns
 from evaluation.results.table_formats import Table
-from evaluation.results.tables import AVERAGE, scores
+from evaluation.results.tables import AVERAGE, printed, scores
 
 PUBLISHED = pathlib.Path(__file__).with_name("published.csv")
 _COLUMNS = {"method": ("", "Method"), "image_size": ("", "Image size"), "augmentation": ("", "Augmentation"),
@@ -65,7 +65,7 @@ def our_row(results: Mapping[str, Sequence[Mapping]], size: tuple[int, int],
         found = frames[best][metric]
         # The mean of both lungs.
         for part, values in (("lungs", (found["Left Lung"] + found["Right Lung"]) / 2), ("heart", found["Heart"])):
-            row[f"{part}_{metric.lower()}"] = f"{values.mean():.2f}"
+            row[f"{part}_{metric.lower()}"] = printed(values.mean())
             if len(values) > 1:
                 deviations[f"{part}_{metric.lower()}"] = f"{values.std(ddof=1):.2f}"  # over runs: sample deviation
     return row, deviations

@@ -14,7 +14,7 @@ import pandas as pd
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from evaluation.metrics.overlap import dice, jaccard
+from evaluation.metrics.overlap import dice, jaccard, shown
 from evaluation.results import columns
 from evaluation.results.safe_text import heading
 from evaluation.results.table_formats import Table
@@ -39,26 +39,57 @@ def read_pooled(path: str | pathlib.Path) -> dict:
     return value
 
 
-def scores(result: Mapping, organs: Sequence[str] | None = None) -> pd.Series:
+def scores(result: Mapping, organs: Sequence[str] | None = None,
+           averaged: Sequence[str] | None = None) -> pd.Series:
     """J and DSC in percent, by (metric, organ), from pooled counts; organs as scored unless named.
 
-    The average is the plain mean over organs. Raises UserError for an organ that was not evaluated.
+    The average is the plain mean over the organs `averaged`, by default those that a film shows; NaN without any.
+    Raises UserError for an organ that was not evaluated.
     """
     organs = list(organs or result["scored"])
     missing = [organ for organ in organs if organ not in result["counts"]]
     if missing:
         raise UserError(f"organ {missing[0]!r} was not evaluated; there are {', '.join(result['counts'])}")
     counts = np.array([result["counts"][organ] for organ in organs])  # [organs, 3]
+    there = shown(counts) if averaged is None else np.isin(organs, list(averaged))
     cells = {}
     for metric, function in (("J", jaccard), ("DSC", dice)):
         values = 100 * function(counts)
-        for organ, value in zip([*organs, AVERAGE], [*values, values.mean()], strict=True):
+        mean = values[there].mean() if there.any() else math.nan
+        for organ, value in zip([*organs, AVERAGE], [*values, mean], strict=True):
             cells[metric, heading(organ)] = value
     return pd.Series(cells)
 
 
-def distances(result: Mapping, organs: Sequence[str]) -> pd.Series:
-    """Mean border distances by (metric with unit, organ), and over the organs; empty where none were measured."""
+def mean_scores(results: Mapping[str, Sequence[Mapping]]) -> pd.Series:
+    """Column -> mean J in percent, as in the main table: over the scored organs shown, then over runs."""
+    averaged = _averaged(results, None)
+    return pd.Series({name: float(np.mean([scores(run, None, averaged)["J", AVERAGE] for run in runs]))
+                      for name, runs in results.items()})
+
+
+def unshown(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> list[str]:
+    """Those of `organs` (default: scored) that no film shows; all averages leave them out."""
+    runs = [run for column in results.values() for run in column]
+    return [organ for organ in organs or runs[0]["scored"]
+            if not any(shown(run["counts"][organ]) for run in runs if organ in run["counts"])]
+
+
+def left_out(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> str:
+    """A footnote on the organs that no film shows, and on who predicts them; empty without any."""
+    parts = []
+    for organ in unshown(results, organs):
+        found = [columns.title(name) for name, runs in results.items()
+                 if any(run["counts"].get(organ, (0, 0, 0))[1] for run in runs)]  # false positives
+        parts.append(organ + (f" (predicted all the same by {', '.join(found)})" if found else ""))
+    return f"Left out of the averages, since no test film shows it: {', '.join(parts)}." if parts else ""
+
+
+def distances(result: Mapping, organs: Sequence[str], averaged: Sequence[str] | None = None) -> pd.Series:
+    """Mean border distances by (metric with unit, organ), and over the organs `averaged` (default: all).
+
+    Empty where none were measured.
+    """
     surface = result.get("surface")
     if not surface:
         return pd.Series(dtype=float)
@@ -66,8 +97,11 @@ def distances(result: Mapping, organs: Sequence[str]) -> pd.Series:
     for key, name in _DISTANCES.items():
         values = [surface["organs"][organ][key] for organ in organs]
         values = [math.nan if value is None else value for value in values]  # null in JSON
+        kept = [value for organ, value in zip(organs, values, strict=True)
+                if averaged is None or organ in averaged]
         # One missing: no mean.
-        for organ, value in zip([*organs, AVERAGE], [*values, float(np.mean(values))], strict=True):
+        mean = float(np.mean(kept)) if kept else math.nan
+        for organ, value in zip([*organs, AVERAGE], [*values, mean], strict=True):
             cells[f"{name} ({surface['unit']})", heading(organ)] = value
     return pd.Series(cells)
 
@@ -79,7 +113,8 @@ def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] |
       results: column ("real", "synth-1", "finetune-1", ...) -> pooled counts of each run (seed) of it.
       organs: rows, instead of the scored organs.
     """
-    return _over_runs({name: [scores(run, organs) for run in runs] for name, runs in results.items()})
+    averaged = _averaged(results, organs)
+    return _over_runs({name: [scores(run, organs, averaged) for run in runs] for name, runs in results.items()})
 
 
 def extended(results: Mapping[str, Sequence[Mapping]]) -> Table:
@@ -96,8 +131,9 @@ def extended(results: Mapping[str, Sequence[Mapping]]) -> Table:
     if len({run["surface"]["unit"] for run in runs if "surface" in run}) > 1:
         raise UserError("border distances are in mm in one run and in pixels in another; evaluate on the same "
                         "films")
-    return _over_runs({name: [pd.concat([scores(run, organs), distances(run, organs)]) for run in column]
-                       for name, column in results.items()})
+    averaged = _averaged(results, organs)
+    return _over_runs({name: [pd.concat([scores(run, organs, averaged), distances(run, organs, averaged)])
+                              for run in column] for name, column in results.items()})
 
 
 def unmatched(results: Mapping[str, Sequence[Mapping]]) -> str:
@@ -117,7 +153,7 @@ def formatted(means: pd.DataFrame, spread: pd.DataFrame) -> Table:
     Args:
       spread: standard deviations in the same rows and columns, NaN where there is none.
     """
-    frames = [means.map(lambda value: ABSENT if math.isnan(value) else f"{value:.2f}"),
+    frames = [means.map(printed),
               spread.map(lambda value: "" if math.isnan(value) else f"{value:.2f}"), best_cells(means)]
     for frame in frames:
         frame.columns = pd.MultiIndex.from_tuples([columns.heading(name) for name in means.columns])
@@ -125,16 +161,29 @@ def formatted(means: pd.DataFrame, spread: pd.DataFrame) -> Table:
     return Table(*frames)
 
 
+def printed(value: float, digits: int = 2) -> str:
+    """A number with `digits` decimals, or the dash of a missing one."""
+    return ABSENT if math.isnan(value) else f"{value:.{digits}f}"
+
+
 def best_cells(means: pd.DataFrame) -> pd.DataFrame:
     """True where a number is its row's best; equals are all best, a single column never is, nor is NaN.
 
-    More is better, but for border distances.
+    More is better, but for border distances. A score of 0.00 is no merit: no cell of such a row is best.
     """
     # Equal as printed: Python rounds a float as its own format does, numpy by way of a multiplication.
-    printed = means.map(lambda value: round(float(value), 2))
-    less = [metric.startswith(tuple(_DISTANCES.values())) for metric, _ in means.index]
-    best = printed.max(axis=1).where(~np.array(less), printed.min(axis=1))
-    return printed.eq(best, axis=0) & (means.shape[1] > 1)
+    shortened = means.map(lambda value: round(float(value), 2))
+    less = np.array([metric.startswith(tuple(_DISTANCES.values())) for metric, _ in means.index])
+    best = shortened.max(axis=1).where(~less, shortened.min(axis=1))
+    best = best.where((best > 0) | less)
+    return shortened.eq(best, axis=0) & (means.shape[1] > 1)
+
+
+def _averaged(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None) -> list[str]:
+    """The organs of which averages are made: the same for all columns."""
+    runs = [run for column in results.values() for run in column]
+    absent = unshown(results, organs)
+    return [organ for organ in organs or runs[0]["scored"] if organ not in absent]
 
 
 def _over_runs(runs: Mapping[str, Sequence[pd.Series]]) -> Table:

@@ -13,6 +13,7 @@ from evaluation.metrics.surface import organ_distances
 from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import (
+    LEAST_FILMS,
     Difference,
     compare,
     film_scores,
@@ -24,7 +25,7 @@ from evaluation.results.per_film import (
 )
 from evaluation.results.published import table3
 from evaluation.results.table_formats import Table, write_table
-from evaluation.results.tables import comparison, extended, unmatched
+from evaluation.results.tables import comparison, extended, left_out, unmatched, unshown
 from evaluation.segmenter.evaluate import Result
 
 NAMES = {"FULL": "table1", "TINY": "table2"}  # the paper's numbers
@@ -67,13 +68,25 @@ class Results:
         """Number of test films."""
         return self.pooled[self.columns[0]][0]["films"]
 
-    def caption(self) -> str:
-        """What the main table shows."""
+    def caption(self, organs: Sequence[str] | None = None) -> str:
+        """What the main table shows, or one of `organs`, and which organs its averages leave out."""
         first = self.experiments[0]
         title = ", ".join(part for part in (first.title(), first.choice) if part)
         runs = len(self.experiments)
         spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
-        return f"{title}: J and DSC in percent, pixels pooled over {self.tested} test films{spread}."
+        films = "test films" if self.tested > 1 else "test film"
+        return (f"{title}: J and DSC in percent, pixels pooled over {self.tested} {films}{spread}. "
+                f"{left_out(self.pooled, organs)}").strip()
+
+    def without(self) -> dict[str, str]:
+        """Files that cannot be written for want of films -> why."""
+        if "real" not in self.columns or len(self.columns) < 2:
+            return {}  # there is nothing to compare
+        if self.tested < LEAST_FILMS:
+            return {"differences": f"needs {LEAST_FILMS} test films, found {self.tested}"}
+        if len(unshown(self.pooled)) == len(self.scored):
+            return {"differences": "no test film shows an organ that is scored"}
+        return {}
 
     def per_film(self, column: str) -> pd.DataFrame:
         """A row per film and organ, runs put together; see `merge_runs`."""
@@ -148,17 +161,18 @@ def write_results(results: Results, out: pathlib.Path, organs: bool = False,
     """Writes all tables as .md, .csv, .tex and .html and the per-film files as .csv; returns the names.
 
     Names: table1 or table2; with `organs` NAME-organs; with `with_table3` table3; with a column "real"
-    differences; per_film_summary.csv, hardest.csv.
+    differences, but see `Results.without`; per_film_summary.csv, hardest.csv.
     """
     tables = [(results.name, comparison(results.pooled), results.caption())]
     if organs:
         measured = {name: results.with_distances(name) for name in results.columns}
-        note = f"{results.caption()} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
+        every = list(next(iter(measured.values()))[0]["counts"])
+        note = f"{results.caption(every)} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
         tables.append((f"{results.name}-organs", extended(measured), note))
     if with_table3:
         tables.append(("table3", results.table3(), "Published results on the SCR data set in percent, as in Ciano "
                        "et al. 2021, and this experiment."))
-    if "real" in results.columns and len(results.columns) > 1:
+    if "real" in results.columns and len(results.columns) > 1 and "differences" not in results.without():
         tables.append(("differences", difference_table(results.differences()), "Differences from REAL in points "
                        "of pooled mean J: bootstrap interval over films; Wilcoxon's signed-rank test of the "
                        "films' mean J."))

@@ -10,7 +10,7 @@ import pandas as pd
 from datasets import grey
 from datasets.common import atomic_files
 from datasets.pair_store import PairStore, write_png
-from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled
+from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled, shown
 from evaluation.metrics.surface import METRICS, organ_distances
 from evaluation.segmenter.sliding_window import Predict, sliding_window
 
@@ -40,7 +40,7 @@ class Result:
     def mean_j(self) -> float:
         """Pooled J, averaged over the scored organs that any label map has (0 without one); a fraction of 1."""
         counts = pooled(self.counts)[[self.organs.index(name) for name in self.scored]]
-        there = counts[:, 0] + counts[:, 2] > 0  # true positives or false negatives: in a true map
+        there = shown(counts)
         return float(np.mean(jaccard(counts[there]))) if there.any() else 0.0
 
     def per_film(self) -> pd.DataFrame:

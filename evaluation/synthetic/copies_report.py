@@ -16,6 +16,7 @@ from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_i
 
 SIDE = 256  # pixels to which larger pairs are reduced
 SHOWN, COLUMNS = 12, 3  # pairs in a sheet, and side by side
+LEAST_TRAINING = 2  # films, where there are test films; one more without
 
 
 def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.PathLike, *,
@@ -34,7 +35,7 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
     check_same_classes(real, synthetic)
     training = unaugmented(real, "train") if training is None else training
     test = unaugmented(real, "test")
-    least = 2 if test else 3
+    least = LEAST_TRAINING + (not test)
     if len(training) < least or not synthetic.entries:
         raise UserError(f"{real.path}: found {len(training)} training films, and {synthetic.path}: found "
                         f"{len(synthetic.entries)} samples; expected at least {least} and 1")

@@ -17,6 +17,7 @@ from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_i
 from evaluation.synthetic.realism import compare_sets, realism_table
 
 FLOOR = "real, half against half"
+LEAST_PAIRS = 4  # of a set that is compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +110,9 @@ def load_model(path: str):
 def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size: tuple[int, int],
                seed: int) -> ImageSet:
     """At most `count` of the pairs `ids`."""
-    if len(ids) < 4:
-        raise UserError(f"{store.path}: found {len(ids)} pairs for the set {name!r}, expected 4 or more; choose "
-                        "another split or folder")
+    if len(ids) < LEAST_PAIRS:
+        raise UserError(f"{store.path}: found {len(ids)} pairs for the set {name!r}, expected {LEAST_PAIRS} or "
+                        "more; choose another split or folder")
     return ImageSet.load(name, store, draw_ids(ids, count, seed), size)
 
 

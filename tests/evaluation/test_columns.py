@@ -76,7 +76,7 @@ def test_a_new_column_is_in_table_figures_and_report(grown, tmp_path, monkeypatc
     assert list(table.columns)[1:4] == [("Unnamed: 3_level_0", "REAL 2x"), ("Three-stage", "FINETUNE"),
                                         ("Three-stage", "SYNTH 3 AUGMENT")]
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "<th>REAL-2X</th>" in page and "<th>SYNTH 3 AUGMENT</th>" in page
+    assert "<th>REAL 2x</th>" in page and "<th>SYNTH 3 AUGMENT</th>" in page
     assert (tmp_path / "report" / "figures" / "boxes-finetuned.png").is_file()
 
 

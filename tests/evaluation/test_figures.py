@@ -109,7 +109,7 @@ def test_boxes_are_the_films_quartiles(experiment):
     box = figure.axes[1].patches[1].get_path().get_extents()
     assert [axis.get_title() for axis in figure.axes] == ["left lung", "heart", "right lung"]
     assert [box.y0, box.y1] == pytest.approx(np.percentile(values, [25, 75]).tolist())
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["REAL", "SYNTH 3"]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["REAL", "Three-stage SYNTH 3"]
 
 
 def test_baselines_are_told_apart_from_the_papers_methods(tmp_path):

@@ -181,3 +181,27 @@ def test_phantoms_of_another_kind_by_command(films, tmp_path):
 
 def test_an_argument_without_dashes(tmp_path):
     told(run("tools.verify_dataset", f"--data={tmp_path}", "more"), "'more'", "--name=value")
+
+
+def test_what_the_end_will_lack_is_said_before_the_first_step(tmp_path):
+    store = write_phantoms(tmp_path / "films", 4, 1, 32, 0)
+    done = run("tools.run_experiment", f"--data={store.path}", "--config=full", "--preset=paper", "--dry_run",
+               f"--workdir={tmp_path}/run")
+    notes = [line for line in done.out.splitlines() if line.startswith("note: ")]
+    assert done.code == 0 and len(notes) == 4, done
+    assert any("32 x 32" in note and "1024 x 1024" in note for note in notes)
+    assert any("32 x 32" in note and "512 x 512" in note for note in notes)
+    assert any("2 test films (there is 1)" in note for note in notes)
+    assert any("4 training films (there are 3)" in note for note in notes)
+    ample = write_phantoms(tmp_path / "ample", 14, 2, 64, 0)
+    assert "note: " not in _experiment(ample.path, tmp_path / "run", "--dry_run").out
+
+
+def test_a_shape_model_of_films_that_lack_an_organ_is_refused_at_once(tmp_path):
+    store = write_phantoms(tmp_path / "films", 14, 2, SIZE, 0)
+    for id_ in store.ids():
+        label = store.label(id_)
+        write_png(store.path / "labels" / f"{id_}.png", np.where(label == 3, 0, label).astype(np.uint8))
+    done = _experiment(store.path, tmp_path / "run", "--extras=shape")
+    told(done, f"{store.path}: ", store.classes.names[3], "--extras=shape")
+    assert not list((tmp_path / "run").rglob("*.json"))

@@ -13,11 +13,15 @@ baselines that the paper does not have stand behind them where they are asked fo
 import dataclasses
 import pathlib
 
+import numpy as np
+
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
+from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from datasets.resize import resize_store
 from datasets.subsets import choose_subset
+from evaluation.report.needs import DIFFERENCES, lacking
 from evaluation.report.write_report import write_report
 from evaluation.results import columns
 from evaluation.results.columns import Column, Method
@@ -101,8 +105,9 @@ class Experiment:
                     "size": preset.size, "segmentation_size": preset.segmentation_size}
 
         def run(folder: pathlib.Path) -> None:
-            atomic_files.write_json(folder / "subset.json",
-                                    {"config": self.config, "seed": self.seed, "train": ids})
+            atomic_files.write_json(folder / "subset.json", {
+                "config": self.config, "seed": self.seed, "train": ids,
+                **({"enlarged_from": store.description.size[0]} if self._enlarged(store) else {})})
             # One entry where the names agree.
             for name, size in {"gan": preset.size, self._segmenter: preset.segmentation_size}.items():
                 films = resize_store(store, [*ids, *store.ids("test")], folder / f"{name}-films", size)
@@ -110,6 +115,37 @@ class Experiment:
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
         return Task("data", title, (), settings, run)
+
+    def notes(self) -> list[str]:
+        """What an experiment on this data will lack or stretch, a line each: to be said before its first step.
+
+        Raises UserError for what would stop it in the middle.
+        """
+        store, preset = PairStore(self.data), self.preset
+        ids = choose_subset(store, self.config, self.seed, preset.tiny_films)
+        side = store.description.size[0]
+        found = [f"pairs of {side} x {side} pixels are enlarged to {size} x {size} for the {part}, which adds no "
+                 "detail" for part, size in self._enlarged(store).items()]
+        samples = preset.synthetic_train + preset.synthetic_validation
+        lacks = lacking(len(ids), len(store.ids("test")), preset.size, samples)
+        if len(self.columns()) < 2:
+            lacks.pop(DIFFERENCES, None)
+        if not self._makers():
+            lacks = {part: needs for part, needs in lacks.items() if part == DIFFERENCES}
+        if any(method.name == "shape" for method in self._makers()):
+            self._check_shape(store, ids)
+        return [*found, *(f"the report will have no {part}: needs {needs}" for part, needs in lacks.items())]
+
+    def _enlarged(self, store: PairStore) -> dict[str, int]:
+        """What enlarges the pictures of `store` -> to which side."""
+        sizes = {"networks that make pairs": self.preset.size, "segmenters": self.preset.segmentation_size}
+        return {part: size for part, size in sizes.items() if size > store.description.size[0]}
+
+    def _check_shape(self, store: PairStore, ids: list[str]) -> None:
+        codes = set(range(1, store.classes.num_classes))
+        if not any(codes <= set(np.unique(store.label(id_)).tolist()) for id_ in ids):
+            raise UserError(f"{store.path}: found no training film with all of {', '.join(store.classes.organs)}, "
+                            "expected one at least for --extras=shape; leave shape out")
 
     def training_jobs(self) -> dict[TrainingJob, int]:
         """The networks that are trained, for `tools.experiment.estimate`, and how many runs each has."""

@@ -1,0 +1,61 @@
+"""The report's sections on synthetic sets: how real and varied they are, and whether they copy."""
+
+import pathlib
+
+from datasets.pair_store import PairStore
+from evaluation.report.html_page import Page
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.synthetic.copies import KINDS
+from evaluation.synthetic.copies_report import report_memorization
+from evaluation.synthetic.realism_report import report_realism
+
+COUNT = 1000  # synthetic pairs measured per method
+
+
+def add_realism(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
+    """Measures of every method's pairs against the un-augmented training films; files go to realism/."""
+    stores = {method.title: experiment.synthetic(method) for method in experiment.methods()}
+    realism = report_realism(_real(experiment), stores, folder / "realism", count=COUNT, seed=seed)
+    page.section("Realism and diversity")
+    page.text(f"Against {realism.real_count} real training pairs: sliced Wasserstein distances x 1e3 per pyramid "
+              "level, and MS-SSIM within each set (lower is more varied). The row of halves: real pairs against "
+              "real ones, with half as many images, which alone makes it higher.")
+    page.table_html(_frame(realism.realism))
+    page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
+              "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "
+              "distance, cardiothoracic ratio, share of candidates rejected, and of pairs taken because "
+              "too few passed: repeats of a label map, and unchecked ones.")
+    page.table_html(_frame(realism.methods))
+
+
+def add_copies(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
+    """Nearest training pairs of every method's samples; files go to copies-K/."""
+    rows, sheets = [], []
+    for method in experiment.methods():
+        copies = folder / f"copies-{method.suffix}"
+        found = report_memorization(_real(experiment), experiment.synthetic(method), copies, count=COUNT,
+                                    seed=seed).summary
+        rows.append([method.title, f"{found['synthetic']:,}",
+                     *(f"{found[kind]['share_below']:.1%}" for kind in KINDS), f"{found['expected_share']:.1%}",
+                     f"{found['film_copies']:.1%}", f"{found['label_copies']:.1%}",
+                     f"{found['burnt_in']['share_with_box']:.1%}"])
+        sheets.append((copies / "closest_film.png", f"{method.title}: the samples nearest to training films."))
+    page.section("Copies")
+    page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "
+              "judged by the distances that the test films keep from the training films.")
+    page.table(("method", "samples", *(f"near: {kind}" for kind in KINDS), "expected", "film copies",
+                "map copies", "boxes"), rows)
+    page.note("Near: share of samples nearer to a training pair than the 1st percentile of real distances, by "
+              "film pixels, film features and label map; expected: that share if nothing is copied. Boxes: share "
+              "of films with a burnt-in rectangle.")
+    for path, caption in sheets:
+        page.figure(path.read_bytes(), caption)
+
+
+def _real(experiment: ExperimentFolder) -> PairStore:
+    return PairStore(experiment.path / "data" / "gan-films")  # un-augmented
+
+
+def _frame(table) -> str:
+    """A frame of numbers as HTML, its sets side by side."""
+    return table.T.to_html(float_format="{:.4g}".format, border=0, na_rep="–")

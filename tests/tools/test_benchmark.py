@@ -50,3 +50,17 @@ def test_every_group_has_rows_and_every_shrunk_side_suits_its_network():
     assert all(ITEMS[name].kind not in WITHOUT_PEER for name in GROUPS["gpu"])
     for item in (item.shrunk(8) for item in ITEMS.values()):
         assert item.images >= 1 and (item.kind.startswith("segmenter") or item.size & (item.size - 1) == 0), item
+
+
+def test_operations_are_counted_by_the_layers_shapes():
+    import keras
+
+    from tools.speed.flops import forward_flops
+
+    network = keras.Sequential([
+        keras.layers.Conv2D(5, 3, 2, "same"),  # 8 x 6 of 2 maps -> 4 x 3
+        keras.layers.Conv2DTranspose(2, 3, 2, "same"),  # -> 8 x 6
+        keras.layers.Flatten(), keras.layers.Dense(4)])
+    network.build((None, 8, 6, 2))
+    convolution, transposed, dense = 4 * 3 * 9 * 2 * 5, 4 * 3 * 9 * 5 * 2, 8 * 6 * 2 * 4
+    assert forward_flops(network, (7, 8, 6, 2)) == 7 * 2 * (convolution + transposed + dense)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch._functorch.config
 import torch.nn.functional as F
 from torch import nn
 
@@ -76,7 +77,7 @@ def row(item: Item, precision: str, seconds: float, channels_last: bool, compile
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     if compiled:
-        torch._functorch.config.donated_buffer = False  # a translator's two losses share a pass
+        torch._functorch.config.donated_buffer = False  # a translator's two losses share a pass, which is kept
     engine = Engine("cuda" if torch.cuda.is_available() else "cpu", precision == "mixed_bfloat16", channels_last,
                     compiled)
     return measure(Work(_BUILDERS[item.kind](item, engine)), _device(engine), seconds)

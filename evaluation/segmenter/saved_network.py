@@ -11,6 +11,7 @@
     size             side in pixels of the pictures it was trained on
     num_classes, class_names
     classes, crop, overlap   of a segmenter, as in `training.config`
+    channel          what a segmenter sees of films in colour; "grey", their luminance, where it is not told
 """
 
 import dataclasses

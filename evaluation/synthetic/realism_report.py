@@ -64,6 +64,10 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
     """
     for store in stores.values():
         check_same_classes(real, store)
+    channels = getattr(model, "input_shape", (None,))[-1]  # None takes any
+    if real.description.channels == 3 and channels not in (None, 3):
+        raise UserError(f"--feature_model takes {channels} channels, but the films of {real.path} have 3; name a "
+                        "model of colour pictures")
     out = atomic_files.make_folder(out)
     shape = (size, size) if size else real.description.size
     originals = load_drawn("real", real, unaugmented(real, split), count, shape, seed)

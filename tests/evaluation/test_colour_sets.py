@@ -1,6 +1,7 @@
 """Realism, copies, name boxes and pages of colour films: differences of colour alone count."""
 
 import base64
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from evaluation.synthetic.image_sets import ImageSet, check_same_classes
 from evaluation.synthetic.name_boxes import find_boxes
 from evaluation.synthetic.nearest_films import feature_distances, film_distances
 from evaluation.synthetic.realism import compare_sets
+from evaluation.synthetic.realism_report import report_realism
 from tests.helpers.colour import GREEN, TABLE, lesion_pair, lesion_store
 
 SIDE = 48
@@ -67,6 +69,13 @@ def test_sets_of_other_channels_are_not_compared(tmp_path):
         writer.add(Entry("a", "train"), np.eye(16, dtype=np.uint8), np.eye(16, dtype=np.uint8))
     with pytest.raises(UserError, match="1 channels"):
         check_same_classes(colour, type(colour)(tmp_path / "grey"))
+
+
+def test_a_feature_model_of_grey_pictures_is_refused(tmp_path):
+    store = lesion_store(tmp_path / "colour", 4)
+    with pytest.raises(UserError, match="--feature_model takes 1"):
+        report_realism(store, {"same": store}, tmp_path / "out", model=SimpleNamespace(input_shape=(1, 8, 8, 1)))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_box_burnt_into_a_colour_film_is_found():

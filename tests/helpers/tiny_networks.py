@@ -53,15 +53,15 @@ def segmenter_run(path: pathlib.Path, window: int = 20, size: int = SIZE) -> pat
                      class_names=list(CHEST.scored_table().names))
 
 
-def method_runs(path: pathlib.Path) -> dict[str, str]:
-    """A run folder for every stage of the three methods."""
+def method_runs(path: pathlib.Path, channels: int = 1) -> dict[str, str]:
+    """A run folder for every stage of the three methods, whose films have so many channels."""
     keras.utils.set_random_seed(1)
     pggan = {"fmap_base": 64, "fmap_max": 8}
-    generators = {"pairs": Generator(SIZE, 2, **pggan), "labels": Generator(SIZE, 1, **pggan),
+    generators = {"pairs": Generator(SIZE, 1 + channels, **pggan), "labels": Generator(SIZE, 1, **pggan),
                   "dots": Generator(DOT.size, 1, **pggan)}
     for generator in generators.values():
         generator.build((None, 8))
-    networks = {**generators, "dots_to_labels": _translator(6), "labels_to_film": _translator(1)}
+    networks = {**generators, "dots_to_labels": _translator(6), "labels_to_film": _translator(channels)}
     return {stage: stage_run(path / stage, stage, network) for stage, network in networks.items()}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from datasets.class_table import ClassTable
+from datasets.class_table import IGNORED, ClassTable
 from datasets.label_filters import components, majority_filter
 
 MAIN_SHARE = 0.9  # a class is in one piece where its largest holds at least this share of it
@@ -276,10 +276,11 @@ def _needs(code: int, shown: np.ndarray, weight: float) -> tuple[int, ...]:
 
 
 def _surroundings(labels: np.ndarray, code: int, num_classes: int) -> np.ndarray:
-    """Share of each code along the outer border of a class [num_classes]; zeros where it has none."""
-    region = ndimage.binary_fill_holes(labels == code)
+    """Share of each code along the outer border of a class [num_classes]; the picture's edge has none."""
+    framed = np.pad(labels, 1, constant_values=IGNORED)
+    region = ndimage.binary_fill_holes(framed == code)
     border = ndimage.binary_dilation(region) & ~region
-    return np.bincount(labels[border], minlength=num_classes)[:num_classes] / max(1, border.sum())
+    return np.bincount(framed[border], minlength=num_classes)[:num_classes] / border.sum()
 
 
 def _touching(labels: np.ndarray) -> set[tuple[int, int]]:

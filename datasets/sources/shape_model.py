@@ -3,11 +3,11 @@
 A point distribution model (Cootes et al. 1995, "Active shape models: their training and application"): points at
 corresponding places of every organ's outline are one long vector; a map is the mean vector plus a few principal
 modes of variation, each within 3 standard deviations. Maps are not aligned before: position, size and tilt vary
-as in the data.
+as in the data. Where classes come in pieces or come and go, `datasets.sources.piece_model` takes its place.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -53,10 +53,7 @@ class ShapeModel:
         if len(vectors) < 2:
             raise UserError(f"shape model: found {len(vectors)} of {len(found)} label maps with all of "
                             f"{', '.join(classes.organs)}, expected at least 2; leave shape out of --extras")
-        mean = vectors.mean(0)
-        _, values, modes = np.linalg.svd(vectors - mean, full_matrices=False)
-        kept = _kept(values**2, variance)
-        return cls(classes, mean, _with_fixed_signs(modes[:kept]), values[:kept] / np.sqrt(len(vectors) - 1))
+        return cls(classes, *principal_modes(vectors, variance))
 
     def sample(self, indices: np.ndarray, seed: int, size: int) -> np.ndarray:
         """Label maps [N] -> codes uint8 [N, size, size]; map i is a function of (seed, i) alone."""
@@ -65,9 +62,7 @@ class ShapeModel:
 
     def draw(self, index: int, seed: int) -> np.ndarray:
         """Coefficients [K] of map `index`: normal with the modes' deviations, truncated at REACH of them."""
-        low, high = special.ndtr([-REACH, REACH])
-        places = np.random.default_rng([seed, index]).uniform(low, high, len(self.deviations))
-        return special.ndtri(places) * self.deviations
+        return truncated_normal(np.random.default_rng([seed, index]), len(self.deviations)) * self.deviations
 
     def coefficients(self, labels: np.ndarray) -> np.ndarray | None:
         """The coefficients [K] that come nearest to a label map (codes [H, W]); None if it lacks an organ."""
@@ -77,22 +72,42 @@ class ShapeModel:
     def paint(self, coefficients: np.ndarray, size: int) -> np.ndarray:
         """The label map of coefficients [K], organs painted in order of their codes: uint8 [size, size]."""
         shape = (self.mean + coefficients @ self.modes).reshape(len(self.classes.organs), -1, 2)
-        # pixel centres are whole numbers in OpenCV, halves in shares of the picture
-        corners = np.rint((shape * size - 0.5) * 2**_SUBPIXEL).astype(np.int32)
         labels = np.zeros((size, size), np.uint8)
-        for code, outline in enumerate(corners, 1):
-            cv2.fillPoly(labels, [outline], code, shift=_SUBPIXEL)
+        for code, points in enumerate(shape, 1):
+            fill(labels, points, code)
         return labels
 
 
-def outlines(labels: np.ndarray, classes: ClassTable) -> np.ndarray | None:
+def principal_modes(vectors: np.ndarray, variance: float = VARIANCE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [D], orthonormal modes [K, D] that explain this share of the variance, and the standard deviations [K]
+    along them, of vectors [N, D], N at least 2."""
+    mean = vectors.mean(0)
+    _, values, modes = np.linalg.svd(vectors - mean, full_matrices=False)
+    kept = _kept(values**2, variance)
+    return mean, _with_fixed_signs(modes[:kept]), values[:kept] / np.sqrt(len(vectors) - 1)
+
+
+def truncated_normal(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Standard normal numbers [count] within REACH."""
+    low, high = special.ndtr([-REACH, REACH])
+    return special.ndtri(rng.uniform(low, high, count))
+
+
+def fill(labels: np.ndarray, outline: np.ndarray, code: int) -> None:
+    """Paints `code` into uint8 [H, W] inside an outline [points, 2], (x, y) in [0, 1] of the picture."""
+    # pixel centres are whole numbers in OpenCV, halves in shares of the picture
+    corners = np.rint((outline * labels.shape[::-1] - 0.5) * 2**_SUBPIXEL).astype(np.int32)
+    cv2.fillPoly(labels, [corners], code, shift=_SUBPIXEL)
+
+
+def outlines(labels: np.ndarray, classes: ClassTable, codes: Sequence[int] | None = None) -> np.ndarray | None:
     """Corresponding points of all outlines in codes [H, W]: float64 [organs, POINTS, 2] as (x, y) in [0, 1].
 
     An organ's region is its pixels and those of the organs painted over it, its largest component. None if an
-    organ is missing.
+    organ is missing. `codes`: of the organs (None: all).
     """
     shapes = []
-    for code in range(1, classes.num_classes):
+    for code in range(1, classes.num_classes) if codes is None else codes:
         if not (labels == code).any():
             return None
         region = _largest(np.isin(labels, classes.codes_within(code)))

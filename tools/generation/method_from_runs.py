@@ -11,8 +11,8 @@ from datasets.common.errors import UserError
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, film_names
 from datasets.sample_checks import dot_check, label_check
-from datasets.sources import shape_model
-from datasets.sources.shape_model import ShapeModel
+from datasets.sources import piece_model, shape_model
+from datasets.sources.piece_model import PieceModel, fit_label_model
 from datasets.synthetic_store import write_synthetic
 from evaluation.results.columns import METHODS
 from evaluation.segmenter.saved_network import Product, load_keras, read_product
@@ -45,7 +45,7 @@ class Assembly:
       rules: what the train label maps are like.
 
     Raises UserError for a missing or unfinished run, one trained on other classes, those that do not fit each
-    other, and where too few label maps show every organ for a shape model.
+    other, and where a shape model cannot give the label maps back.
     """
 
     def __init__(self, method: str, runs: Mapping[str, str], store: PairStore,
@@ -70,7 +70,7 @@ class Assembly:
         ids = store.ids("train")  # of the training films, augmented
         maps = [store.filled_label(id_) for id_ in ids]
         self.rules = LabelRules.learn(maps, self.classes, len(set(film_names(store, ids))))
-        self._shape = ShapeModel.fit(maps, self.classes) if method == "shape" else None
+        self._shape = fit_label_model(maps, self.rules) if method == "shape" else None
 
     def _check_channels(self, path: str) -> None:
         """Raises UserError unless the last stage, of run `path`, makes films of the store's number of channels."""
@@ -164,7 +164,8 @@ class Assembly:
             digest.update(repr(self.dot).encode())  # the paper's
             digest.update(repr(self.dot.classes).encode() if self.dot.classes else b"")
         if self._shape:
-            digest.update(repr((SHAPE_SETTINGS, self.store.fingerprint())).encode())
+            settings = SHAPE_SETTINGS | (piece_model.SETTINGS if isinstance(self._shape, PieceModel) else {})
+            digest.update(repr((settings, self.store.fingerprint())).encode())
         for stage, network in self.networks.items():
             digest.update(stage.encode())  # a stage's name parts it from the one before
             for weights in network.get_weights():

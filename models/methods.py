@@ -84,7 +84,10 @@ def two_stage(sample_labels: Sampler, labels_to_film: Translator, check_labels: 
 
 def three_stage(sample_dots: Sampler, dots_to_labels: Translator, labels_to_film: Translator,
                 check_dots: Check = accept_all, check_labels: Check = accept_all) -> Method:
-    """A sampler places one dot per organ; translators turn dots into the label map, and that into the film."""
+    """A sampler places one dot per organ; translators turn dots into the label map, and that into the film.
+
+    Classes in pieces have a dot for each of them, and classes that are absent have none (`datasets.dots`).
+    """
 
     def generate(indices: np.ndarray, seed: int) -> Pairs:
         rejected: dict[int, str] = {}

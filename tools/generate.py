@@ -5,10 +5,11 @@
 
 --data names the pair folder whose classes the networks were trained on. What label maps are like (which classes
 come and how often, in how many pieces, how large) is learnt from its train pairs; candidates that are unlike are
-counted and left out. --dots and --dots_to_labels must be runs of the same dots (size and radius), and no
-translator one of --phase=global_half. As many pairs are made at a time as memory allows (one of 1024 pixels, at
-most 16). The same command continues a run that was stopped. --method=shape is not the paper's: a statistical
-shape model fitted to those label maps stands in place of the stages before --labels_to_film.
+counted and left out. --dots and --dots_to_labels must be runs of the same dots (size, radius, and which classes
+have how many), and no translator one of --phase=global_half. As many pairs are made at a time as memory allows
+(one of 1024 pixels, at most 16). The same command continues a run that was stopped. --method=shape is not the
+paper's: a statistical shape model fitted to those label maps stands in place of the stages before
+--labels_to_film.
 """
 
 from absl import app, flags

@@ -9,6 +9,11 @@ tasks whose settings or data changed are done again.
 --config=tiny uses 11 of the train films as the paper does, or with --films=5 another number. Draws of one seed are
 nested, so that runs with 5, 11 and 20 films make a curve.
 
+Before training it says how dots were chosen where the paper's, one for each organ, don't suit the data: one for
+each piece of a class that comes in pieces, smaller or larger ones where some would hide others, and which classes
+dots cannot place (a branching tree, the sky). --undotted=vessel,sky leaves classes to the translator of dots;
+--methods=two needs no dots.
+
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
 networks that make label maps.
@@ -38,6 +43,7 @@ _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "mend generated label 
                                    "preset's)")
 _STANDARDIZE = flags.DEFINE_bool("standardize", None, "bring every crop to one mean and deviation; ours, not the "
                                  "paper's (default: the preset's)")
+_UNDOTTED = flags.DEFINE_list("undotted", [], "classes without dots: the translator of dots places them")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
 _METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared with the real films alone")
 _EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, columns of their own: {', '.join(EXTRAS)}")
@@ -71,12 +77,15 @@ def main(argv) -> None:
 def _data_folder(scratch: str) -> str:
     """--data, or the phantoms made for this run (in `scratch` by a dry run), checked before anything is made."""
     from datasets.common import atomic_files
+    from datasets.dot_rules import undotted_codes
     from datasets.pair_store import PairStore
     from datasets.resize import refuse_oblong
     from datasets.sources.phantom import write_phantoms
     from datasets.subsets import choose_subset
 
     preset = _preset()
+    classes = PairStore(_DATA.value).classes if _DATA.value else KINDS[_KIND.value].classes
+    undotted_codes(preset.dots.undotted, classes, "three" not in _METHODS.value)
     if _DATA.value:
         store = PairStore(_DATA.value)
         # For what it refuses, before a folder is made.
@@ -96,12 +105,16 @@ def _data_folder(scratch: str) -> str:
 
 
 def _preset():
-    """--preset with what --films, --check_samples and --standardize change of it."""
+    """--preset with what --films, --undotted, --check_samples and --standardize change of it."""
     from training import presets
 
     preset = presets.load(_PRESET.value)
     if _FILMS.value:
         preset = dataclasses.replace(preset, tiny_films=_FILMS.value)
+    if _UNDOTTED.value:
+        preset = dataclasses.replace(preset, **{
+            name: dataclasses.replace(getattr(preset, name), undotted=",".join(_UNDOTTED.value))
+            for name in ("dots", "dots_to_labels")})
     if _CHECK_SAMPLES.value is not None:
         preset = dataclasses.replace(preset, check_samples=_CHECK_SAMPLES.value)
     if _STANDARDIZE.value is not None:
@@ -120,6 +133,9 @@ def _run(data: str) -> None:
                             _WORKDIR.value, _command(), tuple(_EXTRAS.value))
     for note in experiment.notes():
         print(f"note: {note}", flush=True)
+    if not (_ESTIMATE.value or _DRY_RUN.value):
+        for line in experiment.dot_lines():
+            print(line, flush=True)
     if _ESTIMATE.value:
         _estimate(experiment)
     elif _JOBS.value > 1 and not _DRY_RUN.value:
@@ -150,7 +166,8 @@ def _command() -> str:
              *([f"--kind={_KIND.value}"] if _KIND.value != "chest" else []),
              f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
              *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
-             *([f"--films={_FILMS.value}"] if _FILMS.value else [])]
+             *([f"--films={_FILMS.value}"] if _FILMS.value else []),
+             *([f"--undotted={','.join(_UNDOTTED.value)}"] if _UNDOTTED.value else [])]
     words += [f"--{'' if flag.value else 'no'}{flag.name}" for flag in (_CHECK_SAMPLES, _STANDARDIZE)
               if flag.value is not None]
     return shlex.join([*words, f"--seed={_SEED.value}", f"--workdir={_WORKDIR.value}"])

@@ -1,5 +1,6 @@
 """Dots lie at the centroids, one per organ, and are read back."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from datasets.class_table import CHEST
 from datasets.dots import Dot
+from datasets.sample_checks import dot_check
 from datasets.sources.phantom import phantom
 
 PAPERS = Dot(64, 2.0)
@@ -32,6 +34,21 @@ def test_round_trip_on_phantoms(dot):
         again = dot.read(dot.redraw(read.centres), 6)
         for code, centres in read.centres.items():
             np.testing.assert_allclose(again.centres[code], centres, atol=0.5)
+
+
+@pytest.mark.parametrize(("size", "radius_at_64", "drawn", "redrawn", "refused"), [
+    (64, 2.0, "e2418e35869cda16", "2e9e2d69e676e958", ["2 dots of class 1", None, None, None]),
+    (32, 2.0, "9cfc2c5423ead0b1", "2e2bc1dd1d4816a2", [None, "2 dots of class 2", None, None]),
+    (16, 2.0, "ddf2a999490c3bc4", "546b9823e92d06cf", [None, None, None, "no dot of class 3"]),
+    (64, 3.0, "f4f64e15edeb7772", "cd0743466f560d68", [None] * 4)])
+def test_the_papers_dots_are_what_they_were(size, radius_at_64, drawn, redrawn, refused):
+    dot = Dot.scaled(size, radius_at_64)
+    maps = np.stack([dot.draw(CHEST.paint(phantom(0, index, 128).masks), 6) for index in range(4)])
+    noisy = maps.copy()
+    noisy[np.random.default_rng(0).random(maps.shape) < 0.01] = 2
+    made, reasons = dot_check(dot, 6)(noisy)
+    assert [hashlib.sha256(one.tobytes()).hexdigest()[:16] for one in (maps, made)] == [drawn, redrawn]
+    assert reasons == refused
 
 
 def test_an_absent_organ_gets_no_dot():

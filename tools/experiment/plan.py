@@ -18,8 +18,10 @@ import numpy as np
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.dot_rules import learn_dots, undotted_codes
+from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore
-from datasets.resize import resize_store
+from datasets.resize import resize_labels, resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.needs import DIFFERENCES, lacking
 from evaluation.report.write_report import write_report
@@ -146,6 +148,19 @@ class Experiment:
         if not any(codes <= set(np.unique(store.label(id_)).tolist()) for id_ in ids):
             raise UserError(f"{store.path}: found no training film with all of {', '.join(store.classes.organs)}, "
                             "expected one at least for --extras=shape; leave shape out")
+
+    def dot_lines(self) -> list[str]:
+        """What is known of the dots before training: `LearntDots.lines` of the chosen films."""
+        if "dots" not in self._gans():
+            return []
+        store, size = PairStore(self.data), (self.preset.size, self.preset.size)
+        ids, classes = choose_subset(store, self.config, self.seed, self.preset.tiny_films), store.classes
+        maps = [store.filled_label(id_) for id_ in ids]
+        if store.description.size != size:
+            maps = [resize_labels(label, size, classes.num_classes) for label in maps]
+        config = self.preset.dots
+        return learn_dots(config.dot, np.stack(maps), LabelRules.learn(maps, classes),
+                          undotted_codes(config.undotted, classes)).lines()
 
     def training_jobs(self) -> dict[TrainingJob, int]:
         """The networks that are trained, for `tools.experiment.estimate`, and how many runs each has."""

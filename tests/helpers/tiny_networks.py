@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.class_table import CHEST
+from datasets.dot_rules import LearntDots, learn_dots
 from datasets.dots import Dot
+from datasets.label_rules import LabelRules
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
-from datasets.sources.phantom import phantom
+from datasets.sources.phantom import phantom, write_phantoms
 from evaluation.segmenter.saved_network import write_product
 from models.label_coding import LabelCoding
 from models.pggan import Generator
@@ -86,6 +88,26 @@ def dot_runs(path: pathlib.Path, dot: Dot) -> tuple[dict[str, str], np.ndarray]:
             "dots_to_labels": stage_run(path / "dots_to_labels", "dots_to_labels", _translator(6), **facts)}, rough
 
 
+def dots_of_kind(path: pathlib.Path, kind: str, base: Dot) -> tuple[dict[str, str], LearntDots, PairStore]:
+    """Runs of the three-stage method for phantoms of a kind, whose dots are learnt: the first makes the first
+    phantom's of half of all latents, and empty maps of the others. And what was learnt, and the phantoms."""
+    store = write_phantoms(path / "data", 8, 1, 2 * SIZE, 0, kind)
+    maps, num_classes = np.stack([store.label(id_) for id_ in store.ids("train")]), store.classes.num_classes
+    learnt = learn_dots(base, maps, LabelRules.learn(maps, store.classes))
+    coding = LabelCoding("grey", tuple(range(num_classes)))
+    network = ByHeart(base.size)
+    network.build((None, 8))
+    network.set_weights([coding.encode(np.stack([learnt.drawn[0], np.zeros_like(learnt.drawn[0])]))])
+    one_hot = LabelCoding("one_hot", coding.order).to_json()
+    facts = {"num_classes": num_classes, "dot": learnt.dot.to_json()}
+    return {"dots": stage_run(path / "dots", "dots", network, size=base.size, coding=coding.to_json(), **facts),
+            "dots_to_labels": stage_run(path / "dots_to_labels", "dots_to_labels",
+                                        _translator(num_classes, num_classes), coding=one_hot, size=2 * SIZE,
+                                        **facts),
+            "labels_to_film": stage_run(path / "labels_to_film", "labels_to_film", _translator(1, num_classes),
+                                        size=2 * SIZE, num_classes=num_classes)}, learnt, store
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class ByHeart(keras.Model):
     """A PGGAN that knows two grey pictures by heart: latents [N, 8] -> [N, size, size, 1]."""
@@ -107,7 +129,7 @@ class ByHeart(keras.Model):
         return {**super().get_config(), "size": self.size}
 
 
-def _translator(channels: int) -> GlobalGenerator:
+def _translator(channels: int, num_classes: int = 6) -> GlobalGenerator:
     translator = GlobalGenerator(channels, ngf=4, n_downsampling=2, n_blocks=1)
-    translator.build((None, None, None, 6))
+    translator.build((None, None, None, num_classes))
     return translator

@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from datasets.common.errors import UserError
-from datasets.dots import Dot
+from datasets.dots import ClassDots, Dot
 from datasets.label_cleaning import clean_labels
 from datasets.pair_store import PairStore, read_png
 from models import methods
 from tests.helpers import binaries
-from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, method_runs, phantom_store
+from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, dots_of_kind, method_runs, phantom_store
 from tools.export.saved_model import method_graph
 from tools.generation.method_from_runs import Assembly
 from tools.generation.stages import NEEDED, STAGES
@@ -116,6 +116,44 @@ def test_dots_of_radius_3_are_handed_on_as_the_translator_knows_them(runs, store
     assembly.write(str(tmp_path / "made"), 3, 1, 1, say=lambda line: None)
     kept = [read_png(file, (32, 32)) for file in sorted((tmp_path / "made" / "dots").iterdir())]
     assert len(kept) == 3 and any((dots == expected).all() for dots in kept)
+
+
+@pytest.mark.parametrize("kind", ["cells", "abdomen"])
+def test_dots_of_pieces_are_generated_exported_and_kept(kind, tmp_path):
+    base = Dot(32, 1.0)
+    made_of, learnt, store = dots_of_kind(tmp_path, kind, base)
+    assert learnt.dot.classes
+    assembly = Assembly("three", made_of, store)
+    expected = learnt.dot.redraw(learnt.dot.read(learnt.drawn[0], store.classes.num_classes).centres)
+    unchecked = assembly.method(checked=False)(np.arange(12), 1)
+    assert {dots.tobytes() for dots in unchecked.dots} == {expected.tobytes(), bytes(32 * 32)}
+    bare = assembly.method(checked=False, mended=False)(np.arange(12), 1).dots
+    assert {dots.tobytes() for dots in bare} == {learnt.drawn[0].tobytes(), bytes(32 * 32)}
+    assembly.write(str(tmp_path / "made"), 3, 1, 1, checked=False, say=lambda line: None)
+    kept = [read_png(file, (32, 32)) for file in sorted((tmp_path / "made" / "dots").iterdir())]
+    np.testing.assert_array_equal(kept, bare[:3])
+    if kind == "cells":
+        exported = method_graph(assembly, 12).functions["generate"](
+            count=tf.constant(12), seed=tf.constant(1, tf.int64), first=tf.constant(0, tf.int64))
+        for name in ("dots", "labels"):
+            np.testing.assert_array_equal(exported[name], getattr(unchecked, name))
+        np.testing.assert_array_equal(exported["values"], unchecked.films)
+
+
+def test_a_translator_of_other_classes_dots_is_refused(tmp_path):
+    made_of, learnt, store = dots_of_kind(tmp_path, "disc_cup", Dot(16, 2.0))
+    disc, cup = learnt.dot.classes
+    others = ((disc, ClassDots(0.0)), (cup, cup), (ClassDots(disc.radius, True), cup), ())
+    for number, classes in enumerate(others):
+        other = dataclasses.replace(learnt.dot, classes=classes).to_json()
+        path = _altered(made_of["dots_to_labels"], tmp_path / f"other-{number}", dot=other)
+        with pytest.raises(UserError, match=f"^{path}: .*--undotted") as refused:
+            Assembly("three", {**made_of, "dots_to_labels": path}, store)
+        assert "\n" not in str(refused.value)
+    more = [dataclasses.replace(dots, most=9, may_lack=True) for dots in learnt.dot.classes]
+    other = dataclasses.replace(learnt.dot, classes=tuple(more))  # trained on more films, say
+    path = _altered(made_of["dots_to_labels"], tmp_path / "more", dot=other.to_json())
+    assert Assembly("three", {**made_of, "dots_to_labels": path}, store).dot == learnt.dot
 
 
 @pytest.mark.parametrize(("method", "stage", "given", "said"), [

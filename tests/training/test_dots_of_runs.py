@@ -4,7 +4,10 @@ import dataclasses
 
 import pytest
 
-from datasets.dots import Dot
+from datasets.class_table import CHEST
+from datasets.common.errors import UserError
+from datasets.dots import ClassDots, Dot
+from datasets.sources.phantom import write_phantoms
 from evaluation.segmenter.saved_network import read_product
 from tests.helpers.tiny_networks import phantom_store
 from training import pggan, pix2pixhd, presets
@@ -57,6 +60,33 @@ def test_snapshots_are_judged_by_the_dots_of_the_run(store, tmp_path, monkeypatc
     monkeypatch.setattr(pggan, "run", score)
     pggan.train(PGGAN, store, str(tmp_path / "run"))
     assert found[0]["valid"] == 1.0
+
+
+@pytest.mark.parametrize(("kind", "radius", "undotted", "classes"), [
+    ("cells", 2.0, "", (ClassDots(1.0, True),)), ("disc_cup", 6.0, "", (ClassDots(4.5), ClassDots(3.0))),
+    ("abdomen", 2.0, "spleen", (ClassDots(1.0), ClassDots(0.0), ClassDots(1.0, True), ClassDots(1.0)))])
+def test_both_runs_learn_the_same_dots(kind, radius, undotted, classes, tmp_path, monkeypatch):
+    data, products, said = str(write_phantoms(tmp_path / "data", 8, 1, 64, 0, kind).path), [], []
+    for module, config in ((pggan, dataclasses.replace(PGGAN, dot_radius=radius)),
+                           (pix2pixhd, dataclasses.replace(TRANSLATOR, dot_size=32, dot_radius=radius))):
+        monkeypatch.setattr(module, "run", _finish_at_once)
+        path = tmp_path / module.__name__
+        module.train(dataclasses.replace(config, undotted=undotted), data, str(path))
+        products.append(read_product(path))
+        said.append((path / "log.txt").read_text())
+    dots, translator = (product.dot for product in products)
+    assert dots == translator and repr(dots.classes) == repr(translator.classes)
+    assert dots.classes == classes and said[0] == said[1] != ""
+
+
+@pytest.mark.parametrize(("module", "config", "undotted"), [
+    (pggan, PGGAN, "lung"), (pggan, dataclasses.replace(PGGAN, target="labels"), "heart"),
+    (pix2pixhd, TRANSLATOR, ",".join(CHEST.organs)),
+    (pix2pixhd, dataclasses.replace(TRANSLATOR, translate_from="labels"), "heart")])
+def test_classes_without_dots_that_cannot_be(module, config, undotted, store, tmp_path):
+    with pytest.raises(UserError, match="--undotted"):
+        module.train(dataclasses.replace(config, undotted=undotted), store, str(tmp_path / "run"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", presets.NAMES)

@@ -5,6 +5,8 @@ A data set's description carries its own table; nothing else in the code knows a
 """
 
 import dataclasses
+import functools
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,21 +38,30 @@ class ClassTable:
     unions: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        self._compose_names()
         if not 2 <= len(self.names) <= 255 or len(set(self.names)) != len(self.names):
             raise ValueError(f"names must be 2 to 255 different names, background first; received {self.names}")
         if not all(name.strip() for name in self.names):
             raise ValueError(f"names must not be empty; received {self.names}")
-        object.__setattr__(self, "unions", {name: tuple(members) for name, members in self.unions.items()})
         folded = [name.casefold() for name in {**dict.fromkeys(self.names), **self.unions}]
         if len(set(folded)) != len(folded) or "average" in folded:  # tables print them with capitals, and a mean
             raise ValueError("names must differ in more than capitals, and none may be average; received "
                              f"{(*self.names, *self.unions)}")
         self._check_unions()
         if not self.scored:
-            object.__setattr__(self, "scored", tuple(self.regions))  # the way to set a field of a frozen dataclass
+            object.__setattr__(self, "scored", tuple(self.regions))
         for name in (*self.scored, *self.fold_back, *self.fold_back.values()):
             if name not in (self.regions if name in self.scored else self.organs):
                 raise ValueError(f"{name!r} is scored or folded back but is not an organ of {self.names}")
+
+    def _compose_names(self) -> None:
+        """Brings all names to Unicode's normal form C: whichever way é is written, it is one name."""
+        nfc = functools.partial(unicodedata.normalize, "NFC")
+        composed = {"names": tuple(map(nfc, self.names)), "scored": tuple(map(nfc, self.scored)),
+                    "fold_back": {nfc(top): nfc(below) for top, below in self.fold_back.items()},
+                    "unions": {nfc(name): tuple(map(nfc, members)) for name, members in self.unions.items()}}
+        for field, value in composed.items():
+            object.__setattr__(self, field, value)  # the way to set a field of a frozen dataclass
 
     def _check_unions(self) -> None:
         for name, members in self.unions.items():

@@ -84,6 +84,10 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     else:
         raise UserError(_no_pairs(*sides, masks))
     said += [f"names: {used}"] if used else []
+    for place, organ in enumerate(masks or ()):
+        missing = sum(paths[place] is None for _, paths in pairs.values())
+        said += [f"{organ}: {missing} of {len(pairs)} images have no mask file; it is taken as absent there"] * (
+            missing > 0)
     taken = {path for image, paths in pairs.values() for path in (image, *paths)}
     alone = [path for path in dict.fromkeys([*found.files, *others.files]) if path not in taken]
     return Matched(_with_ids(pairs), sorted(alone), said)
@@ -137,12 +141,12 @@ class _Side:
         return [name[:len(name) - len(picture_suffix(name))] for name in self.names.values()]
 
     def suffixes(self, with_formats: bool) -> list[str]:
-        """Ends that at least a third of the names share, "" first; with them, formats that some files have."""
+        """Ends that at least a third of the names share, "" first; with them, formats where there are several."""
         counts = Counter(end for stem in self.stems() for end in _ends(stem))
         least = max(min(2, len(self.names)), len(self.names) / 3)
         shared = sorted(end for end, count in counts.items() if count >= least)
         formats = sorted({picture_suffix(name) for name in self.names.values()} - {""}) if with_formats else []
-        return ["", *shared, *formats]
+        return ["", *shared, *(formats if len(formats) > 1 else [])]
 
 
 def _match_maps(images: _Side, labels: _Side, image_suffix: str | None, label_suffix: str | None):
@@ -208,9 +212,10 @@ def _may_be_labels(ours: str, theirs: str, *given: str | None) -> bool:
     """Whether label maps in the folder of their images can end in `theirs`: a word or a format says so."""
     if ours == theirs or theirs.lower() in _NEVER_LABELS:
         return False
-    if None not in given or given[1] is not None or theirs.startswith("."):
+    if given[1] is not None:
         return True
-    return bool(_LABEL_WORDS.search(theirs)) and not _LABEL_WORDS.search(ours)
+    told = theirs.startswith(".") or _LABEL_WORDS.search(theirs)
+    return bool(told) and not _LABEL_WORDS.search(ours)
 
 
 def _with_ids(pairs: Mapping[str, tuple[pathlib.Path, tuple]]) -> list[OwnFolder]:

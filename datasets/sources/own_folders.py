@@ -6,6 +6,7 @@ side becomes `size`, and the rest of the square is black ground of class 0, shar
 
 import dataclasses
 import pathlib
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from datasets.pair_store import MAX_MASKS, Description, Entry, PairWriter
 from datasets.resize import resize_film
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_labels import LabelReader
-from datasets.sources.own_report import ImportReport, ShareTally
+from datasets.sources.own_report import ImportReport, ShareTally, nested_masks
 
 Progress = Callable[[str, int, int], None]  # what, done, total
 _SPACING_TOLERANCE = 0.01
@@ -129,7 +130,7 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
     """
     size, classes = description.size[0], description.classes
     _refuse_written_over(sources, out)
-    after, padded, gap, labelled = ShareTally(classes), 0, 0, 0
+    after, padded, gap, labelled, nested = ShareTally(classes), 0, 0, 0, Counter()
     with PairWriter(out, description) as writer:
         writer.refuse_others(source.id for source in sources)
         for done, source in enumerate(sources):
@@ -140,11 +141,12 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
             split = "test" if source.id in test else "validation" if source.id in validation else "train"
             writer.add(Entry(source.id, split, description.name),
                        _pad(film, size), _pad(small.codes, size), None if masks is None else _pad(masks, size))
+            nested.update([] if masks is None else nested_masks(masks, classes.organs))
             after.add(small.shares(classes.num_classes))
             padded += size**2 - small.codes.size
             gap, labelled = gap + small.gap, labelled + small.gap + int(np.count_nonzero(small.codes == 1))
     progress("written", len(sources), len(sources))
-    return ImportReport(after, padded / (size**2 * max(1, len(sources))), gap, labelled)
+    return ImportReport(after, padded / (size**2 * max(1, len(sources))), gap, labelled, nested)
 
 
 def _refuse_written_over(sources: Sequence[OwnFolder], out: str) -> None:

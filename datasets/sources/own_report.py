@@ -1,6 +1,7 @@
 """What an import made of the classes: in how many films each is, and how much of the picture before and after."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from datasets.class_table import ClassTable
 from datasets.pair_store import describe_ids
 
 _THIN = 0.75  # of a class's share must be left after resizing
+_NESTED = 0.9  # of the films that have an organ
 _LOST = 0.1  # of the films that have a class may lose it
 
 
@@ -40,12 +42,14 @@ class ImportReport:
       after: shares after resizing.
       padding: share of the squares written that is black ground of class 0 around the pictures.
       gap: pixels that part instances which touched, of `labelled` ones.
+      nested: (inner, outer) -> films in which the mask of one organ lies in another's.
     """
 
     after: ShareTally
     padding: float
     gap: int = 0
     labelled: int = 0
+    nested: Mapping[tuple[str, str], int] = dataclasses.field(default_factory=dict)
 
     def lines(self, before: ShareTally, size: int) -> list[str]:
         """The table, and what it says of thin classes, padding, gaps and ignored pixels.
@@ -53,7 +57,7 @@ class ImportReport:
         Args:
           before: shares in the label files.
         """
-        return [*self._table(before, size), *self._thin(before, size), *self._beside()]
+        return [*self._table(before, size), *self._thin(before, size), *self._beside(), *self._nested()]
 
     def _table(self, before: ShareTally, size: int) -> list[str]:
         names = [*before.classes.names, *(["ignored"] if before.classes.ignored else [])]
@@ -90,3 +94,26 @@ class ImportReport:
             said.append(f"ignored: no loss and no score counts {self.after.means[-1]:.1%} of the pixels; "
                         "generators see the nearest class there")
         return said
+
+    def _nested(self) -> list[str]:
+        """Organs that lie in others in nearly all films that have them, and could be scored with them."""
+        classes, said = self.after.classes, []
+        for (inner, outer), films in self.nested.items() if not classes.unions else ():
+            present = self.after.present[classes.code(inner)]
+            if films > _NESTED * present:
+                said.append(f"{inner} lies in {outer} in {films} of {present} films: "
+                            f"--unions={outer}:{outer}+{inner} would score {outer} with it")
+        return said
+
+
+def nested_masks(masks: np.ndarray, names: Sequence[str]) -> list[tuple[str, str]]:
+    """(inner, outer) of the organs whose mask lies in a larger one's, a twentieth of it apart.
+
+    Args:
+      masks: bool [H, W, organs].
+    """
+    flat = masks.reshape(-1, masks.shape[-1]).astype(np.float32)
+    shared = flat.T @ flat  # [organs, organs]; areas on the diagonal
+    areas = np.diagonal(shared)
+    inside = (shared >= 0.95 * areas[:, None]) & (areas[:, None] > 0) & (areas[:, None] < areas)
+    return [(names[inner], names[outer]) for inner, outer in np.argwhere(inside)]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from datasets.common import atomic_files
+from datasets.common import atomic_files, text_files
 from datasets.common.errors import UserError
+from datasets.formats.find import picture_stem
 from datasets.pair_store import PairStore, describe_ids
 from evaluation.pictures import colour_labels
 from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization, compare
@@ -57,10 +58,8 @@ def training_ids(store: PairStore, path: str | None) -> list[str]:
     ids = unaugmented(store, "train")
     if path is None:
         return ids
-    try:
-        listed = pathlib.Path(path).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected a text file of ids, one a line") from None
+    words = [word for line in text_files.read_lines(path) for word in line.split()]
+    listed = [word if word in ids else picture_stem(word) for word in words]  # case00.png is case00
     unknown = sorted(set(listed) - set(ids))
     if unknown:
         raise UserError(f"{path}: {describe_ids(unknown)} not among the un-augmented training films of "

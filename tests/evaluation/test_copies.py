@@ -313,7 +313,7 @@ class TestBinary:
         assert self.evaluate(stores, str(stores / "ids.txt")).summary["training"] == 3
 
     @pytest.mark.parametrize(("text", "said"), [
-        ("real-01 real-09", "real-09 not among"), ("real-01", "expected at least 2"), (None, "cannot be read")])
+        ("real-01 real-09", "real-09 not among"), ("real-01", "expected at least 2"), (None, "no such file")])
     def test_mistakes(self, stores, text, said):
         if text is not None:
             (stores / "ids.txt").write_text(text)

@@ -1,4 +1,4 @@
-"""The public sets of ../shared/domains, each in one command as its files come, here four small pictures of each."""
+"""The public sets of ../shared/domains, each in one command as its files come, here four pictures of each."""
 
 import pathlib
 import re

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from datasets.common.errors import UserError
 from datasets.formats.dicom_start import DIRECTORY, is_dicom
+from datasets.formats.parts import read_start
 
 KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG"  # that are read, for messages
 # Longer ones first: the first that a name ends with is its suffix.
@@ -101,7 +102,7 @@ def picture_suffix(path: str | os.PathLike) -> str:
 
 def is_dicom_file(path: str | os.PathLike) -> bool:
     """`is_dicom` of a file; False where it cannot be read."""
-    return is_dicom(_start(pathlib.Path(path)))
+    return is_dicom(read_start(path, _START))
 
 
 def _search(place: pathlib.Path, without: Collection[str | os.PathLike], any_suffix: bool = False) -> FoundFiles:
@@ -150,17 +151,9 @@ def _why_not(path: pathlib.Path) -> str | None:
         return "hidden"
     if picture_suffix(path):
         return None
-    start = _start(path)
+    start = read_start(path, _START)
     if is_dicom(start):
         return "system file" if DIRECTORY in start else None
     if not path.suffix and start.startswith(_STARTS):
         return None
     return path.suffix.lower() if path.suffix.isprintable() and 1 < len(path.suffix) <= 12 else "without suffix"
-
-
-def _start(path: pathlib.Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_START)
-    except OSError:
-        return b""

@@ -10,8 +10,7 @@ Import and predict both walk over `(path, part)`:
 """
 
 import dataclasses
-import pathlib
-from collections.abc import Sequence
+import os
 
 AXES = ("x", "y", "z")  # across left and right, front and back, feet and head: sagittal, coronal, axial slices
 SLICES = ("all", "labelled", "middle")
@@ -37,21 +36,20 @@ class Part:
         return f"_{self.axis}{self.index:0{max(3, len(str(self.count - 1)))}d}"
 
 
-def pictures_in(path: pathlib.Path, axis: str = "z") -> Sequence[Part | None]:
-    """`[None]` for a file that is one picture, a volume of one slice included; else the slices along `axis`.
+def read_start(path: str | os.PathLike, length: int = 600) -> bytes:
+    """The first bytes of a file; b"" for what cannot be read, or is no file: a pipe would wait for ever."""
+    try:
+        if not os.path.isfile(path):
+            return b""
+        with open(path, "rb") as file:
+            return file.read(length)
+    except (OSError, ValueError):
+        return b""
 
-    Raises UserError for a volume that cannot be read.
-    """
-    return [None]
 
-
-def pair_parts(image: pathlib.Path, label: pathlib.Path, axis: str = "z",
-               slices: str = "all") -> Sequence[Part | None]:
-    """The pictures that an image file and its label map have in common.
-
-    Args:
-      slices: of volumes: "all", those in which the label map has any code but 0 ("labelled"), or the "middle" one.
-
-    Raises UserError where the two do not have the same slices.
-    """
-    return [None]
+def volume_kind(start: bytes) -> str | None:
+    """NIfTI or NRRD by a file's start, None for others; what gzip packed is taken for NIfTI."""
+    nifti = start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
+    if nifti or start[:2] == b"\x1f\x8b":
+        return "NIfTI"
+    return "NRRD" if start[:7] == b"NRRD000" else None

@@ -93,10 +93,21 @@ def shown_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     Where 1 % of the pixels at either end take more than half of that range, such as dead pixels or the text of a
     marker, the others decide.
     """
-    low, inner_low, inner_high, high = quantiles(values, counts, (0.0, _OUTER, 1.0 - _OUTER, 1.0))
-    if 0.0 < inner_high - inner_low < 0.5 * (high - low):
-        return inner_low, inner_high
-    return low, high
+    return _without_outliers(*quantiles(values, counts, (0.0, _OUTER, 1.0 - _OUTER, 1.0)))
+
+
+def range_of(values: np.ndarray) -> tuple[float, float]:
+    """`shown_range` of an array of any number type, of what is finite in it; (0, 0) if nothing is."""
+    sample = values.ravel(order="K")
+    sample = sample[np.isfinite(sample)] if values.dtype.kind == "f" else sample
+    if not sample.size:
+        return 0.0, 0.0
+    inner = np.percentile(sample[::max(1, sample.size // 2**22)], (100 * _OUTER, 100 * (1.0 - _OUTER)))
+    return _without_outliers(float(sample.min()), *map(float, inner), float(sample.max()))
+
+
+def _without_outliers(low: float, inner_low: float, inner_high: float, high: float) -> tuple[float, float]:
+    return (inner_low, inner_high) if 0.0 < inner_high - inner_low < 0.5 * (high - low) else (low, high)
 
 
 def read_bytes(path: str | os.PathLike, limit: int = MAX_FILE) -> bytes:

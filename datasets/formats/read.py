@@ -7,6 +7,7 @@ line, and nothing is unpickled.
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from datasets.formats import png
 from datasets.formats.channels import luminance
 from datasets.formats.dicom_start import is_dicom
 from datasets.formats.find import KINDS
-from datasets.formats.parts import Part
+from datasets.formats.parts import Part, read_start, volume_kind
 from datasets.formats.photo import photo_kind, read_photo
 from datasets.formats.raster import Film, Raster, read_bytes
 
@@ -29,9 +30,16 @@ def read_film(path: str | os.PathLike, part: Part | None = None) -> Film:
     A colour file with three equal channels is a grey film. 1 bit becomes 0 and 255; transparency is dropped, which
     the film says. `formats.channels.with_channel` makes the luminance, or one channel, of any film.
 
+    Args:
+      part: the slice of a volume, one of `pictures_in`.
+
     Raises UserError for a file that is missing, damaged, too large, of several pages, or of another kind.
     """
     path = pathlib.Path(path)
+    kind = volume_kind(read_start(path))
+    if kind:
+        from datasets.formats.volumes import volume_film
+        return volume_film(path, kind, part)
     data = read_bytes(path)
     if is_dicom(data):
         from datasets.formats.dicom import read_dicom_film
@@ -57,6 +65,11 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
     that runs from 255 down to 0, as ImageJ writes masks. Any other palette of greys is a way to write grey values
     (GIF has no other), so those are taken. One-bit files give 0 and 1. Colour is refused unless its channels are
     equal, and what a codec has changed (JPEG, lossy WebP). Raises UserError like `read_film`.
+
+    Args:
+      part: the slice of a volume.
+      beside: the image that the label map belongs to; a volume that does not say how the patient lies is taken to
+        lie like that one.
     """
     path = pathlib.Path(path)
     values = read_label_samples(path, part, beside)
@@ -76,8 +89,11 @@ def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside
     Raises UserError like `read_film`, and for what a codec has changed.
     """
     path = pathlib.Path(path)
-    data = read_bytes(path)
-    if is_dicom(data):
+    kind = volume_kind(read_start(path))
+    if kind:
+        from datasets.formats.volumes import volume_codes
+        values = volume_codes(path, kind, part, beside and pathlib.Path(beside))
+    elif is_dicom(data := read_bytes(path)):
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
     else:
@@ -94,6 +110,44 @@ def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside
     if values.dtype != np.uint8:
         raise UserError(f"{path}: found 16 bits, expected colours of 8 bits")
     return values if values.ndim == 3 else np.repeat(values[..., None], 3, -1)
+
+
+def pictures_in(path: str | os.PathLike, axis: str = "z",
+                beside: str | os.PathLike | None = None) -> Sequence[Part | None]:
+    """`[None]` for a file that is one picture, a volume of one slice included; else the slices along `axis`.
+
+    Raises UserError for a volume that cannot be read.
+    """
+    path = pathlib.Path(path)
+    kind = volume_kind(read_start(path))
+    if not kind:
+        return [None]
+    from datasets.formats.volumes import volume_beside
+    volume = volume_beside(path, kind, beside and pathlib.Path(beside))
+    count = volume.counts()[axis]
+    return [None] if volume.only_axis() else [Part(axis, index, count) for index in range(count)]
+
+
+def pair_parts(image: str | os.PathLike, label: str | os.PathLike, axis: str = "z",
+               slices: str = "all") -> Sequence[Part | None]:
+    """The pictures that an image file and its label map have in common.
+
+    Args:
+      slices: of volumes: "all", those in which the label map has any code but 0 ("labelled"), or the "middle" one.
+
+    Raises UserError where the two do not have the same slices, and where none is labelled.
+    """
+    parts, others = pictures_in(image, axis), pictures_in(label, axis, image)
+    if len(parts) != len(others):
+        raise UserError(f"{label}: found {len(others)} slices along {axis}, expected {len(parts)} as in {image}")
+    if parts[0] is None or slices == "all":
+        return parts
+    if slices == "middle":
+        return [parts[len(parts) // 2]]
+    labelled = [part for part in parts if read_mask(label, part, image).any()]
+    if not labelled:
+        raise UserError(f"{label}: found no labelled slice along {axis}, expected one at least; leave it out")
+    return labelled
 
 
 def _codes(raster: Raster, path: pathlib.Path) -> np.ndarray:

@@ -1,0 +1,78 @@
+"""Films and class codes of the slices of NIfTI and NRRD volumes."""
+
+import functools
+import pathlib
+
+import numpy as np
+
+from datasets.common.errors import UserError
+from datasets.formats.parts import Part, read_start, volume_kind
+from datasets.formats.raster import Film, range_of
+from datasets.formats.volume import Volume
+from datasets.formats.volume_files import read_volume_file
+
+
+def read_volume(path: pathlib.Path, kind: str) -> Volume:
+    """The volume of a file; the last two are kept, since slices are read one by one.
+
+    Raises UserError for damage, and for what is no volume of numbers or too large.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return _read_volume(path, kind, status.st_mtime_ns, status.st_size)
+
+
+def volume_beside(path: pathlib.Path, kind: str, beside: pathlib.Path | None) -> Volume:
+    """A volume, lying like the one in file `beside` where only one of the two says how."""
+    volume = read_volume(path, kind)
+    other = beside and volume_kind(read_start(beside))
+    return volume.lying_like(read_volume(beside, other)) if other else volume
+
+
+def volume_film(path: pathlib.Path, kind: str, part: Part | None) -> Film:
+    """A slice as a film.
+
+    8-bit values are grey values; so are whole numbers of 0 to 65535 in a file of one slice, as in a 16-bit PNG.
+    Any other volume is shown from its least to its largest value, outliers apart, all slices alike.
+    """
+    volume = read_volume(path, kind)
+    plane, spacing = volume.slice(part, path)
+    if plane.dtype == np.uint8:
+        return Film(np.ascontiguousarray(plane), 255, spacing)
+    if volume.stored.size == plane.size and _is_whole(plane) and plane.min() >= 0 and plane.max() <= 65535:
+        return Film(plane.astype(np.uint16), 65535, spacing, exact=False)
+    low, high = _grey_range(path, kind, path.stat().st_mtime_ns)
+    shown = np.clip((np.nan_to_num(plane.astype(np.float64), nan=low) - low) / max(high - low, 1e-30), 0.0, 1.0)
+    return Film(np.rint(shown * 65535).astype(np.uint16), 65535, spacing)
+
+
+def volume_codes(path: pathlib.Path, kind: str, part: Part | None,
+                 beside: pathlib.Path | None = None) -> np.ndarray:
+    """A slice of a label volume, lying like the volume `beside` where only one of them says how.
+
+    uint8 [H, W], or uint16 where one of its values is above 255, as numbers of instances are. Raises UserError for
+    values that are no whole numbers of 0 to 65535.
+    """
+    plane, _ = volume_beside(path, kind, beside).slice(part, path)
+    if not _is_whole(plane) or plane.min() < 0 or plane.max() > 65535:
+        raise UserError(f"{path}: found values from {plane.min()} to {plane.max()}, expected class codes, whole "
+                        "numbers of 0 to 255")
+    return np.ascontiguousarray(np.rint(plane)).astype(np.uint8 if plane.max() < 255.5 else np.uint16)
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    if values.dtype.kind in "iu":
+        return True
+    return bool(np.isfinite(values).all() and np.abs(values - np.rint(values)).max() < 1e-3)
+
+
+@functools.lru_cache(maxsize=64)
+def _grey_range(path: pathlib.Path, kind: str, changed: int) -> tuple[float, float]:
+    return range_of(read_volume(path, kind).stored)
+
+
+@functools.lru_cache(maxsize=2)
+def _read_volume(path: pathlib.Path, kind: str, changed: int, size: int) -> Volume:
+    return read_volume_file(path, kind)

@@ -66,6 +66,8 @@ def main(argv) -> int:
           + ("; problems are listed above" if problems else ""))
     if predictor.reduced:
         print(f"{predictor.reduced} films are in colour: the model saw their {segmenter.channel}, as in training")
+    if predictor.spread:
+        print(f"{predictor.spread} films are grey: the model, trained on colour, saw three equal channels")
     return int(problems > 0)
 
 

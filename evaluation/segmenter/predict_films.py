@@ -36,14 +36,15 @@ class Predictor:
 
     Attributes:
       rows: of areas.csv so far.
-      reduced: how many films in colour the segmenter saw one channel of.
+      reduced, spread: how many films in colour the segmenter saw one channel of, and how many grey ones, trained
+        on colour, as three equal channels.
     """
 
     def __init__(self, segmenter, out: str, dicom_seg: bool = True):
         self.segmenter, self.dicom_seg = segmenter, dicom_seg
         self.out = atomic_files.make_folder(out)
         self.rows: list[dict[str, object]] = []
-        self.reduced = 0
+        self.reduced = self.spread = 0
         if not (self.out / "areas.csv").is_file():  # from the first film on it tells whose the folder is
             self.write_table()
 
@@ -63,6 +64,7 @@ class Predictor:
         write_png(atomic_files.make_folder(self.out / "overlays") / f"{name}.png", picture)
         self._note(name, path, film, codes)
         self.reduced += film.coloured and self.segmenter.channel != "colour"
+        self.spread += not film.coloured and self.segmenter.channel == "colour"
         if self.dicom_seg and codes.any() and is_dicom_file(path):
             from evaluation.segmenter.dicom_seg import write_dicom_seg  # for DICOM films alone
             folder = atomic_files.make_folder(self.out / "segmentations")

@@ -125,6 +125,8 @@ def test_files_are_predicted_as_stored_films_and_an_export_says_the_same(store, 
         cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
     ones, others = (exported.segment(read_film(tmp_path / f"{name}.png"))[1] for name in ("grey", "equal"))
     np.testing.assert_array_equal(ones, others)
+    predictor.predict("grey", tmp_path / "grey.png")
+    assert (predictor.reduced, predictor.spread) == (0, 1)
 
 
 def test_a_model_of_one_channel_sees_that_channel_of_colour(tmp_path):

@@ -92,8 +92,10 @@ class ClassTable:
         return self.names.index(name)
 
     def codes_within(self, code: int) -> list[int]:
-        """`code` and those of the organs painted over it (`fold_back`)."""
-        return [code, *(self.code(top) for top, below in self.fold_back.items() if below == self.names[code])]
+        """`code` and those of the organs painted over it: folded back to it, or scored with it under its name."""
+        folded = [top for top, below in self.fold_back.items() if below == self.names[code]]
+        over = dict.fromkeys([*folded, *self.unions.get(self.names[code], ())])
+        return [code, *(self.code(top) for top in over if top != self.names[code])]
 
     def scored_table(self) -> "ClassTable":
         """The table of the scored organs, and of those in scored unions, in order of their codes.

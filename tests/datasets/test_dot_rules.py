@@ -64,6 +64,12 @@ def test_the_dot_of_a_disc_is_larger_than_that_of_its_cup(size):
     assert any("disc" in line and f"{disc.radius:g}" in line for line in learnt.lines())
 
 
+def test_a_cup_does_not_cut_the_rim_of_its_disc_in_pieces():
+    maps, table = _phantoms("disc_cup", 7, 32)  # the rim has a pixel here and there
+    learnt = _learn(maps, table)
+    assert learnt.placed == {1: (7, 7), 2: (7, 7)} and not any(dots.in_pieces for dots in learnt.dot.classes)
+
+
 def test_the_larger_class_lies_below_whatever_its_code():
     swapped = np.array([0, 2, 1], np.uint8)[CUP]
     cup, disc = _learn([swapped] * 2, ["cup", "disc"]).dot.classes

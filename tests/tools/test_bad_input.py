@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from datasets.class_table import CHEST
 from datasets.pair_store import write_png
 from datasets.sources.phantom import write_phantoms
 from tests.helpers import pictures
@@ -56,6 +57,16 @@ def test_an_unknown_preset(films, tmp_path):
 def test_unknown_methods_and_extras(films, tmp_path, flag, said):
     done = run("tools.run_experiment", f"--data={films}", flag, "--preset=demo", f"--workdir={tmp_path}/run")
     told(done, f"{flag}: ", *said)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("names", "methods", "said"), [
+    ("liver", "three", ("'liver'", "left clavicle")), (",".join(CHEST.organs), "two,three", ("--methods=two",)),
+    ("heart", "single,two", ("--methods=three",))])
+def test_classes_without_dots_that_cannot_be(films, tmp_path, names, methods, said):
+    done = run("tools.run_experiment", f"--data={films}", f"--undotted={names}", f"--methods={methods}",
+               "--preset=demo", f"--workdir={tmp_path}/run")
+    told(done, f"--undotted={names}: ", *said)
     assert not (tmp_path / "run").exists()
 
 

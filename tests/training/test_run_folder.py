@@ -1,6 +1,7 @@
 """Run folders: whole checkpoints or older ones, one process each, and nothing else under their settings."""
 
 import dataclasses
+import json
 import shutil
 
 import keras
@@ -13,7 +14,7 @@ from evaluation.results.run_log import read_rows
 from tests.helpers.tiny_networks import write_run
 from training.checkpoints import Checkpoints, Progress
 from training.config import PGGANConfig, Pix2PixHDConfig
-from training.run_folder import RunFolder
+from training.run_folder import RunFolder, decisive
 
 CONFIG = PGGANConfig(resolution=16, fmap_max=8)
 
@@ -158,6 +159,20 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
         _open(tmp_path, data="b" * 64)
     with pytest.raises(UserError, match="snapshots: was 20, now 4"):
         _open(tmp_path, dataclasses.replace(CONFIG, snapshots=4))
+
+
+def test_a_folder_older_than_an_option_was_made_by_its_default(tmp_path):
+    folder = _open(tmp_path)
+    folder.restore({}, Progress())
+    folder.close()
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert settings["config"].pop("undotted") == ""
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    _open(tmp_path).close()
+    with pytest.raises(UserError, match="undotted: was '', now 'heart'"):
+        _open(tmp_path, dataclasses.replace(CONFIG, undotted="heart"))
+    assert "undotted" not in decisive(CONFIG)  # an experiment's task of before is done
+    assert decisive(dataclasses.replace(CONFIG, undotted="heart"))["undotted"] == "heart"
 
 
 def test_how_far_a_run_goes_and_how_it_is_watched_may_change(tmp_path):

@@ -22,6 +22,9 @@ Label files may be
 --ignore=11 takes code 11 (with --colours a class's name) for unknown: no loss and no score counts it, and
 generators see the nearest class there. --unions=disc:rim+cup scores rim and cup together as disc.
 
+Of volumes (NIfTI, NRRD) every slice is a pair; --slices=labelled leaves those without a label out, --axis=x cuts
+them across. Slices of one volume stay on one side of the split.
+
 Which pairs test: --test_fraction, --test_ids=FILE, --train_ids=FILE, or --train_count=20 (the first 20 by name
 train, the rest tests). --group_by keeps a patient on one side: a pattern of the image's name ('^[^_]+'), a table
 (patients.csv:patient) or DICOM's PatientID. A file of names has one a line, with or without folder and suffix.
@@ -46,6 +49,7 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import PAIRS, check_output
+from datasets.formats.parts import AXES, SLICES
 
 _IMAGES = flags.DEFINE_string("images", None, "folder of the images, perhaps in folders")
 _NNUNET = flags.DEFINE_string("nnunet", None, "or a data set of nnU-Net, DatasetNNN_NAME")
@@ -56,6 +60,8 @@ _LABEL_SUFFIX = flags.DEFINE_string("label_suffix", None, "what ends the names o
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _SIZE = flags.DEFINE_integer("size", None, "side of the pairs in pixels", required=True, lower_bound=8,
                              upper_bound=8192)
+_AXIS = flags.DEFINE_enum("axis", "z", AXES, "of volumes: across the slices; z from feet to head")
+_SLICES = flags.DEFINE_enum("slices", "all", SLICES, "of volumes: all, the labelled ones, or the middle one")
 _CLASSES = flags.DEFINE_list("classes", None, "class names in order of codes, background first")
 _CLASSES_JSON = flags.DEFINE_string("classes_json", None, 'or a file: {"names": [...], "scored": [...], '
                                                           '"fold_back": {...}, "unions": {...}}')
@@ -90,14 +96,14 @@ _MOST_LINES = 20  # about single files
 def main(argv) -> None:
     from datasets.common.progress import show_progress
     from datasets.pair_store import Description, describe_ids
-    from datasets.sources import own_folders
+    from datasets.sources import own_files, own_folders
 
     lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS)]
     check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, _NNUNET.value, *lists])
     dataset = _nnunet()
     labels, matched = (dataset.reader, dataset.matched) if dataset else _labels(pathlib.Path(_IMAGES.value))
     about = dataset.about if dataset else None  # what an export kept
-    sources = matched.sources
+    sources = own_files.split_volumes(matched.sources, _AXIS.value, _SLICES.value)
     for line in [*matched.said, *(f"left out: {path} has no partner" for path in matched.alone[:_MOST_LINES])]:
         print(line)
     if len(matched.alone) > _MOST_LINES:
@@ -238,9 +244,9 @@ def _test_ids(sources, dataset) -> tuple[set[str], set[str]]:
         raise UserError(f"found {' and '.join(f'--{name}' for name in given) or 'no split'}; give one of "
                         "--test_fraction=0.3 (0 for no test pairs), --test_ids=FILE, --train_ids=FILE and "
                         f"--train_count=20{', or --fold=0' if dataset else ''}")
-    groups = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else None
+    groups = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else own_splits.volumes(sources)
     if theirs:
-        test = set(dataset.test)
+        test = {source.id for source in sources if source.case in dataset.test}
     elif _TEST_IDS.value is not None:
         test = own_splits.read_ids(pathlib.Path(_TEST_IDS.value), sources)
     elif _TRAIN_IDS.value is not None:
@@ -256,7 +262,8 @@ def _test_ids(sources, dataset) -> tuple[set[str], set[str]]:
               "the test flatters; --group_by with --test_fraction keeps them apart")
     elif groups is not None:
         print(f"groups: {len(set(groups.values()))}, of which {len({groups[id_] for id_ in test})} test")
-    return test, (set(dataset.validation) - test if dataset else set())
+    validation = {source.id for source in sources if dataset and source.case in dataset.validation}
+    return test, validation - test
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datasets.common.errors import UserError
 from datasets.common.names import to_id
 from datasets.formats.find import find_in_folder, picture_suffix
+from datasets.formats.parts import Part
+from datasets.formats.read import pair_parts, read_mask
 from datasets.pair_store import describe_ids
 
 _ENDS = re.compile(r"[/_. -]+[^/_. -]*")  # where a suffix may begin
@@ -34,6 +36,7 @@ class OwnFolder:
       image: the film.
       labels: the label map alone, or a mask for each organ in order of codes, None where there is none.
       more: files of the second and third channel, where each channel has one.
+      part: the slice of all of them, where they are volumes.
     """
 
     id: str
@@ -41,6 +44,12 @@ class OwnFolder:
     image: pathlib.Path
     labels: tuple[pathlib.Path | None, ...]
     more: tuple[pathlib.Path, ...] = ()
+    part: Part | None = None
+
+    @property
+    def case(self) -> str:
+        """The id without the slice."""
+        return self.id.removesuffix(self.part.suffix) if self.part else self.id
 
     @property
     def label(self) -> pathlib.Path:
@@ -91,6 +100,29 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     taken = {path for image, paths in pairs.values() for path in (image, *paths)}
     alone = [path for path in dict.fromkeys([*found.files, *others.files]) if path not in taken]
     return Matched(_with_ids(pairs), sorted(alone), said)
+
+
+def split_volumes(sources: Sequence[OwnFolder], axis: str = "z", slices: str = "all") -> list[OwnFolder]:
+    """A pair for each slice of the sources that are volumes, the others as they are.
+
+    Args:
+      axis: across the slices, one of `formats.parts.AXES`.
+      slices: one of `formats.parts.SLICES`: "all", those with any "labelled" pixel, or the "middle" one.
+
+    Raises UserError for a volume that cannot be read, or whose label files have other slices.
+    """
+    split = []
+    for source in sources:
+        labels = [path for path in source.labels if path is not None]
+        taken = "middle" if slices == "middle" else "all"
+        for label in labels:  # the same for all, or refused
+            parts = pair_parts(source.image, label, axis, taken)
+        for part in parts:
+            if part is None:
+                split.append(source)
+            elif slices != "labelled" or any(read_mask(label, part, source.image).any() for label in labels):
+                split.append(dataclasses.replace(source, id=f"{source.id}{part.suffix}", part=part))
+    return split
 
 
 def mask_patterns(masks: Sequence[str], labels: pathlib.Path) -> dict[str, str]:

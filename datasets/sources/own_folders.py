@@ -87,10 +87,10 @@ def survey(sources: Sequence[OwnFolder], labels: LabelReader, size: int, progres
 
 def read_source(source: OwnFolder) -> Film:
     """The film of a pair, its channels put together. Raises UserError where they differ in size or bits."""
-    film = read_film(source.image)
+    film = read_film(source.image, source.part)
     planes = [film.pixels]
     for path in source.more:
-        other = read_film(path)
+        other = read_film(path, source.part)
         if other.pixels.shape != film.pixels.shape or other.max_value != film.max_value or film.coloured:
             found, expected = (f"{one.pixels.shape[1]} x {one.pixels.shape[0]} pixels up to {one.max_value}"
                                for one in (other, film))

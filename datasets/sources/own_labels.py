@@ -68,7 +68,7 @@ class CodeLabels:
             table[old] = new
         unknown = np.isin(np.arange(256), self.ignore)
         known = ~unknown & (table < self.classes.num_classes)
-        found = read_mask(source.label)
+        found = read_mask(source.label, source.part, source.image)
         there = np.bincount(found.ravel(), minlength=256) > 0
         if (there & ~known & ~unknown).any():
             codes = describe_ids(map(str, np.flatnonzero(there)), 8)
@@ -93,7 +93,8 @@ class ColourLabels:
 
     def read(self, source: OwnFolder) -> Labels:
         """Raises UserError for a colour that no class has."""
-        return Labels(self.colours.to_codes(read_label_samples(source.label, colours=True), source.label))
+        found = read_label_samples(source.label, source.part, source.image, colours=True)
+        return Labels(self.colours.to_codes(found, source.label))
 
     def resize(self, found: Labels, size: tuple[int, int]) -> Labels:
         return Labels(resize_labels(found.codes, size, self.classes.num_classes))
@@ -111,7 +112,7 @@ class MaskLabels:
         for organ, path in enumerate(source.labels):
             if path is None:
                 continue
-            mask = read_mask(path)
+            mask = read_mask(path, source.part, source.image)
             values = np.unique(mask)
             if len(values) > 2 or (len(values) == 2 and values[0] != 0):
                 raise UserError(f"{path}: found values {describe_ids(map(str, values), 8)}, expected a mask of 0 "
@@ -143,7 +144,7 @@ class InstanceLabels:
     ignore: Sequence[int] = ()
 
     def read(self, source: OwnFolder) -> Labels:
-        found = read_label_samples(source.label).astype(np.int32)
+        found = read_label_samples(source.label, source.part, source.image).astype(np.int32)
         if found.ndim == 3:  # a colour for each instance
             found = pack_colours(found)
         unknown = np.isin(found, self.ignore)

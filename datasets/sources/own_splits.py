@@ -63,7 +63,7 @@ def read_ids(path: pathlib.Path, sources: Sequence[OwnFolder]) -> set[str]:
         ids = _look_up(known, line) or _look_up(known, re.split(r"[,;\t]", line)[0].strip("\"' "))
         if not ids and not number and re.fullmatch(_HEADERS, re.split(r"[,;\t]", line)[0].strip("\"' "), re.I):
             continue
-        if len(ids) > 1:
+        if len({source.image for source in sources if source.id in ids}) > 1:  # not slices of one volume
             raise UserError(f"{path}: found {line[:80]!a}, which {len(ids)} pairs are called "
                             f"({describe_ids(sorted(ids), 3)}); write their ids")
         found |= ids
@@ -106,6 +106,11 @@ def group_pairs(how: str, sources: Sequence[OwnFolder]) -> dict[str, str]:
                             "group in the name of every image")
         groups[source.id] = match[1] if pattern.groups else match[0]
     return groups
+
+
+def volumes(sources: Sequence[OwnFolder]) -> dict[str, str] | None:
+    """Id -> name, so that slices of a volume are a group; None where there is no volume."""
+    return {source.id: source.name for source in sources} if any(source.part for source in sources) else None
 
 
 def patients(sources: Sequence[OwnFolder]) -> dict[str, str]:

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 from datasets.class_table import IGNORED, ClassTable
 from datasets.label_filters import components, majority_filter
@@ -25,6 +25,8 @@ _SURROUNDED = 0.9  # share of a class's border along another class, to lie insid
 _AROUND = _SURROUNDED / 2  # and what of it is enough in a generated map
 _EVIDENCE = 3  # films that must show a class, to say that it always lies inside another
 _CHANCE = 0.05  # how likely "never without" may be by chance
+_FILTERED = 100  # maps at most on which a majority filter is tried
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +91,14 @@ class LabelRules:
         """
         if not len(maps):
             raise ValueError("rules are learnt from label maps; received none")
-        found = [_Facts(labels, classes) for labels in maps]
+        every = -(-len(maps) // _FILTERED)
+        found = [_Facts(labels, classes, place % every == 0) for place, labels in enumerate(maps)]
         films = len(maps) if films is None else films
         shown = np.array([[facts.areas[code] > 0 for code in range(1, classes.num_classes)] for facts in found])
         rules = {code: _class_rule(code, classes, found, shown, films / len(maps))
                  for code in range(1, classes.num_classes)}
         touching = tuple(sorted(set().union(*(facts.touching for facts in found))))
-        return cls(classes, rules, len(maps), films, touching, _is_smooth(found, rules))
+        return cls(classes, rules, len(maps), films, touching, _is_smooth(found[::every], rules))
 
     def in_pieces(self, code: int) -> bool:
         """Whether some map shows the class without one piece that holds nearly all of it."""
@@ -189,9 +192,9 @@ class LabelRules:
 
 
 class _Facts:
-    """What one real map [H, W] tells, class by class."""
+    """What one real map [H, W] tells, class by class; if asked for, what a majority filter would change of it."""
 
-    def __init__(self, labels: np.ndarray, classes: ClassTable):
+    def __init__(self, labels: np.ndarray, classes: ClassTable, filtered: bool):
         self.size = labels.size
         self.areas = np.bincount(labels.ravel(), minlength=classes.num_classes)[:classes.num_classes]
         self.pieces, self.around = {}, {}  # code -> areas of its pieces; -> share of its border along each code
@@ -201,9 +204,10 @@ class _Facts:
                 self.pieces[code] = areas[areas > 0]
                 self.around[code] = _surroundings(labels, code, classes.num_classes)
         self.touching = _touching(labels)
-        filtered = majority_filter(labels, classes.num_classes)
-        self.worn = (filtered != labels).sum() / max(1, self.labelled)
-        self.spared = {code: (filtered[labels == code] == code).mean() for code in self.pieces}
+        if filtered:
+            made = majority_filter(labels, classes.num_classes)
+            self.worn = np.count_nonzero(made != labels) / max(1, self.labelled)
+            self.spared = {code: (made[labels == code] == code).mean() for code in self.pieces}
 
     @property
     def labelled(self) -> int:
@@ -277,9 +281,13 @@ def _needs(code: int, shown: np.ndarray, weight: float) -> tuple[int, ...]:
 
 def _surroundings(labels: np.ndarray, code: int, num_classes: int) -> np.ndarray:
     """Share of each code along the outer border of a class [num_classes]; the picture's edge has none."""
-    framed = np.pad(labels, 1, constant_values=IGNORED)
-    region = ndimage.binary_fill_holes(framed == code)
-    border = ndimage.binary_dilation(region) & ~region
+    framed = np.pad(labels, 2, constant_values=IGNORED)
+    rows, columns = (np.flatnonzero((framed == code).any(axis)) for axis in (1, 0))
+    framed = framed[rows[0] - 1:rows[-1] + 2, columns[0] - 1:columns[-1] + 2]  # the class and a pixel around it
+    outside = (framed != code).astype(np.uint8)
+    cv2.floodFill(outside, None, (0, 0), 2, flags=4)  # 1 stays in holes
+    region = (outside < 2).astype(np.uint8)
+    border = (cv2.dilate(region, _CROSS) > 0) & (region == 0)
     return np.bincount(framed[border], minlength=num_classes)[:num_classes] / border.sum()
 
 

@@ -124,6 +124,9 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
                 "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}"
                         + ("" if description.channel == "grey" else f", {description.channel}"),
                 "classes": ", ".join(description.classes.names)})
+    rules = experiment.rules()
+    if rules:
+        page.note("Label maps of the training films: " + "; ".join(rules.lines()) + ".")
     if subset.get("enlarged_from"):
         page.note(f"The pictures were {subset['enlarged_from']} pixels large and are enlarged: there is no more "
                   "detail in them.")

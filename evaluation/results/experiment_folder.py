@@ -10,12 +10,14 @@ import pandas as pd
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, read_png
 from evaluation.results import columns, run_log
 from evaluation.results.columns import Method
 from evaluation.results.per_film import read_per_film
 from evaluation.results.tables import read_pooled
 
+RULES = "rules.json"  # below data/: what the training films' label maps are like
 FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
 _COLUMN = re.compile(r"[a-z][a-z0-9_+-]*", re.IGNORECASE)
 
@@ -103,6 +105,18 @@ class ExperimentFolder:
             raise UserError(f"{path}: not the choice of an experiment's films; expected what tools.run_experiment "
                             "writes")
         return value
+
+    def rules(self) -> LabelRules | None:
+        """What the training films' label maps are like; None where the folder does not say."""
+        path = self.path / "data" / RULES
+        if not path.is_file():
+            return None
+        value = atomic_files.read_json(path)
+        try:
+            return LabelRules.from_json(value)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not the rules of label maps ({type(error).__name__}: {str(error)[:100]}); "
+                            "expected what tools.run_experiment writes; remove it") from None
 
     @property
     def configuration(self) -> str:

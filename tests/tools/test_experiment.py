@@ -69,6 +69,7 @@ def test_the_report_stands_alone(finished):
     realism = pd.read_csv(report / "realism" / "realism.csv", index_col=0)
     assert {"Single-stage", "Three-stage", "Shape model"} <= set(realism.index)
     assert "FINETUNE-SHAPE" in page and "MIX-3" in page
+    assert "heart: in 11 of 11" in page and (finished.root / "data" / "rules.json").is_file()
 
 
 def test_test_films_never_reach_training(finished):

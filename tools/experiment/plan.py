@@ -17,19 +17,20 @@ import numpy as np
 
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
-from datasets.common.errors import UserError
 from datasets.dot_rules import learn_dots, undotted_codes
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore
-from datasets.resize import resize_labels, resize_store
+from datasets.resize import resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.needs import DIFFERENCES, lacking
 from evaluation.report.write_report import write_report
 from evaluation.results import columns
 from evaluation.results.columns import Column, Method
+from evaluation.results.experiment_folder import RULES
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
+from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
@@ -114,6 +115,7 @@ class Experiment:
             for name, size in {"gan": preset.size, self._segmenter: preset.segmentation_size}.items():
                 films = resize_store(store, [*ids, *store.ids("test")], folder / f"{name}-films", size)
                 augment_store(films, ids, folder / f"{name}-augmented", self.seed)
+            write_rules(PairStore(folder / "gan-augmented"), folder / RULES, preset.check_samples)
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
         return Task("data", title, (), settings, run)
@@ -135,7 +137,7 @@ class Experiment:
         if not self._makers():
             lacks = {part: needs for part, needs in lacks.items() if part == DIFFERENCES}
         if any(method.name == "shape" for method in self._makers()):
-            self._check_shape(store, ids)
+            check_shape_model(store, ids, preset.size)
         return [*found, *(f"the report will have no {part}: needs {needs}" for part, needs in lacks.items())]
 
     def _enlarged(self, store: PairStore) -> dict[str, int]:
@@ -143,22 +145,13 @@ class Experiment:
         sizes = {"networks that make pairs": self.preset.size, "segmenters": self.preset.segmentation_size}
         return {part: size for part, size in sizes.items() if size > store.description.size[0]}
 
-    def _check_shape(self, store: PairStore, ids: list[str]) -> None:
-        codes = set(range(1, store.classes.num_classes))
-        if not any(codes <= set(np.unique(store.label(id_)).tolist()) for id_ in ids):
-            raise UserError(f"{store.path}: found no training film with all of {', '.join(store.classes.organs)}, "
-                            "expected one at least for --extras=shape; leave shape out")
-
     def dot_lines(self) -> list[str]:
         """What is known of the dots before training: `LearntDots.lines` of the chosen films."""
         if "dots" not in self._gans():
             return []
-        store, size = PairStore(self.data), (self.preset.size, self.preset.size)
+        store, config = PairStore(self.data), self.preset.dots
         ids, classes = choose_subset(store, self.config, self.seed, self.preset.tiny_films), store.classes
-        maps = [store.filled_label(id_) for id_ in ids]
-        if store.description.size != size:
-            maps = [resize_labels(label, size, classes.num_classes) for label in maps]
-        config = self.preset.dots
+        maps = film_maps(store, ids, self.preset.size)
         return learn_dots(config.dot, np.stack(maps), LabelRules.learn(maps, classes),
                           undotted_codes(config.undotted, classes)).lines()
 

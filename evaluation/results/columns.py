@@ -3,8 +3,12 @@
 A column is one way to train the segmenter. Its name is KIND-METHOD, e.g. "finetune-3", or KIND alone, e.g. "real",
 where no method's synthetic pairs are in it; either may end in +augment. A new column is a line of COLUMNS here and
 a case of `_column_task` in tools/experiment/plan.py; a new way to make pairs is a line of METHODS.
+
+Any other name is a user's own column, e.g. nnU-Net's, whose results were evaluated into the experiment's folder.
+Such columns stand behind ours, by name, under the name that was given.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -49,6 +53,7 @@ METHODS = (
 )
 SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":", "...."), Look("-.", "xxxx")
 _BLACK, _GREY = "#000000", "#777777"
+NAME = re.compile(r"[a-z][a-z0-9_+-]*", re.IGNORECASE)  # of every column: a part of a folder's name
 
 
 def column(name: str, heading: str, look: Look = SOLID, extra: str = "") -> Column:
@@ -89,9 +94,14 @@ STAGES = {
 
 
 def find(name: str) -> Column:
-    """The column of that name; one that COLUMNS lacks has its name as heading, no method, and is grey."""
+    """The column of that name; a user's own has its name as heading, no method, and is grey."""
     known = {found.name: found for found in COLUMNS}
-    return known.get(name) or Column(name, name, None, False, "", name.upper(), _GREY, SOLID, "")
+    return known.get(name) or Column(name, name, None, False, "", name, _GREY, SOLID, "")
+
+
+def is_own(name: str) -> bool:
+    """Whether the column is a user's own, and none of COLUMNS."""
+    return all(name != known.name for known in COLUMNS)
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import re
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from evaluation.results.tables import read_pooled
 
 RULES = "rules.json"  # below data/: what the training films' label maps are like
 FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
-_COLUMN = re.compile(r"[a-z][a-z0-9_+-]*", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,7 @@ class ExperimentFolder:
         """Evaluated columns in the tables' order; see `evaluation.results.columns.in_order`."""
         found = {path.parent.name.removeprefix("evaluate-") for path in self.path.glob("evaluate-*/pooled.json")}
         # Names that people gave to folders are no columns.
-        found = {name for name in found if _COLUMN.fullmatch(name)}
+        found = {name for name in found if columns.NAME.fullmatch(name)}
         if not found:
             raise UserError(f"{self.path}: found no evaluated column (evaluate-*/pooled.json); run "
                             "tools.run_experiment to its end")

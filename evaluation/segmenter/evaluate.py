@@ -14,6 +14,8 @@ from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled, sh
 from evaluation.metrics.surface import METRICS, organ_distances
 from evaluation.segmenter.sliding_window import Predict, sliding_window
 
+Segment = Callable[[str], np.ndarray]  # id of a film -> its predicted codes, uint8 [H, W]
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -89,12 +91,17 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
       keep: called with each id and its predicted codes uint8 [H, W].
       surface: measure distances between borders, too: in millimetres where the store knows its spacing.
     """
+    return score_films(segment_with(predict, store, window, overlap), store, ids, scored, keep, surface)
+
+
+def score_films(segment: Segment, store: PairStore, ids: Sequence[str], scored: bool = True,
+                keep: Callable[[str, np.ndarray], None] | None = None, surface: bool = False) -> Result:
+    """`evaluate` of anything that segments films."""
     table = store.classes.scored_table() if scored else store.classes
     regions, spacing = table.regions, store.description.spacing_mm
     counts, distances = [], []
     for id_ in ids:
-        film = grey.to_network(store.image(id_)[None])[0]
-        codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
+        codes = segment(id_)
         gold = store.scored_label(id_) if scored else store.label(id_)
         counts.append(overlap_counts(codes, gold, table.num_classes, regions.values()))
         if surface:
@@ -108,11 +115,26 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
 def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
                        scored: bool = True, window: int = 377, overlap: float = 1 / 3) -> Result:
     """`evaluate`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`."""
+    return score_to_folder(segment_with(predict, store, window, overlap), store, ids, folder, scored)
+
+
+def score_to_folder(segment: Segment, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
+                    scored: bool = True) -> Result:
+    """`evaluate_to_folder` of anything that segments films."""
     predictions = atomic_files.make_folder(folder / "predictions")
     if not (folder / "per_film.csv").is_file():  # from the first film on it tells whose the folder is
         atomic_files.write_text(folder / "per_film.csv", "film,organ,tp,fp,fn,j,dsc\n")
-    result = evaluate(predict, store, ids, scored, window, overlap,
-                      lambda id_, codes: write_png(predictions / f"{id_}.png", codes), surface=True)
+    result = score_films(segment, store, ids, scored,
+                         lambda id_, codes: write_png(predictions / f"{id_}.png", codes), surface=True)
     atomic_files.write_text(folder / "per_film.csv", result.per_film().to_csv(index=False))
     atomic_files.write_json(folder / "pooled.json", result.to_json())
     return result
+
+
+def segment_with(predict: Predict, store: PairStore, window: int, overlap: float) -> Segment:
+    """What segments the films of `store` by a network, see `evaluate`."""
+    def segment(id_: str) -> np.ndarray:
+        film = grey.to_network(store.image(id_)[None])[0]
+        return np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
+
+    return segment

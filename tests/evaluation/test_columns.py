@@ -23,7 +23,7 @@ def test_headings_of_the_papers_columns_of_baselines_and_of_foreign_ones():
     expected = {"real": ("", "REAL"), "synth-3": ("Three-stage", "SYNTH 3"),
                 "finetune-1": ("Single-stage", "FINETUNE"), "mix-3": ("Three-stage", "MIX"),
                 "synth-shape": ("Shape model", "SYNTH"), "finetune-shape": ("Shape model", "FINETUNE"),
-                "mix-4": ("", "MIX-4"), "mixed": ("", "MIXED"), "shape": ("", "SHAPE"), "best-3": ("", "BEST-3")}
+                "mix-4": ("", "mix-4"), "nnU-Net": ("", "nnU-Net"), "shape": ("", "shape"), "UNet": ("", "UNet")}
     assert {name: columns.heading(name) for name in expected} == expected
     assert columns.title("mix-2") == "Two-stage MIX" and columns.title("real") == "REAL"
 
@@ -69,7 +69,7 @@ def test_a_new_column_is_in_table_figures_and_report(grown, tmp_path, monkeypatc
     lines = [(line.get_label(), line.get_color(), line.get_linestyle()) for line in curves.axes[0].lines]
     assert lines == [("REAL", "#000000", "-"), ("REAL 2x", "#000000", "-."),
                      ("Three-stage FINETUNE", "#009E73", "-"), ("Three-stage SYNTH 3 AUGMENT", "#009E73", "-."),
-                     ("OTHER", "#777777", "-")]
+                     ("other", "#777777", "-")]
     shutil.rmtree(made.path / "synthetic-3")  # not what this asks about
     write_report(tmp_path / "report", made.path, "again")
     table = pd.read_csv(tmp_path / "report" / "table2.csv", header=[0, 1], index_col=[0, 1])

@@ -83,7 +83,7 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
 
 def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside: str | os.PathLike | None = None,
                        colours: bool = False) -> np.ndarray:
-    """The samples of a label map of any kind: uint8 or uint16, [H, W], or [H, W, 3] if its channels differ.
+    """The samples of a label map of any kind: uint8, uint16 or int32 [H, W], or [H, W, 3] if its channels differ.
 
     Palettes are as in `read_mask`. With `colours` the result is what the picture looks like, uint8 RGB [H, W, 3].
     Raises UserError like `read_film`, and for what a codec has changed.
@@ -97,7 +97,7 @@ def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
     else:
-        raster = _read_raster(data, path).upright()
+        raster = _read_raster(data, path, numbers=True).upright()
         values = _codes(raster, path)
         if colours and raster.palette is not None:
             values = _with_palette(raster)
@@ -161,12 +161,12 @@ def _codes(raster: Raster, path: pathlib.Path) -> np.ndarray:
     return raster.values if inverted else _shown(raster)
 
 
-def _read_raster(data: bytes, path: pathlib.Path) -> Raster:
+def _read_raster(data: bytes, path: pathlib.Path, numbers: bool = False) -> Raster:
     if data[:8] == png.SIGNATURE:
         return png.PngFile(data, path).decode()
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         from datasets.formats.tiff import read_tiff
-        return read_tiff(data, path)
+        return read_tiff(data, path, numbers)
     kind = photo_kind(data)
     if kind:
         return read_photo(data, path, kind)

@@ -18,11 +18,16 @@ _LARGEST_TILE = 2**26  # samples
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # what it notes becomes a UserError here
 
 
-def read_tiff(data: bytes, path: pathlib.Path) -> Raster:
-    """The samples of the only page. Raises UserError for damage and for kinds of TIFF that films do not use."""
+def read_tiff(data: bytes, path: pathlib.Path, numbers: bool = False) -> Raster:
+    """The samples of the only page. Raises UserError for damage and for kinds of TIFF that films do not use.
+
+    Args:
+      numbers: takes whole numbers of 0 to 2^31 - 1 in samples of 16, 32 or 64 bits of any kind, too, as uint16 or
+        int32: label maps of instances are written so.
+    """
     with decoding(path, "TIFF"), tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
-        _check_page(page, len(data), path)
+        _check_page(page, len(data), path, numbers)
         if len(file.pages) != 1:
             raise UserError(f"{path}: found {len(file.pages)} pages, expected a TIFF with one")
         values = page.asarray(maxworkers=1)
@@ -33,15 +38,26 @@ def read_tiff(data: bytes, path: pathlib.Path) -> Raster:
     alpha, orientation = values.shape[2:] == (4,), page.tags.valueof(ORIENTATION, 1)
     values = values[..., :3] if values.ndim == 3 else values
     values = values.astype(np.uint8) if values.dtype == bool else values
+    if values.dtype.type not in (np.uint8, np.uint16):
+        values = _whole_numbers(values, path)
     return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE, alpha,
                   orientation if orientation in range(1, 9) else 1)
 
 
-def _check_page(page, length: int, path: pathlib.Path) -> None:
+def _whole_numbers(values: np.ndarray, path: pathlib.Path) -> np.ndarray:
+    """Samples of other types as uint16 or int32. Raises UserError where they are no numbers of instances."""
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() < 2**31 and (values % 1 == 0).all()):
+        raise UserError(f"{path}: found values from {values.min()} to {values.max()}, expected whole numbers of 0 "
+                        f"to {2**31 - 1}")
+    return values.astype(np.uint16 if values.max() <= 65535 else np.int32)
+
+
+def _check_page(page, length: int, path: pathlib.Path, numbers: bool) -> None:
     """Everything that bounds the decoder's work, from the page's tags alone."""
     check_sides(path, page.imagelength, page.imagewidth)
     bits, samples = page.bitspersample, page.samplesperpixel
-    if not isinstance(bits, int) or not 1 <= bits <= 16 or page.sampleformat != 1:
+    wide = numbers and samples == 1 and bits in (8, 16, 32, 64) and page.sampleformat in (1, 2, 3)
+    if not wide and (not isinstance(bits, int) or not 1 <= bits <= 16 or page.sampleformat != 1):
         raise UserError(f"{path}: found {bits}-bit samples of format {page.sampleformat}, expected unsigned "
                         "integers of 1 to 16 bits")
     if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE) or samples not in (1, 3, 4):

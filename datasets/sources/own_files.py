@@ -135,7 +135,8 @@ def mask_patterns(masks: Sequence[str], labels: pathlib.Path) -> dict[str, str]:
     for mask in masks:
         organ, colon, pattern = (part.strip() for part in mask.partition(":"))
         if not colon:
-            pattern = f"{organ}/*" if (labels / organ).is_dir() else f"*_{organ}"
+            pattern = next((f"{folder.name}/*" for folder in (sorted(labels.iterdir()) if labels.is_dir() else ())
+                            if folder.is_dir() and folder.name.casefold() == organ.casefold()), f"*_{organ}")
         elif "*" not in pattern:
             pattern = f"{pattern}*" if pattern.endswith("/") else f"*{pattern}"
         if not organ or organ in patterns or pattern.count("*") != 1 or pattern == "*":

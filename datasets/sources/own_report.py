@@ -1,6 +1,7 @@
 """What an import made of the classes: in how many films each is, and how much of the picture before and after."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -61,11 +62,11 @@ class ImportReport:
 
     def _table(self, before: ShareTally, size: int) -> list[str]:
         names = [*before.classes.names, *(["ignored"] if before.classes.ignored else [])]
-        width, last = max(5, *map(len, names)), f"at {size} x {size}"
+        width, last = max(5, *map(_columns, names)), f"at {size} x {size}"
         rows = [f"{'class':{width}}  {'films':>9}  of the pixels  {last}"]
         for code, name in enumerate(names):
             films = f"{before.present[code]}/{before.films}"
-            rows.append(f"{name:{width}}  {films:>9}  {before.means[code]:>13.2%}  "
+            rows.append(f"{name}{' ' * (width - _columns(name))}  {films:>9}  {before.means[code]:>13.2%}  "
                         f"{self.after.means[code]:>{len(last)}.2%}")
         return rows
 
@@ -117,3 +118,9 @@ def nested_masks(masks: np.ndarray, names: Sequence[str]) -> list[tuple[str, str
     areas = np.diagonal(shared)
     inside = (shared >= 0.95 * areas[:, None]) & (areas[:, None] > 0) & (areas[:, None] < areas)
     return [(names[inner], names[outer]) for inner, outer in np.argwhere(inside)]
+
+
+def _columns(text: str) -> int:
+    """Columns that a terminal takes for `text`: two for wide letters, none for marks on others."""
+    letters = [char for char in text if not unicodedata.combining(char)]
+    return len(letters) + sum(unicodedata.east_asian_width(char) in "WF" for char in letters)

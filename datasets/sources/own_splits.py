@@ -68,6 +68,8 @@ def read_ids(path: pathlib.Path, sources: Sequence[OwnFolder]) -> set[str]:
                             f"({describe_ids(sorted(ids), 3)}); write their ids")
         found |= ids
         unknown += [] if ids else [line]
+    if not found and not unknown:
+        raise UserError(f"{path}: found no names; expected one a line")
     if unknown:
         raise UserError(f"{path}: found {describe_ids(ascii(line[:80]) for line in unknown)}, which no pair is "
                         f"called; expected names such as {describe_ids((one.id for one in sources), 3)}")

@@ -37,6 +37,7 @@ LAYOUTS = {
     "folders with suffixes": (["i/p1/a_0000.png", "i/p2/a_0000.png", "l/p1/a_seg.png", "l/p2/a_seg.png"],
                               {"p1_a", "p2_a"}),
     "dots in names": (["i/a.1.png", "i/a.2.png", "l/a.1.gif", "l/a.2.gif"], {"a.1", "a.2"}),
+    "suffix with a format": (["i/a.jpg", "i/b.jpg", "l/a.jpg.png", "l/b.jpg.png"], {"a", "b"}),
     "DICOM without suffix": (["i/1.2.840.1.dcm", "l/1.2.840.1.png"], {"1.2.840.1"}),
 }
 
@@ -118,6 +119,7 @@ def test_junk_is_left_out_with_a_count(tmp_path):
     (["disc:_disc", "cup:_cup"], ["l/a_disc.png", "l/a_cup.png", "l/b_disc.png"]),
     (["disc", "cup"], ["l/a_disc.png", "l/a_cup.png", "l/b_disc.png"]),
     (["disc", "cup"], ["l/disc/a.gif", "l/cup/a.png", "l/disc/b.png"]),
+    (["disc", "cup"], ["l/Disc/a.png", "l/CUP/a.png", "l/Disc/b.png"]),
     (["disc:masks_disc/", "cup:cups/*"], ["l/masks_disc/a.png", "l/cups/a.png", "l/masks_disc/b.png"]),
     (["disc:disc_*", "cup:cup_*"], ["l/disc_a.png", "l/cup_a.png", "l/disc_b.png"]),
 ])
@@ -224,6 +226,9 @@ def test_names_that_two_pairs_have_are_asked_about(tmp_path):
     assert read_ids(tmp_path / "list.txt", sources) == {"p2_a"}
     (tmp_path / "list.txt").write_text("a\n")
     with pytest.raises(UserError, match="p1_a, p2_a"):
+        read_ids(tmp_path / "list.txt", sources)
+    (tmp_path / "list.txt").write_text("\n# nothing\n")
+    with pytest.raises(UserError, match=r"list\.txt: found no names"):
         read_ids(tmp_path / "list.txt", sources)
     with pytest.raises(UserError, match="absent"):
         read_ids(pathlib.Path(tmp_path / "absent.txt"), sources)

@@ -207,6 +207,21 @@ def test_instances_apart_lose_nothing(tmp_path):
     assert "instances:" not in said
 
 
+@pytest.mark.parametrize("kind", ["uint32", "int32", "int16", "float32", "uint64", "uint8"])
+def test_instances_in_tiff_of_any_numbers(tmp_path, kind):
+    cells = np.where((Y % 16 < 12) & (X % 16 < 12), 1 + (Y // 16) * 2 + X // 16, 0).astype(kind)
+    cells[cells == 4] = 100 if kind in ("uint8", "int16") else 70000
+    _films(tmp_path, "a")
+    (tmp_path / "l").mkdir()
+    (tmp_path / "l" / "a.tif").write_bytes(pictures.tiff(cells))
+    store, _ = _imported(tmp_path, "--instances", "--classes=background,nucleus")
+    np.testing.assert_array_equal(store.label("a"), cells > 0)
+    for value in (-1, 0.5, np.nan) if kind == "float32" else ():
+        cells[0, 0] = value
+        (tmp_path / "l" / "a.tif").write_bytes(pictures.tiff(cells))
+        binaries.told(_run(tmp_path, "--instances", "--classes=background,nucleus"), "a.tif", "whole numbers")
+
+
 def test_the_smaller_of_two_instances_keeps_its_border():
     instances = np.tile(np.where(np.arange(8) < 2, 9, 4), (8, 1)).astype(np.int32)
     found = Labels(np.ones((8, 8), np.uint8), instances=instances)

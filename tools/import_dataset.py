@@ -33,6 +33,9 @@ train, the rest tests). --group_by keeps a patient on one side: a pattern of the
 `ignore`, channels and splits are those of dataset.json. Pairs of imagesTs test; --fold=0 tests on that fold of
 splits_final.json instead, and the flags above draw anew. One channel is read, or three as colour.
 
+Images are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG, label files all of these but JPEG,
+lossy WebP and IMG. --invert makes positives of negatives, --invert_ids=FILE of those that it names.
+
 Pictures keep their aspect ratio and are padded to a square with black ground of the first class; each pixel takes
 the class that covers most of it. A table at the end tells in how many films each class is, and its share of the
 pixels before and after.
@@ -90,15 +93,17 @@ _CHANNEL = flags.DEFINE_enum("channel", "auto", ["auto", "grey", "red", "green",
                              "colour images; auto: all three channels if any image has colour")
 _CONTRAST = flags.DEFINE_enum("contrast", "none", ["none", "stretch"], "stretch: each film's 0.5th to 99.5th "
                               "percentile to the whole grey scale; none: films as they are")
+_INVERT = flags.DEFINE_bool("invert", False, "the images are negatives, with dark bone: make them positives")
+_INVERT_IDS = flags.DEFINE_string("invert_ids", None, "or a file with the names of those that are, one a line")
 _MOST_LINES = 20  # about single files
 
 
 def main(argv) -> None:
     from datasets.common.progress import show_progress
     from datasets.pair_store import Description, describe_ids
-    from datasets.sources import own_files, own_folders
+    from datasets.sources import own_files, own_folders, own_splits
 
-    lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS)]
+    lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS, _INVERT_IDS)]
     check_output(_OUT.value, PAIRS, [_IMAGES.value, _LABELS.value, _NNUNET.value, *lists])
     dataset = _nnunet()
     labels, matched = (dataset.reader, dataset.matched) if dataset else _labels(pathlib.Path(_IMAGES.value))
@@ -109,6 +114,9 @@ def main(argv) -> None:
     if len(matched.alone) > _MOST_LINES:
         print(f"left out: {len(matched.alone) - _MOST_LINES} more files without partner")
     test, validation = _test_ids(sources, dataset)
+    negatives = {source.id for source in sources} if _INVERT.value else set()
+    if _INVERT_IDS.value:
+        negatives |= own_splits.read_ids(pathlib.Path(_INVERT_IDS.value), sources)
     found = own_folders.survey(sources, labels, _SIZE.value, show_progress)
     # 16 bits if any image has more than 8
     max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
@@ -123,11 +131,15 @@ def main(argv) -> None:
         description = Description(name, (_SIZE.value, _SIZE.value), labels.classes, max_value, spacing, channel)
     except ValueError as error:
         raise UserError(f"--name or --classes: {error}") from None
-    films = own_folders.PairFilms(white, _CONTRAST.value == "stretch")
+    films = own_folders.PairFilms(white, _CONTRAST.value == "stretch", negatives)
     report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress,
                                       validation)
     if line := found.about_channels(channel if about else _CHANNEL.value):
         print(line)
+    for line in found.about_looks():
+        print(line)
+    if negatives:
+        print(f"{len(negatives)} negatives turned to positives; for new ones there is tools.predict --invert")
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
     for line in report.lines(found.shares, _SIZE.value):

@@ -42,6 +42,12 @@ class Film:
         """Whether `pixels` are RGB."""
         return self.pixels.ndim == 3
 
+    def negative(self) -> "Film":
+        """The film with black and white exchanged; white is then exact."""
+        white = self.max_value if self.exact else white_above(int(self.pixels.max()))
+        pixels = (white - self.pixels.astype(np.int32)).astype(self.pixels.dtype)
+        return dataclasses.replace(self, pixels=pixels, max_value=white, exact=True)
+
 
 @dataclasses.dataclass(frozen=True)
 class Raster:

@@ -135,7 +135,7 @@ def pair_parts(image: str | os.PathLike, label: str | os.PathLike, axis: str = "
     Args:
       slices: of volumes: "all", those in which the label map has any code but 0 ("labelled"), or the "middle" one.
 
-    Raises UserError where the two do not have the same slices, and where none is labelled.
+    Raises UserError where the two do not have the same slices.
     """
     parts, others = pictures_in(image, axis), pictures_in(label, axis, image)
     if len(parts) != len(others):
@@ -144,10 +144,7 @@ def pair_parts(image: str | os.PathLike, label: str | os.PathLike, axis: str = "
         return parts
     if slices == "middle":
         return [parts[len(parts) // 2]]
-    labelled = [part for part in parts if read_mask(label, part, image).any()]
-    if not labelled:
-        raise UserError(f"{label}: found no labelled slice along {axis}, expected one at least; leave it out")
-    return labelled
+    return [part for part in parts if read_label_samples(label, part, image).any()]
 
 
 def _codes(raster: Raster, path: pathlib.Path) -> np.ndarray:

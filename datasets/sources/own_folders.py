@@ -16,8 +16,9 @@ from datasets.formats.channels import CHANNELS, with_channel
 from datasets.formats.contrast import stretch_film
 from datasets.formats.raster import white_above
 from datasets.formats.read import Film, read_film
-from datasets.pair_store import MAX_MASKS, Description, Entry, PairWriter
+from datasets.pair_store import MAX_MASKS, Description, Entry, PairWriter, describe_ids
 from datasets.resize import resize_film
+from datasets.sources.negatives import coarse_picture, find_negatives
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_labels import LabelReader
 from datasets.sources.own_report import ImportReport, ShareTally, nested_masks
@@ -39,6 +40,8 @@ class Survey:
       coloured: how many of them have channels that differ.
       alpha: how many hold transparency, which is dropped.
       shares: of the classes in the label files.
+      turned: how many their file says to turn.
+      negatives: ids of those that look like negatives of the others.
     """
 
     deep: bool
@@ -48,6 +51,8 @@ class Survey:
     coloured: int = 0
     alpha: int = 0
     shares: ShareTally | None = None
+    turned: int = 0
+    negatives: tuple[str, ...] = ()
 
     def channel(self, asked: str) -> str:
         """The channel of the pairs to be written: `asked`, where that is "auto" colour if any film has it."""
@@ -62,27 +67,40 @@ class Survey:
                 + taken.get(channel, f"their {channel} channel is taken")] if self.coloured else []
         return "; ".join([*said, *([f"transparency dropped in {self.alpha} images"] if self.alpha else [])])
 
+    def about_looks(self) -> list[str]:
+        """Lines about films that were turned, and that look like negatives."""
+        said = []
+        if self.turned:
+            said.append(f"{self.turned} of {self.films} images are turned as their files say (EXIF orientation); "
+                        "label maps must fit the turned picture")
+        if self.negatives:
+            said.append(f"{len(self.negatives)} of {self.films} images look like negatives of the others "
+                        f"({describe_ids(self.negatives)}); if they are, name them for --invert_ids=FILE")
+        return said
+
 
 def survey(sources: Sequence[OwnFolder], labels: LabelReader, size: int, progress: Progress) -> Survey:
     """Reads and checks every pair; nothing is written."""
-    brightest, deep, coloured, alpha, spacings = 0, False, 0, 0, []
+    brightest, deep, coloured, alpha, turned, spacings, coarse = 0, False, 0, 0, 0, [], []
     shares = ShareTally(labels.classes)
     for done, source in enumerate(sources):
         progress("checked", done, len(sources))
         film, found = read_source(source), labels.read(source)
         shape = found.codes.shape
         if film.pixels.shape[:2] != shape:
+            why = ", which its EXIF orientation turns" * film.turned
             raise UserError(f"{source.label}: found {shape[1]} x {shape[0]} pixels, expected "
-                            f"{film.pixels.shape[1]} x {film.pixels.shape[0]} as in {source.image}")
+                            f"{film.pixels.shape[1]} x {film.pixels.shape[0]} as in {source.image}{why}")
         deep |= film.max_value > 255
-        coloured, alpha = coloured + film.coloured, alpha + film.alpha
+        coloured, alpha, turned = coloured + film.coloured, alpha + film.alpha, turned + film.turned
+        coarse.append(coarse_picture(film.pixels))
         if not film.exact:
             brightest = max(brightest, int(film.pixels.max()), 1)
         spacings.append(film.spacing_mm and film.spacing_mm * max(shape) / size)  # None stays None
         shares.add(found.shares(labels.classes.num_classes))
     progress("checked", len(sources), len(sources))
     return Survey(deep, white_above(brightest) if brightest else None, _common(spacings), len(sources), coloured,
-                  alpha, shares)
+                  alpha, shares, turned, tuple(sources[place].id for place in find_negatives(coarse)))
 
 
 def read_source(source: OwnFolder) -> Film:
@@ -106,15 +124,19 @@ class PairFilms:
     Attributes:
       white: grey value shown as white in 16-bit films that do not say.
       stretch: brings every film to the whole grey scale, see `stretch_film`.
+      negatives: ids of the films that are turned from negative to positive.
     """
 
     white: int | None = None
     stretch: bool = False
+    negatives: Collection[str] = ()
 
     def read(self, source: OwnFolder, description: Description) -> np.ndarray:
         """The film of `description.channel` with white at its `max_value` and its longer side at its size."""
         film = with_channel(read_source(source), description.channel)
         pixels = _scaled(film, self.white, description.max_value)
+        if source.id in self.negatives:
+            pixels = (description.max_value - pixels.astype(np.int32)).astype(pixels.dtype)
         small = resize_film(pixels, _fit(pixels.shape, description.size[0]))
         return np.rint(stretch_film(small, description.max_value)).astype(small.dtype) if self.stretch else small
 

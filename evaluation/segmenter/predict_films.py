@@ -6,7 +6,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -15,8 +15,9 @@ from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.formats.find import find_named, is_dicom_file, picture_stem, picture_suffix
+from datasets.formats.parts import Part
 from datasets.formats.raster import Film, white_above
-from datasets.formats.read import read_film
+from datasets.formats.read import pictures_in, read_film
 from datasets.pair_store import write_png
 from evaluation.metrics.anatomy import cardiothoracic_ratio
 from evaluation.pictures import colour_labels
@@ -33,6 +34,7 @@ class Predictor:
       segmenter: from `load_any_segmenter`.
       out: the folder, made if missing.
       dicom_seg: also write DICOM segmentations of DICOM films in which an organ was found.
+      invert: films are negatives, with dark bone.
 
     Attributes:
       rows: of areas.csv so far.
@@ -40,20 +42,21 @@ class Predictor:
         on colour, as three equal channels.
     """
 
-    def __init__(self, segmenter, out: str, dicom_seg: bool = True):
-        self.segmenter, self.dicom_seg = segmenter, dicom_seg
+    def __init__(self, segmenter, out: str, dicom_seg: bool = True, invert: bool = False):
+        self.segmenter, self.dicom_seg, self.invert = segmenter, dicom_seg, invert
         self.out = atomic_files.make_folder(out)
         self.rows: list[dict[str, object]] = []
         self.reduced = self.spread = 0
         if not (self.out / "areas.csv").is_file():  # from the first film on it tells whose the folder is
             self.write_table()
 
-    def predict(self, name: str, path: str | os.PathLike) -> None:
-        """Segments film `path`; results are called `name`. Raises UserError where it cannot."""
+    def predict(self, name: str, path: str | os.PathLike, part: Part | None = None) -> None:
+        """Segments film `path`, or a slice of it; results are called `name`. Raises UserError where it cannot."""
         import tensorflow as tf  # not above: files that are not there are told before it starts
 
         path = pathlib.Path(path)
-        film = read_film(path)
+        film = read_film(path, part)
+        film = film.negative() if self.invert else film
         try:
             codes, _ = self.segmenter.segment(film)
         except (MemoryError, tf.errors.ResourceExhaustedError):
@@ -133,6 +136,18 @@ def overlay(film: Film, codes: np.ndarray, num_classes: int) -> np.ndarray:
         contours, _ = cv2.findContours((codes == code).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, contours, -1, colour_labels(np.array(code), num_classes).tolist(), thickness)
     return picture
+
+
+def film_slices(films: Mapping[str, pathlib.Path], axis: str) -> tuple[
+        list[tuple[str, pathlib.Path, Part | None]], list[str]]:
+    """What to segment: (name, file, slice), volumes along `axis`; and a line for each volume that is not read."""
+    found, problems = [], []
+    for name, path in films.items():
+        try:
+            found += [(name + (part.suffix if part else ""), path, part) for part in pictures_in(path, axis)]
+        except UserError as error:
+            problems.append(str(error))
+    return found, problems
 
 
 def find_films(named: Sequence[str], without: Collection[pathlib.Path] = ()) -> tuple[

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
@@ -305,3 +307,39 @@ def test_killed_and_continued_it_is_the_same_folder(own):
             PairStore(own / "out")
         _bring_in(own, SIDE)
         assert contents(own / "out") == whole
+
+
+def test_negatives_and_turned_pictures_are_told(tmp_path):
+    """Six films of one look, two of them negatives, one turned by its EXIF data."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    look = (80 + 100 * (np.abs(columns - 12) > 4) * (rows > 5)).astype(np.uint8)
+    films = [look + np.random.default_rng(seed).integers(0, 20, look.shape).astype(np.uint8) for seed in range(6)]
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for number, film in enumerate(films):
+        stored = 255 - film if number in (1, 4) else film
+        data = pictures.pillow(stored[::-1, ::-1], "PNG", exif=exif) if number == 2 else pictures.png(stored)
+        _write(tmp_path / "films", f"p{number}.png", data)
+        _write(tmp_path / "maps", f"p{number}.png", pictures.png(_pair(number)[1]))
+    done = _import(tmp_path)
+    assert done.code == 0, done.err
+    assert "2 of 6 images look like negatives of the others (p1, p4)" in done.out
+    assert "1 of 6 images are turned" in done.out
+    np.testing.assert_array_equal(PairStore(tmp_path / "out").image("p1"), 255 - films[1])
+    (tmp_path / "negatives.txt").write_text("p1.png\np4\n")
+    shutil.rmtree(tmp_path / "out")
+    assert _import(tmp_path, f"--invert_ids={tmp_path}/negatives.txt").code == 0
+    for number, film in enumerate(films):
+        np.testing.assert_array_equal(PairStore(tmp_path / "out").image(f"p{number}"), film)
+    shutil.rmtree(tmp_path / "out")
+    assert "6 negatives turned" in _import(tmp_path, "--invert").out
+    np.testing.assert_array_equal(PairStore(tmp_path / "out").image("p0"), 255 - films[0])
+
+
+def test_a_turned_picture_that_does_not_fit_its_label_map_is_told(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    film, label = _pair(0, (24, 20))
+    _write(tmp_path / "films", "a.jpg", pictures.pillow(film, "JPEG", exif=exif))
+    _write(tmp_path / "maps", "a.png", pictures.png(label))
+    _refused(_import(tmp_path, test="--test_fraction=0"), tmp_path, "EXIF orientation")

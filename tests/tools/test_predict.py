@@ -6,6 +6,7 @@ import shutil
 
 import cv2
 import highdicom
+import nibabel
 import numpy as np
 import pydicom
 import pydicom.data
@@ -122,7 +123,11 @@ def _films_of_all_kinds(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
     bright = rng.integers(0, 4096, (50, 60)).astype(np.uint16)
     _film(folder / "sub" / "inverse", pictures.dicom(
         bright, PhotometricInterpretation="MONOCHROME1", BitsStored=12, PixelSpacing=["0.2", "0.2"]))
-    shapes = {"jsrt": (2048, 2048), "strip": (40, 3000), "onebit": (30, 50), "photo": (48, 64), "deep": (70, 60),
+    _film(folder / "camera.jpg", pictures.pillow(rng.integers(0, 256, (40, 56)).astype(np.uint8), "JPEG"))
+    volume = nibabel.Nifti1Image(rng.integers(0, 256, (24, 20, 2)).astype(np.uint8), np.diag([-0.4, -0.4, 2, 1]))
+    nibabel.save(volume, folder / "volume.nii.gz")
+    shapes = {"camera": (40, 56), "volume_z000": (20, 24), "volume_z001": (20, 24)}
+    shapes |= {"jsrt": (2048, 2048), "strip": (40, 3000), "onebit": (30, 50), "photo": (48, 64), "deep": (70, 60),
               "inverse": (50, 60)}
     for name in ("CT_small", "MR_small_RLE", "JPEG2000", "MR_small_jpeg_ls_lossless"):
         shutil.copy(DICOM_FILES / f"{name}.dcm", folder)
@@ -135,12 +140,16 @@ def test_the_command_on_all_kinds_of_films(exported_segmenter, tmp_path):
     shapes = _films_of_all_kinds(tmp_path / "films")
     _film(tmp_path / "films" / "broken.png", pictures.png(np.zeros((50, 50), np.uint8))[:60])
     shutil.copy(DICOM_FILES / "rtplan.dcm", tmp_path / "films")
+    _film(tmp_path / "films" / "cut.nii.gz", (tmp_path / "films" / "volume.nii.gz").read_bytes()[:100])
+    for junk in ("Thumbs.db", "README.txt", "@eaDir/a.png", "._a.png", "DICOMDIR"):
+        _film(tmp_path / "films" / junk, b"junk")
     done = _predict(exported_segmenter, tmp_path / "films", "--out", tmp_path / "out")
     told = [line for line in done.err.splitlines() if line.startswith("problem:")]
     assert done.code == 1 and "Traceback" not in done.err
-    assert len(told) == 3, done.err  # broken, no film, and a film without a study
+    assert len(told) == 4, done.err  # broken, cut, no film, and a film without a study
     assert any("broken.png" in line for line in told) and any("rtplan.dcm" in line for line in told)
-    assert "films: 12 of 12" in done.out and "10 of 12 films segmented" in done.out
+    assert any("cut.nii.gz" in line for line in told) and "left out: 5 files" in done.out
+    assert "films: 16 of 16" in done.out and "13 of 16 films segmented" in done.out
     rows = {row["name"]: row for row in csv.DictReader((tmp_path / "out" / "areas.csv").open())}
     assert set(rows) == set(shapes)
     for name, shape in shapes.items():
@@ -156,6 +165,18 @@ def test_the_command_on_all_kinds_of_films(exported_segmenter, tmp_path):
     found = {name for name in ("CT_small", "MR_small_RLE", "JPEG2000", "MR_small_jpeg_ls_lossless")
              if cv2.imread(str(tmp_path / "out" / "labels" / f"{name}.png"), cv2.IMREAD_UNCHANGED).any()}
     assert {path.stem for path in (tmp_path / "out" / "segmentations").iterdir()} == found and found
+
+
+def test_negatives_are_segmented_as_positives(python, tmp_path):
+    film = np.random.default_rng(2).integers(0, 4096, (30, 40)).astype(np.uint16)
+    film[0, :2] = 0, 4095
+    _film(tmp_path / "positive.png", pictures.png(film))
+    _film(tmp_path / "negative.png", pictures.png(4095 - film))
+    codes = []
+    for name, invert in (("positive", False), ("negative", True)):
+        Predictor(python, str(tmp_path / name), invert=invert).predict(name, tmp_path / f"{name}.png")
+        codes.append(cv2.imread(str(tmp_path / name / "labels" / f"{name}.png"), cv2.IMREAD_UNCHANGED))
+    np.testing.assert_array_equal(*codes)
 
 
 def test_an_export_and_its_run_predict_alike(python, exported_segmenter):

@@ -33,8 +33,10 @@ class Item:
     quick: bool = False
 
     def shrunk(self, factor: int) -> "Item":
-        """The same with sides and pictures per step divided by `factor`, to try a run out."""
-        return dataclasses.replace(self, size=self.size // factor, images=max(1, self.images // factor))
+        """The same with sides and pictures per step divided by `factor`, to try a run out; of several pictures two
+        are left, since batch norm in training takes more than one value."""
+        return dataclasses.replace(self, size=self.size // factor,
+                                   images=max(min(2, self.images), self.images // factor))
 
 
 ITEMS = {

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from datasets.class_table import IGNORED
 from datasets.common.errors import UserError
 from datasets.pair_store import SPLITS, PairStore, describe_ids, read_png
 
 KINDS = ("images", "labels", "masks", "observer2", "dots")
+RARE = 0.1  # of the maps that may lack a class before that is taken for its nature
 MASK_TOLERANCE = 0.05  # share of the organs' pixels in which masks and label map may differ (resized stores)
 LEAST_USED = 0.1  # share of the grey scale that a film uses at least
 
@@ -31,14 +33,16 @@ def verify_store(path: str | os.PathLike) -> Iterator[Finding]:
     if not store.entries:
         yield Finding(f"{store.path / 'manifest.csv'}: found no pairs, expected at least one")
     seen: dict[bytes, tuple[str, str]] = {}
+    absent: dict[pathlib.Path, list[str]] = {}  # label map -> classes that it lacks
     with_masks = (store.path / "masks").is_dir()
     for entry in store.entries:
         yield from _check_image(store, entry.id)
         yield from _check_twins(store, entry.id, entry.split, seen)
-        yield from _check_label(store, entry.id)
+        yield from _check_label(store, entry.id, absent)
         if with_masks:
             yield from _check_masks(store, entry.id)
         yield from _check_observer(store, entry.id)
+    yield from _check_absences(absent)
     yield from _check_orphans(store)
 
 
@@ -93,18 +97,29 @@ def _check_twins(store: PairStore, id_: str, split: str, seen: dict[bytes, tuple
             yield Finding(f"{path}: found the same image as {twin}, expected none in both {other} and {split}")
 
 
-def _check_label(store: PairStore, id_: str) -> Iterator[Finding]:
+def _check_label(store: PairStore, id_: str, absent: dict[pathlib.Path, list[str]]) -> Iterator[Finding]:
+    """Adds the classes that the map lacks to `absent`."""
     path = _file(store, "labels", id_)
     try:
         label = store.label(id_)
     except UserError as error:
         yield Finding(str(error))
         return
-    absent = [name for code, name in enumerate(store.classes.names) if code and not (label == code).any()]
-    if len(absent) == len(store.classes.organs):
-        yield Finding(f"{path}: found background alone, expected {describe_ids(absent)}", warning=True)
-    elif absent:
-        yield Finding(f"{path}: found no {', '.join(absent)}, expected every class", warning=True)
+    lacking = [name for code, name in enumerate(store.classes.names) if code and not (label == code).any()]
+    if len(lacking) == len(store.classes.organs):
+        yield Finding(f"{path}: found background alone, expected {describe_ids(lacking)}", warning=True)
+    else:
+        absent[path] = lacking
+
+
+def _check_absences(absent: dict[pathlib.Path, list[str]]) -> Iterator[Finding]:
+    """A class that some maps lack and most have may have been forgotten there; one that comes and goes was not."""
+    times = Counter(name for names in absent.values() for name in names)
+    for path, names in absent.items():
+        rare = [name for name in names if times[name] <= max(1, RARE * len(absent))]
+        if rare:
+            yield Finding(f"{path}: found no {', '.join(rare)}, expected what nearly all other maps have",
+                          warning=True)
 
 
 def _check_masks(store: PairStore, id_: str) -> Iterator[Finding]:
@@ -121,8 +136,9 @@ def _check_masks(store: PairStore, id_: str) -> Iterator[Finding]:
         label, painted = store.label(id_), store.classes.paint(store.masks(id_))
     except UserError:
         return  # told by the label's own check
-    covered = np.maximum(label, painted) > 0
-    share = np.count_nonzero(label != painted) / max(1, np.count_nonzero(covered))
+    known = label != IGNORED
+    covered = known & (np.maximum(label, painted) > 0)
+    share = np.count_nonzero(known & (label != painted)) / max(1, np.count_nonzero(covered))
     if share > MASK_TOLERANCE:
         yield Finding(f"{path}: found {share:.1%} of the organs' pixels to differ from the label map, expected at "
                       f"most {MASK_TOLERANCE:.0%}")

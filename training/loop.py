@@ -24,6 +24,8 @@ from training.config import EngineConfig
 from training.devices import any_worker
 from training.run_folder import RunFolder
 
+_MOST_PENDING = 100  # calls whose metrics are not fetched yet: a run that went wrong is not noticed later
+
 
 class Trainer(Protocol):
     """What a trainer gives to the loop.
@@ -45,10 +47,11 @@ class Trainer(Protocol):
     def trackables(self) -> dict[str, Any]:
         """Everything with `variables` that a continued run needs: networks, optimizers, modules."""
 
-    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
-        """Trains one step from `position`; returns the next position and scalar metrics.
+    def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
+        """Trains a step from `position`, or several in one call, none of which begins at `until` or behind.
 
-        A metric that is not finite stops the run, so one of them tells whether the gradients were.
+        Returns the next position and metrics [steps], for which it need not wait. A metric that is not finite
+        stops the run, so one of them tells whether the gradients were.
         """
 
     def grid(self, position: int) -> np.ndarray:
@@ -90,10 +93,14 @@ def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: 
     saved = time.monotonic()
     if progress.position == 0 and grid_every:  # untrained: where it began
         _draw(trainer, folder, progress)
+    pending = _Pending(progress, folder, trainer.unit)
     while progress.position < trainer.total:
         before, scored = progress.position, False
-        progress.position, metrics = trainer.step(before)
-        _accumulate(progress, metrics, folder, trainer.unit)
+        until = min(_next(before, every, trainer.total) for every in (log_every, grid_every, trainer.score_every))
+        progress.position, metrics = trainer.step(before, until)
+        pending.add(before, metrics)
+        if progress.position >= until:
+            pending.fetch()  # what is logged, drawn, scored or saved is of finite steps
         if _passed(before, progress.position, log_every, trainer.total):
             means = {name: value / progress.count for name, value in progress.sums.items()}
             progress.sums, progress.count = {}, 0  # means are since the line before
@@ -107,6 +114,7 @@ def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: 
         due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
         stop, due = any_worker(trainer.strategy, interruption.asked, due)  # a worker alone cannot save
         if scored or stop or due or progress.position >= trainer.total:
+            pending.fetch()
             folder.save()
             saved = time.monotonic()
         if stop and progress.position < trainer.total:
@@ -127,15 +135,41 @@ def _score(trainer: Trainer, folder: RunFolder, progress: Progress) -> bool:
     return bool(scores)
 
 
-def _accumulate(progress: Progress, metrics: dict[str, tf.Tensor], folder: RunFolder, unit: str) -> None:
-    for name, value in metrics.items():
-        value = float(value)  # waits for the device
-        if not math.isfinite(value):
-            raise UserError(f"{folder.path}: {name} became {value} at {progress.position:,} {unit}; the last good "
-                            f"state is kept (checkpoint at {folder.saved_at():,}); lower --learning_rate or use "
-                            "--precision=float32 in a new --workdir")
-        progress.sums[name] = progress.sums.get(name, 0.0) + value
-    progress.count += 1
+class _Pending:
+    """Metrics of steps that the device may not have done yet; fetching them waits for it."""
+
+    def __init__(self, progress: Progress, folder: RunFolder, unit: str):
+        self._progress, self._folder, self._unit = progress, folder, unit
+        self._steps: list[tuple[int, int, dict[str, tf.Tensor]]] = []
+
+    def add(self, before: int, metrics: dict[str, tf.Tensor]) -> None:
+        """Notes metrics [steps] of the steps from position `before` to the present one."""
+        self._steps.append((before, self._progress.position, metrics))
+        if len(self._steps) >= _MOST_PENDING:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """Adds what was noted to the sums. Raises UserError where it is not finite, with the step's position."""
+        progress, steps = self._progress, self._steps
+        self._steps = []
+        for before, after, metrics in steps:
+            rows = np.stack([np.asarray(values) for values in metrics.values()], 1)  # [steps, metrics]
+            for place, row in enumerate(rows.tolist(), 1):
+                for name, value in zip(metrics, row, strict=True):
+                    if not math.isfinite(value):
+                        self._refuse(name, value, before + (after - before) * place // len(rows))
+                    progress.sums[name] = progress.sums.get(name, 0.0) + value
+                progress.count += 1
+
+    def _refuse(self, name: str, value: float, position: int) -> None:
+        raise UserError(f"{self._folder.path}: {name} became {value} at {position:,} {self._unit}; the last good "
+                        f"state is kept (checkpoint at {self._folder.saved_at():,}); lower --learning_rate or use "
+                        "--precision=float32 in a new --workdir")
+
+
+def _next(before: int, every: int, total: int) -> int:
+    """The first multiple of `every` above `before`, at most the end."""
+    return min(total, (before // every + 1) * every) if every > 0 else total
 
 
 def _passed(before: int, after: int, every: int, total: int) -> bool:

@@ -3,7 +3,7 @@
 The step itself is `models.gan_models.PGGAN.train_step`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -31,6 +31,7 @@ from training.loop import run
 from training.optimizers import make_optimizer, reset_optimizer
 from training.run_folder import RunFolder
 from training.schedules import GrowthSchedule, GrowthState
+from training.steps import Steps, steps_at_once, uses_xla
 
 _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
 
@@ -64,7 +65,8 @@ class PGGANTrainer:
         scored = config.score_images and config.snapshots and config.resolution >= SMALLEST_LEVEL
         self.score_every = max(1, self.total // config.snapshots) if scored else 0  # no distance below that size
         self._batches, self._next = None, -1  # -1: not yet opened
-        self._steps: dict[int, Callable] = {}  # level -> its compiled step; one trace serves all fades
+        self._steps: dict[int, Steps] = {}  # level -> its compiled step; one trace serves all fades
+        self._at_once, self._entered = steps_at_once(config, strategy), None
         # Pairs: the film behind the codes.
         channels = coding.channels + (0 if films is None else grey.film_channels(films))
         shape = {"channels": channels, "fmap_base": config.fmap_base, "fmap_max": config.fmap_max}
@@ -82,16 +84,24 @@ class PGGANTrainer:
         return {"generator": model.generator, "average": model.average, "discriminator": model.discriminator,
                 "g_optimizer": model.optimizer, "d_optimizer": model.discriminator_optimizer, "phase": self._phase}
 
-    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
+    def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
         growth = self.schedule.at(position)
-        if position != self._next or growth.phase != self._phase.trained:  # first, continued, or another phase's
+        if position != self._next or growth.phase != self._entered:  # first, continued, or another phase's
             self._enter_phase(position, growth)
-        self.model.grow(growth.level, growth.fade)  # before the trace: its level is part of it
+        fades = self._fades(position, until or position + 1, growth)
+        self.model.grow(growth.level, fades[0])  # before the trace: its level is part of it
         if growth.level not in self._steps:
-            self._steps[growth.level] = tf.function(self._step)
-        metrics = self._steps[growth.level](next(self._batches))
-        self._next = position + growth.batch
-        return self._next, {**metrics, "level": growth.level + growth.fade - 1}  # 5.25: a quarter of level 6
+            self._steps[growth.level] = Steps(self._train, self.strategy, uses_xla(self.config, self.strategy))
+        metrics = self._steps[growth.level].run(self._batches, fades)
+        self._next = position + len(fades) * growth.batch
+        level = growth.level - 1 + np.array(fades)  # 5.25: a quarter of level 6
+        return self._next, {**metrics, "level": level}
+
+    def _fades(self, position: int, until: int, growth: GrowthState) -> list[float]:
+        """Of the steps that are taken in one call: all of one phase."""
+        places = range(position, max(until, position + 1), growth.batch)[:self._at_once]
+        states = [self.schedule.at(place) for place in places]
+        return [state.fade for state in states if state.phase == growth.phase]
 
     def _enter_phase(self, position: int, growth: GrowthState) -> None:
         """Opens the batches from `position` on; on a change of phase, forgets Adam's moments."""
@@ -99,17 +109,15 @@ class PGGANTrainer:
             reset_optimizer(self.model.optimizer)
             reset_optimizer(self.model.discriminator_optimizer)
             self._phase.trained = growth.phase
+        self._entered = growth.phase
         self.model.position.assign(position)  # draws follow it
         self._batches = distributed_batches(
             self.strategy, self._arrays, growth.batch, self.config.seed, position)
 
-    def _step(self, batch) -> dict[str, tf.Tensor]:
-        def train(batch):
-            self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
-            return self.model.train_step(self._encoded(batch))
-
-        metrics = self.strategy.run(train, (batch,))
-        return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
+    def _train(self, batch: tuple[tf.Tensor, ...], fade: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.model.fade.assign(fade)
+        self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
+        return self.model.train_step(self._encoded(batch))
 
     def _encoded(self, batch: Sequence[tf.Tensor]) -> tf.Tensor:
         """Codes, or codes and films (uint8, as given) -> channels float32 [N, H, W, C] in [-1, 1]."""

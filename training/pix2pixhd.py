@@ -35,6 +35,7 @@ from training.loop import run
 from training.optimizers import make_optimizer
 from training.run_folder import RunFolder
 from training.schedules import linear_decay
+from training.steps import Steps, steps_at_once, uses_xla
 
 _GRID_ROWS = 6
 
@@ -70,6 +71,8 @@ class Pix2PixHDTrainer:
         self._batches, self._next = None, -1
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
             self.model = self._make_model()
+        self._steps = Steps(self._train, strategy, uses_xla(config, strategy))
+        self._at_once = steps_at_once(config, strategy)
 
     def _make_model(self) -> Pix2PixHD:
         config = self.config
@@ -101,26 +104,24 @@ class Pix2PixHDTrainer:
                  "g_optimizer": model.optimizer, "d_optimizer": model.discriminator_optimizer}
         return {**parts, "pool": model.pool} if model.pool else parts
 
-    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
+    def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
+        epoch, into = divmod(position, self.steps_per_epoch)  # counted from 0
         if position != self._next:  # first, or continued
             self.model.position.assign(position)
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch)
-        epoch = position // self.steps_per_epoch  # counted from 0
-        rate = linear_decay(self.config.learning_rate, epoch, self.config.epochs, self.config.epochs_decay)
-        for optimizer in (self.model.optimizer, self.model.discriminator_optimizer):
-            optimizer.learning_rate = rate  # a variable: no new trace
-        self._next = position + 1
-        return self._next, self._step(next(self._batches))
+        if position != self._next or not into:
+            rate = linear_decay(self.config.learning_rate, epoch, self.config.epochs, self.config.epochs_decay)
+            for optimizer in (self.model.optimizer, self.model.discriminator_optimizer):
+                optimizer.learning_rate = rate  # a variable: no new trace
+        # One epoch's: they have one rate.
+        count = min(self._at_once, (until or position + 1) - position, self.steps_per_epoch - into)
+        self._next = position + count
+        return self._next, self._steps.run(self._batches, [0.0] * count)
 
-    @tf.function
-    def _step(self, batch) -> dict[str, tf.Tensor]:
-        def train(sources, targets):
-            self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
-            return self.model.train_step(self._encode(sources, targets))
-
-        metrics = self.strategy.run(train, batch)
-        return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
+    def _train(self, batch: tuple[tf.Tensor, ...], unused: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
+        return self.model.train_step(self._encode(*batch))
 
     def _encode(self, sources: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes -> one-hot condition and target in [-1, 1]; halved while the coarse network trains alone."""

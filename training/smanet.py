@@ -28,6 +28,7 @@ from training.keras_weights import load_encoder_weights
 from training.loop import run
 from training.optimizers import make_optimizer
 from training.run_folder import RunFolder
+from training.steps import Steps, steps_at_once, uses_xla
 
 _GRID_ROWS = 6
 
@@ -80,27 +81,26 @@ class SMANetTrainer:
             # `make_optimizer` has wrapped Adam for float16 already.
             self.model.compile(optimizer, self._loss, metrics=[self._accuracy], auto_scale_loss=False)
         self._predict = probabilities_of(self.model)  # compiled once; takes float32 films
+        self._steps = Steps(self._train, strategy, uses_xla(config, strategy))
+        self._at_once = steps_at_once(config, strategy)
 
     def trackables(self) -> dict:
         return {"network": self.model, "optimizer": self.model.optimizer}
 
-    def step(self, position: int) -> tuple[int, dict[str, tf.Tensor]]:
+    def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
         if position != self._next:  # first, or continued
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
                 crop=self.config.crop, rows=self._rows)
-        self._next = position + 1
-        return self._next, self._step(next(self._batches))
+        count = min(self._at_once, (until or position + 1) - position)
+        self._next = position + count
+        return self._next, self._steps.run(self._batches, [0.0] * count)
 
-    @tf.function
-    def _step(self, batch) -> dict[str, tf.Tensor]:
-        def train(films, labels):
-            self.model.reset_metrics()
-            self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
-            return self.model.train_step((grey.to_network(films), labels))
-
-        metrics = self.strategy.run(train, batch)
-        return {name: self.strategy.reduce("MEAN", value, None) for name, value in metrics.items()}
+    def _train(self, batch: tuple[tf.Tensor, ...], unused: tf.Tensor) -> dict[str, tf.Tensor]:
+        films, labels = batch
+        self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
+        self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
+        return self.model.train_step((grey.to_network(films), labels))
 
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """This replica's share of the mean; Keras shares out only losses that it averages itself."""

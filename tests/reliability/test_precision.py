@@ -88,7 +88,7 @@ def _losses(name, precision, pairs, steps) -> list[float]:
     trainer, rows, position = _built(name, precision, pairs)[0], [], 0
     for _ in range(steps):
         position, metrics = trainer.step(position)
-        rows.append({key: float(value) for key, value in metrics.items()})
+        rows.append({key: float(value[0]) for key, value in metrics.items()})
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     return [row[{"pggan": "d_loss", "pix2pixhd": "g_features", "smanet": "loss"}[name]] for row in rows]
 
@@ -110,7 +110,7 @@ def test_float16_trains_and_its_norms_are_unscaled(name, pairs):
         rewind()
         for optimizer in optimizers:
             optimizer.step_counter.assign(step)
-        metrics = {name: float(value) for name, value in trainer.step(0)[1].items()}
+        metrics = {name: float(value[0]) for name, value in trainer.step(0)[1].items()}
         assert np.isfinite(list(metrics.values())).all()
         assert [float(optimizer.dynamic_scale) for optimizer in optimizers] == [16 << step] * len(optimizers)
         found.append([value for name, value in metrics.items() if name.endswith("gradient")])

@@ -65,7 +65,7 @@ def _losses(trainer) -> list[float]:
     position, losses = 0, []
     for _ in range(2):
         position, metrics = trainer.step(position)
-        losses.append(float(metrics["d_loss"] if "d_loss" in metrics else metrics["d_real"]))
+        losses.append(float(metrics["d_loss" if "d_loss" in metrics else "d_real"][0]))
     return losses
 
 

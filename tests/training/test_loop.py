@@ -23,26 +23,31 @@ class Line(tf.Module):
 
     Args:
       at: step -> what happens before it.
+      at_once: steps in a call.
     """
 
     unit, images_per_position, score_every = "steps", 1.0, 10
 
-    def __init__(self, total=40, at=None):
+    def __init__(self, total=40, at=None, at_once=1):
         super().__init__()
-        self.total, self.at = total, at or {}
+        self.total, self.at, self.at_once = total, at or {}, at_once
         self.strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
         self.slope = tf.Variable([0.0, 0.0])
 
     def trackables(self):
         return {"line": self}
 
-    def step(self, position):
+    def step(self, position, until):
+        after = min(position + self.at_once, until)
+        return after, {"loss": tf.stack([self._one(place) for place in range(position, after)])}
+
+    def _one(self, position):
         self.at.get(position, lambda: None)()
         x = np.random.default_rng([0, position]).normal(size=8).astype(np.float32)
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(self.slope[0] * x + self.slope[1] - (3 * x - 1)))
         self.slope.assign_sub(0.05 * tape.gradient(loss, self.slope))
-        return position + 1, {"loss": loss}
+        return loss
 
     def grid(self, position):
         return np.full((4, 4), int(40 * self.slope[0]) % 256, np.uint8)
@@ -91,6 +96,12 @@ def test_an_interrupted_run_saves_and_continues_exactly(tmp_path, number):
     assert _content(tmp_path / "cut") == _content(tmp_path / "whole")
 
 
+def test_several_steps_in_a_call_change_nothing_that_is_written(tmp_path):
+    one, many = _run(tmp_path / "one", Line()), _run(tmp_path / "many", Line(at_once=7))
+    np.testing.assert_array_equal(many.slope, one.slope)
+    assert _content(tmp_path / "many") == _content(tmp_path / "one")
+
+
 def test_a_finished_run_is_left_alone_and_a_larger_total_continues_it(tmp_path):
     _run(tmp_path, Line())
     _run(tmp_path, Line(at={0: lambda: pytest.fail("trained again")}))
@@ -112,8 +123,9 @@ def test_an_extension_cut_short_before_its_product_is_not_taken_for_finished(tmp
     assert atomic_files.read_json(tmp_path / "product.json")["position"] == 60
 
 
-def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_last_good_state(tmp_path):
-    task = Line()
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_last_good_state(tmp_path, at_once):
+    task = Line(at_once=at_once)
     task.at = {25: lambda: task.slope.assign([np.nan, 0.0])}
     with pytest.raises(UserError, match=r"loss became nan at 26 .*20"):
         _run(tmp_path, task)

@@ -1,0 +1,51 @@
+"""Steps given to the device several at once, or compiled by XLA, are the same steps."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from datasets.pair_cache import load_pairs
+from datasets.sources.phantom import write_phantoms
+from tests.reliability import two_devices
+from training.devices import prepare
+
+_BUILT = {"pggan": (two_devices.pggan, two_devices.PGGAN), "smanet": (two_devices.smanet, two_devices.SMANET),
+          "pix2pixhd": (two_devices.pix2pixhd, two_devices.PIX2PIXHD)}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    store = write_phantoms(str(tmp_path_factory.mktemp("data")), 12, 0, 32, 0)
+    return load_pairs(store, store.ids())[::-1]  # labels, films
+
+
+def _trained(name, pairs, until, **options):
+    """Positions where calls ended, metrics [steps, metrics] and weights after the steps before `until`."""
+    build, config = _BUILT[name]
+    config = dataclasses.replace(config, strategy="one_device", **options)
+    trainer, networks, _ = build(config, prepare(config), *pairs)
+    position, ends, rows = 0, [], []
+    while position < until:
+        position, metrics = trainer.step(position, until)
+        ends.append(position)
+        rows.append(np.stack([np.asarray(value) for value in metrics.values()], 1))
+    return ends, np.concatenate(rows), [weight for network in networks for weight in network.get_weights()]
+
+
+@pytest.mark.parametrize(("name", "until", "ends"), [
+    ("pggan", 48, [8, 32, 48]),  # at 8 images the fade begins: another phase
+    ("pix2pixhd", 5, [3, 5]),  # 12 pairs by 4: an epoch has 3 steps
+    ("smanet", 5, [3, 5])])
+def test_several_at_once_are_bit_for_bit_the_same(name, pairs, until, ends):
+    one, several = (_trained(name, pairs, until, steps_per_call=count) for count in (1, 3))
+    assert several[0] == ends and len(one[0]) == len(one[1])
+    np.testing.assert_array_equal(several[1], one[1])
+    for ours, theirs in zip(several[2], one[2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"])
+def test_xla_takes_the_same_step(name, pairs):
+    plain, compiled = (_trained(name, pairs, 1, xla=xla) for xla in ("off", "on"))
+    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-3, atol=1e-4)  # sums in another order

@@ -1,14 +1,16 @@
 # make demo: set up, run the three-stage job on phantom chest films, show where the pictures and table are.
 # make test: set up, lint, pass the tests. Both need Python 3.11 with venv and a package index, nothing else.
+# make test-gpu: what only a GPU shows (parity, formats, determinism, a kill, two parts of a card); GPUS=0 by default.
 # make test-reliability: kill, starve and spread real training processes for up to half an hour; prints a table.
 PYTHON ?= python3.11
 DEMO   ?= runs/demo
+GPUS   ?= 0
 BIN    := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?=
 
-.PHONY: demo test test-reliability lint clean
+.PHONY: demo test test-gpu test-reliability lint clean
 
 demo: .venv/installed
 	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --jobs=2 --workdir=$(DEMO)
@@ -19,6 +21,11 @@ test: .venv/installed-dev lint
 test-reliability: .venv/installed-dev
 	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \
 		tests/reliability tests/datasets/test_fuzz_readers.py
+
+test-gpu: export CUDA_VISIBLE_DEVICES = $(GPUS)
+test-gpu: .venv/installed-dev
+	NVIDIA_TF32_OVERRIDE=0 $(BIN)/python -m pytest -n 0 -rs tests/parity
+	$(BIN)/python -m pytest -n 0 -rs tests/gpu
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -250,13 +250,18 @@ class PGGAN(_TwoPlayers):
 
 def at_level(images: tf.Tensor, level: int, fade: tf.Tensor | float) -> tf.Tensor:
     """Pictures [N, R, R, C] box-averaged to side 2^level, their newest detail faded in as the generator's is."""
-    factor = images.shape[1] // 2**level
-    real = images if factor == 1 else tf.nn.avg_pool2d(images, factor, factor, "VALID")  # [N, 2^level, 2^level, C]
+    real = averaged(images, level)  # [N, 2^level, 2^level, C]
     if level == FIRST_LEVEL:
         return real  # nothing coarser to fade from
     # Without the detail that the generator cannot show yet.
     coarse = upscale(downscale(real))
     return coarse + (real - coarse) * fade
+
+
+def averaged(images: tf.Tensor, level: int) -> tf.Tensor:
+    """Pictures [N, R, R, C] box-averaged to [N, 2^level, 2^level, C]."""
+    factor = images.shape[1] // 2**level
+    return images if factor == 1 else tf.nn.avg_pool2d(images, factor, factor, "VALID")
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")

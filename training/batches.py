@@ -18,12 +18,12 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
     PGGAN's minibatch statistic together: R replicas that share a multiple of 4 R images have those of one device.
 
     Args:
-      arrays: uint8 [N, H, W] or [N, H, W, C] each, with rows that belong together.
+      arrays: [N, H, W, ...] each, with rows that belong together; uint8, or float32 pictures.
       batch: images per step over all replicas.
       crop: side of a random square cut from all arrays at the same place; the whole picture if it is smaller.
       rows: the rows that are shuffled, some perhaps several times; None is each once.
 
-    Yields tuples of uint8 tensors [batch / replicas, h, w] or [batch / replicas, h, w, C].
+    Yields tuples of tensors [batch / replicas, h, w, ...].
     Raises UserError if the replicas cannot share a batch evenly.
     """
     replicas = strategy.num_replicas_in_sync
@@ -41,7 +41,7 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
 
 def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, crop: int | None, replicas: int,
            first: int, local: int, chosen: np.ndarray | None) -> tf.data.Dataset:
-    """The parts of replicas first ... first + local - 1, step by step, as uint8 tensors."""
+    """The parts of replicas first ... first + local - 1, step by step, as tensors."""
     part = batch // replicas
     # A crop is common to all arrays; uncropped, each keeps its own sides (dots have few pixels).
     sides = [min(side, crop) if crop else side for side in arrays[0].shape[1:3]]
@@ -59,7 +59,7 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
         return crop_rows(arrays, rows, crop, range(start, start + batch)[dealt], seed)
 
     def fetch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        parts = tf.numpy_function(load, [number], [tf.uint8] * len(arrays), stateful=False)
+        parts = tf.numpy_function(load, [number], [array.dtype for array in arrays], stateful=False)
         # The shape that the call above loses.
         return tuple(tf.ensure_shape(one, shape) for one, shape in zip(parts, shapes, strict=True))
 

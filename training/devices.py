@@ -45,6 +45,9 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
 # those of the first.
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    if len(tf.config.list_logical_devices("GPU")) > len(tf.config.list_physical_devices("GPU")):
+        # NCCL refuses two parts of one card.
+        return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
     return tf.distribute.MirroredStrategy(devices)
 
 

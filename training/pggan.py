@@ -19,7 +19,7 @@ from datasets.sample_checks import choose_snapshot, dot_check, label_check
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, distance_of_streams, level_sides
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from models import methods
-from models.gan_models import PGGAN, at_level
+from models.gan_models import PGGAN, at_level, averaged
 from models.label_coding import LabelCoding, neighbour_order
 from models.pggan import STDDEV_GROUP, Discriminator, Generator
 from models.precision import dtype_policy
@@ -34,6 +34,7 @@ from training.schedules import GrowthSchedule, GrowthState
 from training.steps import Steps, steps_at_once, uses_xla
 
 _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
+_KEPT_BYTES = 2**30  # of real pictures averaged to a level
 
 
 class PGGANTrainer:
@@ -67,6 +68,7 @@ class PGGANTrainer:
         self._batches, self._next = None, -1  # -1: not yet opened
         self._steps: dict[int, Steps] = {}  # level -> its compiled step; one trace serves all fades
         self._at_once, self._entered = steps_at_once(config, strategy), None
+        self._kept: np.ndarray | None = None  # of `_pictures_of`
         # Pairs: the film behind the codes.
         channels = coding.channels + (0 if films is None else grey.film_channels(films))
         shape = {"channels": channels, "fmap_base": config.fmap_base, "fmap_max": config.fmap_max}
@@ -112,12 +114,24 @@ class PGGANTrainer:
         self._entered = growth.phase
         self.model.position.assign(position)  # draws follow it
         self._batches = distributed_batches(
-            self.strategy, self._arrays, growth.batch, self.config.seed, position)
+            self.strategy, self._pictures_of(growth.level), growth.batch, self.config.seed, position)
+
+    def _pictures_of(self, level: int) -> tuple[np.ndarray, ...]:
+        """What batches are drawn from: pictures encoded and averaged to a level once, float32 [N, h, w, C], where
+        the level is not the last and all of them fit _KEPT_BYTES; else the codes (and films) themselves."""
+        count, side, size = len(self._arrays[0]), 2**level, self.config.resolution
+        if side == size or 4 * count * side**2 * self.model.generator.channels > _KEPT_BYTES:
+            return self._arrays
+        if self._kept is None or self._kept.shape[1] != side:
+            parts = [averaged(self._encoded([array[rows] for array in self._arrays]), level).numpy()
+                     for rows in _parts(np.arange(count), 8)]
+            self._kept = np.concatenate(parts)
+        return (self._kept,)
 
     def _train(self, batch: tuple[tf.Tensor, ...], fade: tf.Tensor) -> dict[str, tf.Tensor]:
         self.model.fade.assign(fade)
         self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
-        return self.model.train_step(self._encoded(batch))
+        return self.model.train_step(batch[0] if batch[0].dtype == tf.float32 else self._encoded(batch))
 
     def _encoded(self, batch: Sequence[tf.Tensor]) -> tf.Tensor:
         """Codes, or codes and films (uint8, as given) -> channels float32 [N, H, W, C] in [-1, 1]."""

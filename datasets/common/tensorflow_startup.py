@@ -14,6 +14,7 @@ def quiet_tensorflow() -> None:
 
     TensorFlow 2.21 writes some before its log level counts. What it wrote is shown if the import fails.
     """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as much of a GPU's memory as is needed
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0":
         sys.meta_path.insert(0, _QuietFinder())
 

@@ -27,6 +27,13 @@ SMANET = SMANetConfig(depth=14, width=8, attention="none", batch=4, crop=25, dro
 _STEPS = 3
 
 
+def plain_draw(model, seed: tf.Tensor, purpose: int, count: int) -> tf.Tensor:
+    """In place of a PGGAN's draws of one device: numbers in [0, 1] that need no generator."""
+    side = 1 if purpose == 2 else model.generator.latent_size  # mixing factors, or latents
+    numbers = tf.abs(tf.sin(tf.range(count * side, dtype=tf.float32) + float(purpose)))
+    return tf.reshape(numbers, (count, 1, 1, 1) if purpose == 2 else (count, side))
+
+
 def pggan(config: PGGANConfig, strategy, labels, films) -> tuple[PGGANTrainer, list, list]:
     dots = np.stack([config.dot.draw(label, 6) for label in labels])
     trainer = PGGANTrainer(config, dots, None, LabelCoding("grey", tuple(range(6))), strategy)

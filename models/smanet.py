@@ -259,7 +259,8 @@ def _maps(channels: int) -> tuple[None, None, None, int]:
 
 def enlarge_to(x: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """Bilinear resizing of [N, h, w, C] to the height and width of `like`."""
-    return tf.cast(tf.image.resize(x, tf.shape(like)[1:3]), x.dtype)  # half-pixel centres; float32 within
+    # Half-pixel centres; XLA has no gradient of it in bfloat16.
+    return tf.cast(tf.image.resize(tf.cast(x, tf.float32), tf.shape(like)[1:3]), x.dtype)
 
 
 def adaptive_pool(x: tf.Tensor, bins: int) -> tf.Tensor:

@@ -40,6 +40,7 @@ _COMPILE = flags.DEFINE_bool("peer_compile", False, "PyTorch's networks by torch
 _SHRINK = flags.DEFINE_integer("shrink", 1, "divides the sides of pictures and the pictures of a step, to try a "
                                             "run out", lower_bound=1, upper_bound=8)
 _ROW_LIMIT = flags.DEFINE_float("row_limit", 1800.0, "seconds after which a row is given up", lower_bound=1.0)
+_XLA = flags.DEFINE_enum("xla", "auto", ["auto", "on", "off"], "whether XLA compiles our training steps")
 _ALONE = flags.DEFINE_bool("alone", False, "measure in this very process (one item, one number format)")
 _OURS = "ours"
 _COLUMNS = {"item": 28, "size": 5, "precision": 15, "by": 6, "median": 9, "spread": 8, "images/s": 9, "first": 7,
@@ -121,7 +122,7 @@ def _row(name: str, precision: str) -> dict:
         from tools.speed import torch_work
         return torch_work.row(item, precision, _SECONDS.value, _CHANNELS_LAST.value, _COMPILE.value)
     from tools.speed import ours
-    return ours.row(item, precision, _SECONDS.value)
+    return ours.row(item, precision, _SECONDS.value, _XLA.value)
 
 
 def _measure(name: str, precision: str, library: str) -> dict:
@@ -134,7 +135,7 @@ def _measure(name: str, precision: str, library: str) -> dict:
     with tempfile.NamedTemporaryFile(suffix=".json") as made:  # the process writes by that name
         command = [sys.executable, "-m", "tools.benchmark", "--alone", f"--items={name}",
                    f"--precisions={precision}", f"--seconds={_SECONDS.value}",
-                   f"--shrink={_SHRINK.value}", f"--out={made.name}"]
+                   f"--shrink={_SHRINK.value}", f"--xla={_XLA.value}", f"--out={made.name}"]
         if library != _OURS:
             command += [f"--peer={library}", f"--peer_channels_last={_CHANNELS_LAST.value}",
                         f"--peer_compile={_COMPILE.value}"]

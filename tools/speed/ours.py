@@ -29,14 +29,17 @@ from training.devices import prepare, resolve_precision
 from training.pggan import PGGANTrainer
 from training.pix2pixhd import Pix2PixHDTrainer
 from training.smanet import SMANetTrainer
+from training.steps import steps_at_once
 
 _GREY, _ONE_HOT = (LabelCoding(kind, tuple(range(CLASSES))) for kind in ("grey", "one_hot"))
 _DOTS = 64  # side of dot maps, as the paper's
 
 
-def row(item: Item, precision: str, seconds: float) -> dict[str, Any]:
-    """Builds `item` in number format `precision` and times it: see `tools.speed.timing.measure`."""
-    work = _BUILDERS[item.kind](item, precision)
+def row(item: Item, precision: str, seconds: float, xla: str = "auto") -> dict[str, Any]:
+    """Builds `item` in number format `precision`, its training steps with `xla` as in EngineConfig, and times it:
+    see `tools.speed.timing.measure`."""
+    options = {"xla": xla} if item.kind in _STEPS else {}
+    work = (_STEPS | _OTHERS)[item.kind](item, precision, **options)
     return measure(work, _device(resolve_precision(precision)), seconds)
 
 
@@ -93,21 +96,21 @@ def _segmenter_forward(item: Item, precision: str) -> Work:
     return _forward(partial(SMANet, ORGANS, **item.options), (item.images, item.size, item.size, 1), precision)
 
 
-def _steps(trainer) -> Callable[[], Any]:
-    """Training steps, one after another, as the loop takes them."""
-    position = 0
+def _steps(trainer, images: int, flops: Callable[[], float]) -> Work:
+    """Training steps one after another, as many in a call as the loop takes; each moves a position by `images`."""
+    position, at_once = 0, steps_at_once(trainer.config, trainer.strategy)
 
     def step() -> dict[str, tf.Tensor]:
         nonlocal position
-        position, metrics = trainer.step(position)
+        position, metrics = trainer.step(position, position + at_once * images)
         return metrics
 
-    return step
+    return Work(step, flops, at_once)
 
 
-def _pggan_step(item: Item, precision: str) -> Work:
+def _pggan_step(item: Item, precision: str, xla: str) -> Work:
     # Full-grown from the first step.
-    config = PGGANConfig(precision=precision, resolution=item.size, start_resolution=item.size,
+    config = PGGANConfig(precision=precision, xla=xla, resolution=item.size, start_resolution=item.size,
                          max_batch=item.images, score_images=0)
     channels = item.options.get("channels", 1)
     trainer = PGGANTrainer(config, _codes(16, item.size), _films(16, item.size) if channels > 1 else None, _GREY,
@@ -119,15 +122,16 @@ def _pggan_step(item: Item, precision: str) -> Work:
                  forward_flops(discriminator, (item.images, item.size, item.size, channels)))
         return sum(passes * part for passes, part in zip(PGGAN_STEP, parts, strict=True))
 
-    return Work(_steps(trainer), flops)
+    return _steps(trainer, item.images, flops)
 
 
-def _translator_step(item: Item, precision: str) -> Work:
-    config = Pix2PixHDConfig(precision=precision, batch=item.images, **item.options)
+def _translator_step(item: Item, precision: str, xla: str) -> Work:
+    config = Pix2PixHDConfig(precision=precision, xla=xla, batch=item.images, **item.options)
+    count = 20 * item.images  # an epoch of 20 steps: the loop takes up to ten at once, all of one epoch
     if config.translate_from == "dots":
-        data = (_codes(8, min(_DOTS, item.size)), _codes(8, item.size), CLASSES, _ONE_HOT)
+        data = (_codes(count, min(_DOTS, item.size)), _codes(count, item.size), CLASSES, _ONE_HOT)
     else:
-        data = (_codes(8, item.size), _films(8, item.size), CLASSES, None)
+        data = (_codes(count, item.size), _films(count, item.size), CLASSES, None)
     trainer = Pix2PixHDTrainer(config, *data, prepare(config))
 
     def flops() -> float:
@@ -137,15 +141,15 @@ def _translator_step(item: Item, precision: str) -> Work:
                  forward_flops(model.discriminator, (*shape, CLASSES + model.generator.output_channels)))
         return sum(passes * part for passes, part in zip(TRANSLATOR_STEP, parts, strict=True))
 
-    return Work(_steps(trainer), flops)
+    return _steps(trainer, 1, flops)
 
 
-def _segmenter_step(item: Item, precision: str) -> Work:
-    config = SMANetConfig(precision=precision, batch=item.images, crop=item.size, **item.options)
+def _segmenter_step(item: Item, precision: str, xla: str) -> Work:
+    config = SMANetConfig(precision=precision, xla=xla, batch=item.images, crop=item.size, **item.options)
     side = item.size * FILM // CROP
     trainer = SMANetTrainer(config, _films(8, side), _codes(8, side) % ORGANS, ORGANS, None, prepare(config))
     shape = (item.images, item.size, item.size, 1)
-    return Work(_steps(trainer), lambda: SEGMENTER_STEP * forward_flops(trainer.model, shape))
+    return _steps(trainer, 1, lambda: SEGMENTER_STEP * forward_flops(trainer.model, shape))
 
 
 def _segmenter_batch(item: Item, precision: str) -> Work:
@@ -205,9 +209,7 @@ def _pair(item: Item, precision: str) -> Work:
     return Work(lambda: method(indices, 0).films, flops)
 
 
-_BUILDERS: dict[str, Callable[[Item, str], Work]] = {
-    "pggan_forward": _pggan_forward, "pggan_step": _pggan_step, "translator_forward": _translator_forward,
-    "translator_step": _translator_step, "segmenter_forward": _segmenter_forward,
-    "segmenter_step": _segmenter_step, "segmenter_batch": _segmenter_batch, "sliding_window": _sliding_window,
-    "pair": _pair,
-}
+_STEPS = {"pggan_step": _pggan_step, "translator_step": _translator_step, "segmenter_step": _segmenter_step}
+_OTHERS = {"pggan_forward": _pggan_forward, "translator_forward": _translator_forward, "pair": _pair,
+           "segmenter_forward": _segmenter_forward, "segmenter_batch": _segmenter_batch,
+           "sliding_window": _sliding_window}

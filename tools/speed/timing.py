@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-MOST_STEPS = 10  # of a turn, on a device that runs behind the host
+MOST_CALLS = 10  # of a turn, on a device that runs behind the host
 MOST_TURNS = 50
 
 
@@ -17,11 +17,13 @@ class Work:
 
     Attributes:
       step: does it once; may return before the device has done it.
-      flops: its floating-point operations by count, called after the timing; None where they were not counted.
+      flops: floating-point operations of one step by count, called after the timing; None where not counted.
+      at_once: steps that a call of `step` does.
     """
 
     step: Callable[[], Any]
     flops: Callable[[], float] | None = None
+    at_once: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,24 +48,25 @@ class Device:
 
 
 def measure(work: Work, device: Device, seconds: float) -> dict[str, Any]:
-    """Times `work`: two steps to warm up, then 3 to 50 turns, until `seconds` have passed.
+    """Times `work`: two calls to warm up, then 3 to 50 turns, until `seconds` have passed.
 
-    A turn is one step; on a device that runs behind the host it is up to ten, enqueued one after another with one
+    A turn is one call; on a device that runs behind the host it is up to ten, enqueued one after another with one
     wait at the end, so that the time is the device's and not that of the host's waits.
 
-    Returns median and spread (between quartiles) of the seconds of a step, first (the first step: tracing and
+    Returns median and spread (between quartiles) of the seconds of a step, first (the first call: tracing and
     all), turns, steps (of each turn), peak_gib, device, flops (of a step, or None), and limit (operations a second
     in a product of matrices, measured once).
     """
     first = _timed(work.step, 1, device.wait)  # traces
     second = _timed(work.step, 1, device.wait)  # settles memory
-    steps = max(1, min(MOST_STEPS, int(seconds / 4 / second))) if device.behind else 1  # four turns at least
+    calls = max(1, min(MOST_CALLS, int(seconds / 4 / second))) if device.behind else 1  # four turns at least
     gc.collect()
     device.reset_peak()
     times: list[float] = []
     while len(times) < 3 or (sum(times) < seconds and len(times) < MOST_TURNS):
-        times.append(_timed(work.step, steps, device.wait))
+        times.append(_timed(work.step, calls, device.wait))
     peak = device.peak()
+    steps = calls * work.at_once
     low, median, high = (time / steps for time in statistics.quantiles(times, n=4))
     return {"median": median, "spread": high - low, "first": first, "turns": len(times), "steps": steps,
             "peak_gib": peak / 2**30, "device": device.name, "flops": work.flops() if work.flops else None,

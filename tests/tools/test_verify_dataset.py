@@ -106,16 +106,15 @@ def test_a_missing_organ_is_a_warning(store):
 
 
 def test_classes_that_come_and_go_are_no_warning(store):
-    """What one map of few lacks may have been forgotten; what half of them lack was not."""
-    ids = store.ids()
-    for number, id_ in enumerate(ids):
+    """What one map of few lacks may have been forgotten; what two of three lack was not."""
+    for number, id_ in enumerate(store.ids()):
         label = store.label(id_)
-        if number % 2:
+        if number:
             label[label == CHEST.code("heart")] = 0
         write_png(store.path / "labels" / f"{id_}.png", label)
         (store.path / "masks" / f"{id_}.png").unlink()
     (store.path / "masks").rmdir()
-    assert len(ids) // 2 > 1 and list(verify_store(store.path)) == []
+    assert list(verify_store(store.path)) == []
 
 
 @pytest.mark.parametrize(("low", "high", "border", "warned"), [

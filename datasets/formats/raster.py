@@ -149,5 +149,5 @@ def decoding(path: pathlib.Path, kind: str) -> Iterator[None]:
             raise
         except Exception as error:  # decoders raise whatever the bytes lead to
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            reason = reason.encode("ascii", "backslashreplace").decode()[:160]
+            reason = reason.encode("unicode_escape").decode()[:160]
             raise UserError(f"{path}: truncated or damaged {kind} ({reason}); copy it again") from None

@@ -1,6 +1,6 @@
 """Damaged files of strangers: a result that is one, or a refusal of one line; never a crash, hang or blow-up.
 
-550 mutants in every run, 6,600 with FULL_FUZZ=1. All come from the seeds printed with a failure.
+800 mutants in every run, 9,600 with FULL_FUZZ=1. All come from the seeds printed with a failure.
 """
 
 import json
@@ -15,7 +15,9 @@ from datasets.common.errors import UserError
 from datasets.pair_store import read_png
 from tests.helpers import fuzz_readers, mutations, pictures
 
-KINDS = {"png", "gif", "img", "tif", "dcm", "pair", "manifest", "description", "journal", "list", "colours"}
+KINDS = {"png", "gif", "img", "tif", "dcm", "jpg", "bmp", "webp", "nii", "nrrd", "pair", "manifest", "description",
+         "journal", "list", "colours"}
+WITHOUT_CHECKSUM = {"jpg", "bmp", "webp", "nii", "nrrd"}  # other pixels are all that damage may leave
 MEMORY_MIB = 1500  # a 16-bit RGB picture of 8192 x 8192 needs half of it; a blow-up knows no bound
 
 
@@ -31,22 +33,23 @@ def _fuzz(seed, count, folder):
     return result
 
 
-def test_550_mutants(tmp_path):
-    _check_mix(_fuzz(11, 550, tmp_path / "a"), 50)
+def test_800_mutants(tmp_path):
+    _check_mix(_fuzz(12, 800, tmp_path / "a"), 50)
 
 
 @pytest.mark.reliability
 @pytest.mark.skipif(os.environ.get("FULL_FUZZ") != "1", reason="set FULL_FUZZ=1 for the long form")
 @pytest.mark.parametrize("seed", range(3))
-def test_6000_mutants(tmp_path, seed):
-    _check_mix(_fuzz(seed, 2200, tmp_path / "a"), 200)
+def test_9600_mutants(tmp_path, seed):
+    _check_mix(_fuzz(seed, 3200, tmp_path / "a"), 200)
 
 
 def _check_mix(result, each):
     """Every kind was tried, and the damage was neither always fatal nor never."""
     assert result["tried"] == dict.fromkeys(KINDS, each)
     for kind in KINDS:
-        assert 0.5 * each <= result["refused"][kind] < each, (kind, result["refused"])
+        least = 0.1 if kind in WITHOUT_CHECKSUM else 0.5
+        assert least * each <= result["refused"][kind] < each, (kind, result["refused"])
 
 
 def test_whole_files_are_read(tmp_path):

@@ -7,6 +7,8 @@ on which a reader hangs for a minute ends the process with the stack.
 """
 
 import faulthandler
+import gzip
+import io
 import json
 import pathlib
 import sys
@@ -14,13 +16,18 @@ from collections import Counter
 from collections.abc import Callable
 
 import imagecodecs
+import nibabel
+import nrrd
 import numpy as np
 import pydicom
+from PIL import Image
 from pydicom import uid
 
 from datasets.class_table import CHEST, IGNORED
 from datasets.common.errors import UserError
 from datasets.formats import read as read_module
+from datasets.formats import volumes
+from datasets.formats.photo import ORIENTATION
 from datasets.formats.raster import MAX_SIDE
 from datasets.formats.read import read_film, read_mask
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
@@ -51,7 +58,39 @@ def originals() -> dict[str, list[bytes]]:
         "img": [(_RNG.integers(0, 4096, (IMG_SIDE, IMG_SIDE))).astype(">u2").tobytes()],
         "tif": _tiffs(),
         "dcm": _dicoms(),
+        "jpg": [pictures.pillow(GREY8, "JPEG"), pictures.pillow(COLOUR, "JPEG", progressive=True),
+                pictures.pillow(GREY8, "JPEG", exif=_turned())],
+        "bmp": [pictures.pillow(GREY8, "BMP"), pictures.pillow(COLOUR, "BMP"), pictures.pillow(GREY8 > 99, "BMP"),
+                pictures.pillow(GREY8, "BMP", "P")],
+        "webp": [pictures.pillow(COLOUR, "WEBP"), pictures.pillow(GREY8, "WEBP", lossless=True),
+                 pictures.pillow(COLOUR, "WEBP", "RGBA")],
+        "nii": _niftis(),
+        "nrrd": _nrrds(),
     }
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    return exif
+
+
+def _niftis() -> list[bytes]:
+    turned = np.diag([-0.3, -0.3, 2.0, 1.0])
+    images = [nibabel.Nifti1Image(GREY8.T, turned), nibabel.Nifti1Image(GREY12.T.astype(np.float32), np.eye(4)),
+              nibabel.Nifti2Image(GREY12.T[..., None].astype(np.int16), turned[[2, 0, 1, 3]])]
+    return [*(image.to_bytes() for image in images), gzip.compress(images[0].to_bytes(), mtime=0)]
+
+
+def _nrrds() -> list[bytes]:
+    made = []
+    for values, header in ((GREY8.T, {"encoding": "raw"}), (GREY12.T[..., None], {
+            "encoding": "gzip", "space": "left-posterior-superior", "space directions": np.diag([0.2, 0.2, 1.0])}),
+            (GREY8.T // 99, {"encoding": "ascii", "spacings": [0.2, 0.2]}), (GREY8.T, {"encoding": "bzip2"})):
+        file = io.BytesIO()
+        nrrd.write(file, values, header)
+        made.append(file.getvalue())
+    return made
 
 
 def _tiffs() -> list[bytes]:
@@ -109,6 +148,7 @@ def make_store(path: pathlib.Path) -> None:
 def read_image(path: pathlib.Path) -> None:
     """Both readers; a result must be what their docstrings say."""
     refusals = []
+    volumes._read_volume.cache_clear()  # mutants of one size come faster than the clock of files goes
     for read in (read_film, read_mask):
         try:
             result = read(path)

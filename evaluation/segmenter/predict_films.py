@@ -5,7 +5,6 @@ import dataclasses
 import io
 import os
 import pathlib
-import re
 from collections.abc import Collection, Mapping, Sequence
 
 import cv2
@@ -14,6 +13,7 @@ import numpy as np
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.names import to_id
 from datasets.formats.find import find_named, is_dicom_file, picture_stem, picture_suffix
 from datasets.formats.parts import Part
 from datasets.formats.raster import Film, white_above
@@ -160,7 +160,7 @@ def find_films(named: Sequence[str], without: Collection[pathlib.Path] = ()) -> 
     Raises UserError for a name, folder or pattern without any film.
     """
     found = find_named(named, without)
-    stems = [re.sub(r"[^\w.-]", "_", picture_stem(path)).lstrip(".-")[:120] or "film" for path in found.files]
+    stems = [to_id(picture_stem(path).lstrip(".-") or "film") for path in found.files]
     made: dict[str, pathlib.Path] = {}
     for path, stem in zip(found.files, stems, strict=True):
         longer = f"{stem}-{picture_suffix(path)[1:].replace('.', '-') or 'file'}"

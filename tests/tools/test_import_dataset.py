@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -343,3 +344,21 @@ def test_a_turned_picture_that_does_not_fit_its_label_map_is_told(tmp_path):
     _write(tmp_path / "films", "a.jpg", pictures.pillow(film, "JPEG", exif=exif))
     _write(tmp_path / "maps", "a.png", pictures.png(label))
     _refused(_import(tmp_path, test="--test_fraction=0"), tmp_path, "EXIF orientation")
+
+
+def test_memory_does_not_grow_with_the_films(tmp_path):
+    """Of ten times as many films the same is held at a time."""
+    for number in range(40):
+        film, label = _pair(number, (256, 256))
+        for folder in ("few", "many")[number >= 4:]:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            _write(tmp_path / folder / "films", f"p{number}.png", pictures.png(film))
+            _write(tmp_path / folder / "maps", f"p{number}.png", pictures.png(label))
+    peaks = {}
+    for folder in ("few", "few", "many"):  # the first loads what all need
+        tracemalloc.start()
+        shutil.rmtree(tmp_path / folder / "out", ignore_errors=True)
+        _bring_in(tmp_path / folder, 48)
+        peaks[folder] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks["many"] < peaks["few"] + 36 * 256**2 / 4, peaks  # a quarter of the films that came in addition

@@ -1,4 +1,4 @@
-"""DICOM images: one grey frame, decoded in bounds; `dicom_grey` says what its values mean."""
+"""DICOM images: one frame, decoded in bounds; `dicom_grey` and `dicom_colour` say what its values mean."""
 
 import io
 import logging
@@ -13,6 +13,7 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
 from datasets.common.errors import UserError
+from datasets.formats.dicom_colour import COLOURS, PALETTE, PALETTE_TAGS, jpeg_is_rgb, rgb_pixels
 from datasets.formats.dicom_grey import display_table, find_padding, numbers, stored_values, whole
 from datasets.formats.dicom_start import has_explicit_vrs
 from datasets.formats.raster import Film, check_sides, decoding
@@ -21,7 +22,8 @@ _TAGS = [Tag(name) for name in (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelSpacing",
     "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
-    "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PixelData")]
+    "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PlanarConfiguration", *PALETTE_TAGS,
+    "PixelData")]
 _NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)  # big endian is retired, deflated has no films
 _CODECS = {
     **dict.fromkeys((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1),
@@ -35,10 +37,12 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # what it notes bec
 
 
 def read_dicom_film(data: bytes, path: pathlib.Path) -> Film:
-    """The frame with bone bright and padding black; white is 255, or that of the bits in use."""
+    """The frame with bone bright and padding black, or in colour; white is 255, or that of the bits in use."""
     with decoding(path, "DICOM file"):
         dataset = _read_header(data, path)
         words = _read_words(dataset, path)
+        if dataset.kind in (*COLOURS, PALETTE):
+            return Film(*rgb_pixels(words, dataset), _spacing(dataset))
         padding = find_padding(words, dataset)
         padding = padding if not padding.all() else ~padding
         stored, bits = stored_values(words, dataset, ~padding)
@@ -52,10 +56,12 @@ def read_dicom_film(data: bytes, path: pathlib.Path) -> Film:
 
 
 def read_dicom_values(data: bytes, path: pathlib.Path) -> np.ndarray:
-    """The frame's stored values, uint8 or uint16 [H, W], for label maps."""
+    """The frame's stored values, uint8 or uint16 [H, W] or RGB [H, W, 3], for label maps."""
     with decoding(path, "DICOM file"):
         dataset = _read_header(data, path)
         words = _read_words(dataset, path)
+        if words.ndim == 3:
+            return rgb_pixels(words, dataset)[0]
         values = stored_values(words, dataset, np.ones(words.shape, bool))[0][words]
         if values.min() < 0:
             raise UserError(f"{path}: found values down to {values.min()}, expected class codes of 0 to 255")
@@ -100,9 +106,14 @@ def _check_header(dataset: pydicom.Dataset, path: pathlib.Path) -> None:
     if "PixelData" not in dataset:
         raise UserError(f"{path}: found a DICOM file without integer pixels, expected a film")
     frames, samples = whole(dataset, "NumberOfFrames", 1) or 1, whole(dataset, "SamplesPerPixel", 1)
-    if frames != 1 or samples != 1 or dataset.kind not in ("MONOCHROME1", "MONOCHROME2"):
+    expected = 3 if dataset.kind in COLOURS else 1
+    if frames != 1 or samples != expected or dataset.kind not in (*COLOURS, PALETTE, "MONOCHROME1", "MONOCHROME2"):
         raise UserError(f"{path}: found {frames} frames of {samples} samples, {dataset.kind[:16]!r}, expected one "
-                        "MONOCHROME1 or MONOCHROME2 frame; save the one to use as a file of its own")
+                        "frame in grey (MONOCHROME1, MONOCHROME2), RGB, YBR or palette colours; save the one to "
+                        "use as a file of its own")
+    if dataset.kind == "YBR_FULL_422" and dataset.syntax in (*_NATIVE, uid.RLELossless):
+        raise UserError(f"{path}: found YBR_FULL_422 without compression, expected RGB; convert it with dcmconv")
+    dataset.samples = samples
     check_sides(path, int(dataset.Rows), int(dataset.Columns))
     allocated = int(dataset.BitsAllocated)
     if allocated not in (8, 16):
@@ -110,21 +121,36 @@ def _check_header(dataset: pydicom.Dataset, path: pathlib.Path) -> None:
 
 
 def _read_words(dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
-    """The bits of each pixel as they are stored, uint8 or uint16 [H, W]."""
-    shape = (int(dataset.Rows), int(dataset.Columns))
-    width = int(dataset.BitsAllocated) // 8
+    """The bits of each pixel as they are stored, uint8 or uint16 [H, W], or [H, W, 3] of three samples."""
+    rows, columns, samples = int(dataset.Rows), int(dataset.Columns), dataset.samples
+    width, count = int(dataset.BitsAllocated) // 8, rows * columns * samples
+    planes = whole(dataset, "PlanarConfiguration", 0) == 1 or dataset.syntax == uid.RLELossless
     if dataset.syntax in _NATIVE:
-        return np.frombuffer(dataset.PixelData, f"<u{width}", shape[0] * shape[1]).reshape(shape)
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    if dataset.syntax == uid.RLELossless:
-        frame = imagecodecs.dicomrle_decode(frame, f"<u{width}", out=shape[0] * shape[1] * width)
-        return np.frombuffer(frame, f"<u{width}").reshape(shape)
+        words = np.frombuffer(dataset.PixelData, f"<u{width}", count)
+    else:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        if dataset.syntax == uid.RLELossless:
+            frame = imagecodecs.dicomrle_decode(frame, f"<u{width}", out=count * width)
+            words = np.frombuffer(frame, f"<u{width}")
+        else:
+            words, planes = _decode(frame, (rows, columns, samples), dataset, path), False
+    words = words.reshape((samples, rows, columns) if planes else (rows, columns, samples))
+    words = np.moveaxis(words, 0, -1) if planes else words
+    return words[..., 0] if samples == 1 else words
+
+
+def _decode(frame: bytes, shape: tuple[int, int, int], dataset: pydicom.Dataset, path: pathlib.Path) -> np.ndarray:
+    """Patterns of bits in a compressed frame: JPEG 2000 may decode to signed values."""
     found = _codestream_shape(frame)
-    if found != (*shape, 1):
-        raise UserError(f"{path}: found a compressed frame of {found} rows, columns and samples, expected "
-                        f"{(*shape, 1)} as in its header")
-    values = _CODECS[dataset.syntax](frame).reshape(shape)
-    return values.view(f"u{values.itemsize}")  # patterns of bits: JPEG 2000 may decode to signed values
+    if found != shape:
+        raise UserError(f"{path}: found a compressed frame of {found} rows, columns and samples, expected {shape} "
+                        "as in its header")
+    decoder = _CODECS[dataset.syntax]
+    if shape[2] == 3 and decoder is imagecodecs.jpeg_decode and jpeg_is_rgb(frame, dataset):
+        values = decoder(frame, colorspace="RGB", outcolorspace="RGB")
+    else:
+        values = decoder(frame)
+    return values.view(f"u{values.itemsize}")
 
 
 def _codestream_shape(frame: bytes) -> tuple[int, int, int]:

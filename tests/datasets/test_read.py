@@ -220,9 +220,9 @@ def test_pydicoms_own_files():
     assert all(np.array_equal(slices[0], other) for other in slices[1:])
     film = read_film(folder / "JPGExtended.dcm")  # stored are 0 to 264 of 4095
     assert (film.pixels.max(), film.max_value) == (4095, 4095)
-    for name in ("MR_truncated", "SC_rgb_rle", "examples_palette", "rtdose", "liver_1frame", "test-SR", "badVR",
-                 "JPEG2000-embedded-sequence-delimiter", "no_meta", "examples_ybr_color", "MR_small_bigendian",
-                 "image_dfl"):
+    for name in ("MR_truncated", "SC_rgb_rle_2frame", "SC_ybr_full_422_uncompressed", "rtdose", "liver_1frame",
+                 "test-SR", "badVR", "JPEG2000-embedded-sequence-delimiter", "no_meta", "examples_ybr_color",
+                 "MR_small_bigendian", "image_dfl"):
         _refused(read_film, folder / f"{name}.dcm")
 
 
@@ -252,7 +252,7 @@ def _lying_png(side):
     ("cut.dcm", pictures.dicom(GREY8)[:-60], "damaged DICOM"),
     ("frames.dcm", pictures.dicom(GREY8, NumberOfFrames=2), "2 frames"),
     ("rows.dcm", pictures.dicom(GREY8, Rows=60000, Columns=60000), "60000 x 60000"),
-    ("rgb.dcm", pictures.dicom(GREY8, SamplesPerPixel=3, PhotometricInterpretation="RGB"), "RGB"),
+    ("hsv.dcm", pictures.dicom(GREY8, SamplesPerPixel=3, PhotometricInterpretation="HSV"), "HSV"),
     ("bits.dcm", pictures.dicom(GREY16, BitsAllocated=32), "32 bits"),
     ("mpeg.dcm", pictures.dicom(GREY8, uid.MPEG4HP41, b"0000"), "transfer syntax"),
     ("lie.dcm", pictures.dicom(GREY8, uid.JPEG2000Lossless, imagecodecs.jpeg2k_encode(

@@ -34,7 +34,7 @@ def rgb_pixels(words: np.ndarray, dataset: pydicom.Dataset) -> tuple[np.ndarray,
 
 def jpeg_is_rgb(frame: bytes, dataset: pydicom.Dataset) -> bool:
     """Whether a JPEG holds RGB and not YCbCr, by Adobe's marker, else by JFIF's and the header."""
-    adobe = frame.find(b"Adobe", 0, 2**12)  # then version, two words of flags, and the transform: 0 is none
+    adobe = frame.find(b"\0\x0eAdobe", 0, 2**12)  # then version, two words of flags, and the transform: 0 is none
     if adobe >= 0:
-        return frame[adobe + 11:adobe + 12] == b"\0"
+        return frame[adobe + 13:adobe + 14] == b"\0"
     return dataset.kind == "RGB" and b"JFIF\0" not in frame[:64]

@@ -8,7 +8,12 @@ compared with --right, p-values also after Holm's adjustment. Several folders in
 (seeds) of one configuration; their counts are pooled.
 """
 
+import pathlib
+import sys
 from collections.abc import Sequence
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

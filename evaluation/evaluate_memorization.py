@@ -12,7 +12,12 @@ folder, to train on or to share. That no copy is left in it is not said: the rul
 evaluation/synthetic/copies.py).
 """
 
+import pathlib
+import sys
 from collections.abc import Sequence
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 
@@ -21,7 +26,6 @@ from datasets.common.output_folders import PAIRS, RESULTS, check_output
 from datasets.pair_store import PairStore
 from datasets.subsets import refuse_existing, write_subset
 from evaluation.synthetic.copies import PERCENTILE
-from evaluation.synthetic.copies_report import describe, report_memorization, training_ids
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("real", None, "Pair folder with the training films, and test films if there are any.",
@@ -39,6 +43,8 @@ flags.DEFINE_string("without_copies", None, "New pair folder to write of the sam
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    from evaluation.synthetic.copies_report import describe, report_memorization, training_ids
+
     if FLAGS.count < 1 or not 0 < FLAGS.percentile < 100:
         raise UserError(f"--count={FLAGS.count} --percentile={FLAGS.percentile}: expected a positive count and a "
                         "percentile between 0 and 100")

@@ -10,7 +10,12 @@ row of anatomical plausibility per set) and plausibility_NAME.csv (one row per m
 distances fall as images are added, so a good set of more images may score lower.
 """
 
+import pathlib
+import sys
 from collections.abc import Sequence
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

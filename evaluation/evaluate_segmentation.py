@@ -16,7 +16,11 @@ tools.run_experiment command writes its report anew. (A folder RUN/evaluate-COLU
 """
 
 import pathlib
+import sys
 from collections.abc import Sequence
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

@@ -8,7 +8,11 @@ a GAN was trained) and curves-segmenters. captions.md says what each shows.
 """
 
 import pathlib
+import sys
 from collections.abc import Sequence
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

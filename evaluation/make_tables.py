@@ -15,7 +15,11 @@ written as .md, .csv, .tex (booktabs, multirow) and .html:
 """
 
 import pathlib
+import sys
 from collections.abc import Sequence
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

@@ -20,10 +20,14 @@ column is the time of the file over the time now: above 1 is faster now.
 
 import importlib.util
 import os
+import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 
@@ -133,7 +137,7 @@ def _measure(name: str, precision: str, library: str) -> dict:
     item = ITEMS[name].shrunk(_SHRINK.value)
     row = {"item": name, "size": item.size, "precision": precision, "by": library, "shrink": _SHRINK.value}
     with tempfile.NamedTemporaryFile(suffix=".json") as made:  # the process writes by that name
-        command = [sys.executable, "-m", "tools.benchmark", "--alone", f"--items={name}",
+        command = [sys.executable, __file__, "--alone", f"--items={name}",
                    f"--precisions={precision}", f"--seconds={_SECONDS.value}",
                    f"--shrink={_SHRINK.value}", f"--xla={_XLA.value}", f"--out={made.name}"]
         if library != _OURS:

@@ -13,6 +13,10 @@ images/ and labels/ as slices of the store's spacing, and pairs.csv with the spl
 """
 
 import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

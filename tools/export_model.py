@@ -12,6 +12,12 @@ needs TensorFlow alone:
     loaded.signatures["uint8"](film=film, white=0.0)["codes"]
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors

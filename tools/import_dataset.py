@@ -47,6 +47,10 @@ blue that channel alone (vessels of the eye show best in green). `tools.predict`
 
 import dataclasses
 import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

@@ -12,6 +12,12 @@ Kernels are as released (Pix2PixHD: [out, in, height, width]); pictures are [N, 
 architecture is told by names and shapes, which are then checked one by one.
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors

@@ -8,6 +8,12 @@ vessels (thin branching lines), abdomen (organs in pairs or absent). Picture i i
 whatever the size. The last ones are the test pairs.
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors

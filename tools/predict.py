@@ -19,6 +19,9 @@ one of three equal channels.
 import pathlib
 import sys
 
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors

@@ -7,6 +7,11 @@ says which are missing; run it again when they have come.
 """
 
 import functools
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

@@ -9,7 +9,11 @@ with per_film.csv and predictions/) name films and predictions of any origin. `r
 files that readers saved from the page: preferences, sign test, agreement and comments, as Markdown, CSV and LaTeX.
 """
 
-import functools
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 
@@ -31,8 +35,10 @@ _ANSWERS = flags.DEFINE_list("answers", [], "report: answer files, or a folder o
 _OUT = flags.DEFINE_string("out", None, "folder of the results (required)")
 
 
-def main(command: str, argv) -> None:
-    del argv
+def main(argv) -> None:
+    command = argv[1] if len(argv) > 1 else ""
+    if len(argv) > 2:
+        raise UserError(f"unexpected argument {argv[2]!r}: options are written --name=value; see --help")
     if command not in ("build", "report"):
         raise UserError(f"found {command!r}, expected build or report: python -m tools.reader_study build "
                         "--experiment=RUN --out=FOLDER; see --help")
@@ -46,8 +52,6 @@ def main(command: str, argv) -> None:
 
 def build() -> None:
     """Writes page and key."""
-    import pathlib
-
     from datasets.pair_store import PairStore
     from evaluation.reader_study.study import KEY, PAGE, Results, choose_films, find_results, write_study
 
@@ -80,11 +84,6 @@ def report() -> None:
     print(f"tables: {_OUT.value}")
 
 
-def _dispatch(argv) -> None:
-    command = argv[1] if len(argv) > 1 else ""
-    report_user_errors(functools.partial(main, command))([argv[0], *argv[2:]])
-
-
 if __name__ == "__main__":
     flags.FLAGS.set_gnu_getopt(True)  # options after the command
-    app.run(_dispatch)
+    app.run(report_user_errors(main, arguments=True))

@@ -20,8 +20,13 @@ networks that make label maps.
 """
 
 import dataclasses
+import pathlib
 import shlex
+import sys
 import tempfile
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

@@ -7,6 +7,10 @@ picture at the store's size; and OUT/attention.json: model, data and films.
 """
 
 import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 

@@ -6,6 +6,12 @@ Prints one line for each problem (file, found, expected) and a summary; exits wi
 apart.
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors

@@ -6,6 +6,12 @@ Trains on the store's train pairs. The same command continues a run that was sto
 continues a finished one to where a run of that length would stand.
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors

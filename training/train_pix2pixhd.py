@@ -11,6 +11,12 @@ rate goes up again). Coarse to fine:
     ... --network=local --ngf=32 --phase=both        --init_from=RUN2 --workdir=RUN3
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors

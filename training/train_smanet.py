@@ -9,6 +9,12 @@ Trains on the train pairs of --data; keeps the weights with the best mean J on t
 continues a finished one to where a run of that length would stand.
 """
 
+import pathlib
+import sys
+
+if not __package__:  # started by its path, from any folder
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from absl import app, flags
 
 from datasets.common.errors import report_user_errors

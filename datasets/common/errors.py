@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from datasets.common.tensorflow_startup import quiet_tensorflow
+from datasets.common.own_settings import expand_home, settle_process
 
 # Binaries import this module first: TensorFlow then keeps its notices to itself unless asked (by 0). 3 hides lines
 # marked E too: its optimizer writes some about graphs that it leaves as they are, and real errors are raised.
@@ -27,14 +27,16 @@ def report_user_errors(main: Callable[[Sequence[str]], int | None],
     Args:
       arguments: whether `main` takes arguments that are no options.
 
-    Exit codes: what `main` returns (None is 0), 1 after a `UserError`, 130 after Ctrl-C.
+    Exit codes: what `main` returns (None is 0), 1 after a `UserError`, 130 after Ctrl-C. Other projects' settings
+    are put off at once, and `~` in the command line becomes the home folder (`datasets.common.own_settings`).
     """
+    settle_process()
+    sys.argv[1:] = expand_home(sys.argv[1:])
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str]) -> None:
         if len(argv) > 1 and not arguments:
             fail(f"unexpected argument {argv[1]!r}: options are written --name=value; see --help")
-        quiet_tensorflow()
         try:
             code = main(argv) or 0
         except UserError as error:

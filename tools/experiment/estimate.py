@@ -18,7 +18,7 @@ import numpy as np
 
 from datasets.common.errors import UserError
 from datasets.common.machine import peak_memory
-from datasets.common.tensorflow_startup import quiet_tensorflow
+from datasets.common.own_settings import settle_process
 from training.config import EngineConfig, PGGANConfig, SMANetConfig, total_kimg
 
 _TURNS = 2  # measured after the one that traces
@@ -85,7 +85,7 @@ def estimate(job: TrainingJob) -> Estimate:
 
 
 def _quieten() -> None:
-    quiet_tensorflow()
+    settle_process()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a trace for each resolution
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from datasets.common.errors import UserError
 from datasets.common.machine import usable_cores
-from datasets.common.tensorflow_startup import quiet_tensorflow
+from datasets.common.own_settings import settle_process
 
 _LOOK_SECONDS = 0.2  # between looks for printed lines
 _SAVING_SECONDS = 60.0  # what a process that is asked to stop may take to save its run
@@ -132,7 +132,7 @@ def _begin_process(messages) -> None:
     signal.signal(signal.SIGTERM, lambda *_: _stop_asked.set())
     os.setsid()  # Ctrl-C reaches the first process alone, which passes it on once
     threading.Thread(target=_end_with_parent, daemon=True).start()  # the parent may be killed outright
-    quiet_tensorflow()
+    settle_process()
     _Lines.messages = messages
 
 

@@ -121,6 +121,9 @@ def _dicoms() -> list[bytes]:
         pictures.dicom(GREY12, uid.JPEG2000Lossless,
                        imagecodecs.jpeg2k_encode(GREY12, level=0, codecformat="j2k"), BitsStored=12),
         pictures.dicom(GREY8, uid.RLELossless, _rle(GREY8)),
+        pictures.dicom(COLOUR.reshape(len(COLOUR), -1), Columns=COLOUR.shape[1], SamplesPerPixel=3,
+                       PhotometricInterpretation="RGB", PlanarConfiguration=1),
+        pictures.dicom(GREY12, PixelPaddingValue=7, PixelPaddingRangeLimit=99),
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,9 +77,13 @@ def test_maps_of_another_size_are_brought_to_the_films(tmp_path):
 def test_other_formats_and_maps_of_the_scored_classes(tmp_path):
     store = write_phantoms(tmp_path / "films", 5, 3, 32, 0)
     (tmp_path / "maps").mkdir()
-    for id_ in store.ids("test"):
+    for place, id_ in enumerate(store.ids("test")):
         codes = np.roll(store.scored_label(id_), 2, 0)
-        (tmp_path / "maps" / f"{id_}.tif").write_bytes(pictures.tiff(codes.astype(np.uint16)))
+        if place:
+            (tmp_path / "maps" / f"{id_}.tif").write_bytes(pictures.tiff(codes.astype(np.uint16)))
+        else:  # as SimpleITK writes it
+            nibabel.save(nibabel.Nifti1Image(codes.T[..., None], np.diag([-1.0, -1.0, 1.0, 1.0])),
+                         tmp_path / "maps" / f"{id_}.nii.gz")
     done = _evaluate(f"--predictions={tmp_path}/maps", f"--data={store.path}", f"--out={tmp_path}/out",
                      "--codes=scored")
     assert done.code == 0, done.err

@@ -179,6 +179,24 @@ def test_nifti_slices_have_the_films_pixels_and_spacing(dtype, channel, tmp_path
     assert rows == [["x", "train", "here", "0"], ["y", "test", "here", "0"]]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_nifti_slices_come_back_by_import(dtype, tmp_path):
+    store = write_phantoms(tmp_path / "films", 3, 1, 32, 0, "abdomen") if dtype is np.uint8 else _store(
+        tmp_path / "films", [("x", "train", "")], dtype=dtype, spacing_mm=2.0)
+    _export("nifti", tmp_path / "nifti", store)
+    done = run("tools.import_dataset", f"--images={tmp_path}/nifti/images", f"--labels={tmp_path}/nifti/labels",
+               f"--classes={','.join(store.classes.names)}", f"--size={max(store.description.size)}",
+               "--test_fraction=0", f"--out={tmp_path}/back")
+    assert done.code == 0, done.err
+    back = PairStore(tmp_path / "back")
+    assert back.description.spacing_mm == pytest.approx(store.description.spacing_mm)
+    for id_ in store.ids():
+        top = (back.description.size[0] - store.description.size[0]) // 2  # ground above and below
+        rows = slice(top, top + store.description.size[0])
+        np.testing.assert_array_equal(back.label(id_)[rows], store.label(id_))
+        np.testing.assert_array_equal(back.image(id_)[rows], store.image(id_))
+
+
 def test_two_synthetic_sets_of_the_same_ids(real, made, tmp_path):
     other = _store(tmp_path / "other", [(entry.id, entry.split, "two-stage") for entry in made.entries], seed=2)
     _export("coco", tmp_path / "coco", real, made, other)

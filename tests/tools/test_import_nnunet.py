@@ -2,6 +2,7 @@
 
 import json
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -146,6 +147,23 @@ def test_splits(tmp_path):
     store, said = _import(folder, tmp_path / "drawn", "--test_fraction=0.3")
     assert len(store.ids("test")) == 1 and "t_0000.png" in said
     told(_refused(folder, tmp_path / "o", "--fold=2"), "--fold=2", "2 folds")
+
+
+def test_volumes_give_their_slices_and_stay_on_one_side(tmp_path):
+    """What nnU-Net's own data sets mostly are: NIfTI volumes, with imagesTs."""
+    rng, folder = np.random.default_rng(0), tmp_path / "d"
+    for part, names in (("Tr", ("case_1", "case_2")), ("Ts", ("case_9",))):
+        for kind, end in (("images", "_0000"), ("labels", "")):
+            (folder / f"{kind}{part}").mkdir(parents=True)
+            for name in names:
+                values = rng.integers(0, 2 if kind == "labels" else 200, (20, 16, 3)).astype(np.uint8)
+                nibabel.save(nibabel.Nifti1Image(values, np.diag([2.0, 2.0, 5.0, 1.0])),
+                             folder / f"{kind}{part}" / f"{name}{end}.nii.gz")
+    (folder / "dataset.json").write_text(json.dumps({
+        "channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii.gz"}))
+    store, _ = _import(folder, tmp_path / "out", size=20)
+    assert len(store.ids("train")) == 6 and len(store.ids("test")) == 3
+    assert all(id_.startswith("case_9") for id_ in store.ids("test")) and store.description.spacing_mm == 2.0
 
 
 @pytest.mark.parametrize(("labels", "more"), [

@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
+from datasets.formats.raster import Film
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from datasets.sources.phantom import phantom
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
+from evaluation.segmenter.load import load_any_segmenter
 from models.smanet import SMANet
 from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store
 from tools.export.saved_model import export_segmenter, method_graph
 from tools.generation.method_from_runs import Assembly
-
-FACTS = SegmenterFacts(("skin", "lesion"), SIZE, SIZE, channel="colour")
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,14 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def network():
+def segmenter():
     network = SMANet(2, depth=14, width=8, attention="none")
     network.build((None, None, None, 3))
-    return network
+    return FilmSegmenter(network, SegmenterFacts(("skin", "lesion"), SIZE, SIZE, channel="colour"))
 
 
-@pytest.mark.parametrize("method", ["single", "two"])
-def test_a_graph_makes_the_colour_films_of_python(method, runs, store):
-    assembly = Assembly(method, runs, store)
+def test_a_graph_makes_the_colour_films_of_python(runs, store):
+    assembly = Assembly("single", runs, store)
     generate = method_graph(assembly).functions["generate"]
     made = generate(count=tf.constant(3), seed=tf.constant(1, tf.int64), first=tf.constant(0, tf.int64))
     pairs = assembly.method(checked=False)(np.arange(3), 1)
@@ -64,8 +63,8 @@ def test_colour_networks_do_not_serve_a_grey_folder(method, runs, tmp_path):
         Assembly(method, runs, phantom_store(tmp_path / "grey"))
 
 
-def test_a_colour_film_of_any_shape_and_white(network):
-    functions = FilmSegmenter(network, FACTS).functions
+def test_a_colour_film_of_any_shape_and_white(segmenter):
+    functions = segmenter.functions
     film = np.random.default_rng(0).integers(0, 4096, (20, 45, 3)).astype(np.uint16)
     film[:2], film[-1] = 0, 0  # a border, black in all channels
     film[5, 5, 0] = 4095
@@ -79,11 +78,19 @@ def test_a_colour_film_of_any_shape_and_white(network):
     assert (made[0, 0, 0] < 1.0) and made.shape == (9, 9, 2)
 
 
-def test_onnx_takes_three_channels(network, tmp_path):
+def test_exports_take_three_channels(segmenter, tmp_path):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
-    segmenter = FilmSegmenter(network, FACTS)
     export_segmenter(segmenter, str(tmp_path / "export"), onnx=True)
+    exported = load_any_segmenter(str(tmp_path / "export"))
+    assert exported.channel == "colour"
+    film = Film(np.random.default_rng(3).integers(0, 256, (20, 45, 3)).astype(np.uint8), 255)
+    made = segmenter.functions["uint8"](film=tf.constant(film.pixels), white=tf.constant(255.0))
+    for found, expected in zip(exported.segment(film), (made["codes"], made["probabilities"]), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    plane = film.pixels[..., 0]  # a grey film is one of equal channels
+    one, other = (exported.segment(Film(pixels, 255))[1] for pixels in (plane, np.stack([plane] * 3, -1)))
+    np.testing.assert_array_equal(one, other)
     file = str(tmp_path / "export" / "network.onnx")
     session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
     films = np.random.default_rng(8).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype(np.float32)

@@ -10,11 +10,10 @@ import tensorflow as tf
 from datasets import grey
 from datasets.common.errors import UserError
 from datasets.formats.channels import luminance
-from datasets.formats.read import read_film
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import Entry, PairStore, PairWriter
 from evaluation.segmenter.evaluate import evaluate
-from evaluation.segmenter.load import check_fit, load_any_segmenter, load_segmenter, read_segmenter
+from evaluation.segmenter.load import check_fit, load_any_segmenter, read_segmenter
 from evaluation.segmenter.predict_films import Predictor
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.label_coding import LabelCoding
@@ -22,7 +21,6 @@ from models.smanet import SMANet
 from tests.helpers.colour import GREEN, RED, lesion_pair, lesion_store
 from tests.helpers.tiny_experiment import PRESET
 from tests.helpers.tiny_networks import write_run
-from tools.export.saved_model import export_segmenter
 from training import smanet
 from training.devices import make_strategy
 from training.pggan import PGGANTrainer
@@ -46,7 +44,7 @@ def test_a_pggan_of_pairs_has_three_channels_of_film(arrays):
     trainer = PGGANTrainer(PRESET.pairs, labels, films, CODING, make_strategy("one_device"))
     assert trainer.model.generator.channels == trainer.model.discriminator.channels == 4
     _, metrics = trainer.step(0)
-    assert all(np.isfinite(float(value)) for value in metrics.values())
+    assert all(np.isfinite(value).all() for value in metrics.values())
     encoded = trainer._encoded([tf.constant(array) for array in (labels, films)])
     np.testing.assert_array_equal(grey.from_network(encoded[..., 1:].numpy()), films)
     grid = trainer.grid(trainer.total)
@@ -59,7 +57,7 @@ def test_a_translator_makes_three_channels(arrays):
     trainer = Pix2PixHDTrainer(PRESET.labels_to_film, labels, films, 2, None, make_strategy("one_device"))
     assert trainer.model.generator.output_channels == 3
     _, metrics = trainer.step(0)
-    assert all(np.isfinite(float(value)) for value in metrics.values())
+    assert all(np.isfinite(value).all() for value in metrics.values())
     assert {RED, GREEN} <= set(map(tuple, trainer.grid(0).reshape(-1, 3)))
 
 
@@ -102,7 +100,7 @@ def test_a_segmenter_tells_colours_of_one_luminance_apart(store, run):
     assert np.unique(luminance(film)).tolist() == [76]  # there is nothing else to see
 
 
-def test_files_are_predicted_as_stored_films_and_an_export_says_the_same(store, run, tmp_path):
+def test_files_are_predicted_as_stored_films(store, run, tmp_path):
     film, label = lesion_pair(99, SIDE)
     cv2.imwrite(str(tmp_path / "a.png"), film[..., ::-1])
     predictor = Predictor(load_any_segmenter(run), str(tmp_path / "out"))
@@ -114,17 +112,7 @@ def test_files_are_predicted_as_stored_films_and_an_export_says_the_same(store, 
     assert (codes == label).mean() > 0.8 and predictor.reduced == 0
     overlay = cv2.imread(str(tmp_path / "out" / "overlays" / "a.png"))
     assert overlay[codes == 0].mean(0).argmax() == 1  # green skin stays green
-    export_segmenter(load_segmenter(run), str(tmp_path / "export"))
-    exported = load_any_segmenter(str(tmp_path / "export"))
-    assert exported.channel == "colour"
-    for found, expected in zip(exported.segment(read_film(tmp_path / "a.png")),
-                               load_any_segmenter(run).segment(read_film(tmp_path / "a.png")), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    grey_film = np.tile(np.arange(SIDE, dtype=np.uint8) * 8, (SIDE, 1))
-    for name, picture in (("grey", grey_film), ("equal", np.stack([grey_film] * 3, -1))):
-        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
-    ones, others = (exported.segment(read_film(tmp_path / f"{name}.png"))[1] for name in ("grey", "equal"))
-    np.testing.assert_array_equal(ones, others)
+    cv2.imwrite(str(tmp_path / "grey.png"), np.tile(np.arange(SIDE, dtype=np.uint8) * 8, (SIDE, 1)))
     predictor.predict("grey", tmp_path / "grey.png")
     assert (predictor.reduced, predictor.spread) == (0, 1)
 

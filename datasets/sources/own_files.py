@@ -150,7 +150,7 @@ class _Side:
     """The pictures of one folder by name."""
 
     def __init__(self, folder: pathlib.Path, files: Sequence[pathlib.Path], flat: bool):
-        self.folder, self.files = folder, files
+        self.folder, self.files, self.flat = folder, files, flat
         self.names = {path: unicodedata.normalize(
             "NFC", path.name if flat else path.relative_to(folder).as_posix()) for path in files}
 
@@ -188,9 +188,11 @@ def _match_maps(images: _Side, labels: _Side, image_suffix: str | None, label_su
     if not same and image_suffix in ("", None) and label_suffix in ("", None):
         plain = _paired(images, labels, "", "")
         if isinstance(plain, pathlib.Path):
+            if images.flat:  # equal only without their folders
+                return {}, ""
             raise UserError(f"{plain}: there is another file of that name; keep one of them, or give "
                             "--image_suffix and --label_suffix")
-        if plain:
+        if len(plain) == min(len(images.files), len(labels.files)):
             return plain, ""
     ways = [(ours, theirs) for ours in ([image_suffix] if image_suffix is not None else images.suffixes(same))
             for theirs in ([label_suffix] if label_suffix is not None else labels.suffixes(same))
@@ -201,6 +203,8 @@ def _match_maps(images: _Side, labels: _Side, image_suffix: str | None, label_su
         return {}, ""
     most = max(map(len, paired.values()))
     best = {way: pairs for way, pairs in paired.items() if len(pairs) == most}
+    if ("", "") in best:  # their names are equal
+        return best["", ""], ""
     (ours, theirs), pairs = min(best.items(), key=lambda item: sum(map(len, item[0])))
     for (one, other), rival in best.items():
         if set(rival.values()) != set(pairs.values()):

@@ -113,7 +113,7 @@ def csv(table: Table) -> str:
 
 def _literal(cell: str) -> str:
     """`cell` as Markdown shows it."""
-    return re.sub(r"([\\`*_<>&|\[\]])", r"\\\1", cell)
+    return re.sub(r"([\\`*_<>&|~\[\]])", r"\\\1", cell).replace("$", "&#36;")  # two of them are a formula
 
 
 def _latex(text: str) -> str:

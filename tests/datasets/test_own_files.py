@@ -114,6 +114,18 @@ def test_junk_is_left_out_with_a_count(tmp_path):
     assert len(matched.sources) == 1 and not matched.alone and any("4 files" in line for line in matched.said)
 
 
+def test_the_way_that_fits_most_files_is_taken(tmp_path):
+    _files(tmp_path, "i/a_0000.png", "i/b_0000.png", "i/c.png", "l/a.png", "l/b.png", "l/c.png")
+    matched = match_files(tmp_path / "i", tmp_path / "l")
+    assert set(_pairs(matched)) == {"a", "b"} and [path.name for path in matched.alone] == ["c.png", "c.png"]
+
+
+def test_equal_names_in_several_folders_are_no_pairs(tmp_path):
+    _files(tmp_path, "i/p1/a.png", "i/p2/a.png", "l/a.png")
+    with pytest.raises(UserError, match="no two with the same name"):
+        match_files(tmp_path / "i", tmp_path / "l")
+
+
 @pytest.mark.parametrize(("masks", "files"), [
     (["disc:*_disc", "cup:*_cup"], ["l/a_disc.png", "l/a_cup.png", "l/b_disc.png"]),
     (["disc:_disc", "cup:_cup"], ["l/a_disc.png", "l/a_cup.png", "l/b_disc.png"]),

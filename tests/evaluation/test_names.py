@@ -1,5 +1,6 @@
 """Names in any script, with capitals and marks of formulas: told apart in tables, LaTeX and figures."""
 
+import html
 import io
 import logging
 import runpy
@@ -79,6 +80,13 @@ def test_a_dollar_is_no_formula():
     assert axes.get_title() == "$\\frac{$"
 
 
+def test_markdown_has_no_formula_either():
+    cells = pd.DataFrame([["1"]], pd.MultiIndex.from_tuples([("J", "a$b$_~c~")]),
+                         pd.MultiIndex.from_tuples([("", "REAL")]))
+    text = table_formats.markdown(table_formats.Table(cells))
+    assert "$" not in text and html.unescape(text).replace("\\", "").count("a$b$_~c~") == 1
+
+
 @pytest.mark.parametrize("text", ["Größe", "±5 µm", "→ film", "a b"])
 def test_what_can_be_drawn_stays(text):
     figure, axes = _texts([text])
@@ -94,6 +102,6 @@ def test_the_command_is_as_a_shell_takes_it(tmp_path):
     words = [f"--data={tmp_path}/my films; $HOME", "--workdir=it's", "--films=3"]
     with process_state.kept(), binaries.flags_of("tools.run_experiment"):
         sys.argv[:] = ["tools.run_experiment", *words]
-        binary = runpy.run_module("tools.run_experiment")
+        binary = runpy.run_module("tools.run_experiment", alter_sys=True)
         flags.FLAGS(sys.argv)
         assert set(words) <= set(shlex.split(binary["_command"]()))

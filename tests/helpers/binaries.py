@@ -61,7 +61,8 @@ def flags_of(module: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for flag in list(flags.FLAGS.flags_by_module_dict().get(file, ())):
-            delattr(flags.FLAGS, flag.name)
+        for name in (file, module):  # as the main module, and as another one
+            for flag in list(flags.FLAGS.flags_by_module_dict().get(name, ())):
+                delattr(flags.FLAGS, flag.name)
         flags.FLAGS.set_gnu_getopt(interspersed)
         flags.FLAGS.unparse_flags()

@@ -18,6 +18,7 @@ from datasets.label_filters import components, majority_filter
 MAIN_SHARE = 0.9  # a class is in one piece where its largest holds at least this share of it
 SPECK_SHARE = 0.05  # pieces below this share of a class in one piece are specks
 SLACK = 1.5  # a range of real maps may be left by this factor
+_WIDE = 0.5  # or by this power of the factor between its ends
 WEAR = 0.01  # share of a real map's labelled pixels that cleaning may change
 _DIRTY = 0.1  # share of real maps that may have dirt: pieces apart in size from all others
 _SPARED = 0.75  # share of each whole organ that a filter of rims must leave
@@ -133,15 +134,20 @@ class LabelRules:
             return "there, which no real map shows"
         if not self.in_pieces(code) and areas.max() < MAIN_SHARE * total:
             return "in pieces"
-        share = total / labels.size
-        if not rule.area[0] / SLACK <= share <= rule.area[1] * SLACK:
+        share, slack = total / labels.size, self._slack(code, rule.area)
+        if not rule.area[0] / slack <= share <= rule.area[1] * slack:
             return f"too {'small' if share < rule.area[0] else 'large'}"
-        low, high = math.ceil(rule.pieces[0] / SLACK), math.floor(rule.pieces[1] * SLACK)
+        slack = self._slack(code, rule.pieces)
+        low, high = math.ceil(rule.pieces[0] / slack), math.floor(rule.pieces[1] * slack)
         if self.in_pieces(code) and not low <= whole.sum() <= high:
             return f"in too {'few' if whole.sum() < low else 'many'} pieces"
-        if self.in_pieces(code) and areas.max() < rule.main / SLACK * total:
-            return "in too small pieces"
         return self._misplaced(labels, code)
+
+    def _slack(self, code: int, found: tuple[float, float]) -> float:
+        """The factor by which a range may be left: more where it is wide, but for a whole organ of every map."""
+        rule = self.classes[code]
+        whole = rule.present == 1 and not self.in_pieces(code)
+        return SLACK if whole else max(SLACK, (found[1] / max(1e-9, found[0])) ** _WIDE)
 
     def _misplaced(self, labels: np.ndarray, code: int) -> str | None:
         """Which class is not where it always is with this one."""

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from datasets.class_table import ClassTable
 from datasets.dots import Dot
-from datasets.sample_checks import choose_snapshot, dot_check
+from datasets.label_cleaning import clean_labels
+from datasets.label_rules import LabelRules
+from datasets.sample_checks import choose_snapshot, dot_check, label_check
+from tests.datasets.test_label_rules import cells
 
 DOT = Dot(32, 1.0)
 CENTRES = {1: [(5.0, 5.0)], 2: [(5.0, 20.0)], 3: [(20.0, 12.0)]}
@@ -52,3 +56,13 @@ def test_a_run_of_other_dots_has_other_specks_and_discs():
     made, reasons = dot_check(large, 4)(rough[None])
     assert reasons == [None]
     np.testing.assert_array_equal(made[0], large.redraw(CENTRES))
+
+
+def test_label_maps_are_mended_and_refused_by_the_rules_of_real_ones():
+    rules = LabelRules.learn(cells(), ClassTable(("ground", "one")))
+    dirty, empty = cells()[0].copy(), np.zeros((64, 64), np.uint8)
+    dirty[0, 0] = 1
+    for checked in (True, False):
+        made, reasons = label_check(rules, False, checked)(np.stack([dirty, empty]))
+        np.testing.assert_array_equal(made, [clean_labels(dirty, rules), empty])
+        assert (made[0] == cells()[0]).all() and reasons == [None, "one missing" if checked else None]

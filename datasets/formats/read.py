@@ -91,8 +91,11 @@ def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside
     path = pathlib.Path(path)
     kind = volume_kind(read_start(path))
     if kind:
-        from datasets.formats.volumes import volume_codes
-        values = volume_codes(path, kind, part, beside and pathlib.Path(beside))
+        from datasets.formats.volumes import picture_codes, volume_codes
+        if beside and part is None and not volume_kind(read_start(beside)):
+            values = picture_codes(path, kind, read_film(beside).pixels.shape[:2])
+        else:
+            values = volume_codes(path, kind, part, beside and pathlib.Path(beside))
     elif is_dicom(data := read_bytes(path)):
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
@@ -175,8 +178,9 @@ def _read_img(data: bytes, path: pathlib.Path) -> np.ndarray:
     """JSRT's format as it is stored, uint16 [2048, 2048], low values bright."""
     expected = 2 * IMG_SIDE**2
     if len(data) != expected:
+        remedy = "save it as NIfTI in one file" if path.with_suffix(".hdr").is_file() else "copy it again"
         raise UserError(f"{path}: found {len(data):,} bytes, expected {expected:,} ({IMG_SIDE} x {IMG_SIDE} "
-                        "pixels of 16 bits, no header); copy it again")
+                        f"pixels of 16 bits, no header); {remedy}")
     values = np.frombuffer(data, ">u2").reshape(IMG_SIDE, IMG_SIDE).astype(np.uint16)
     if values.max() > IMG_MAX:
         raise UserError(f"{path}: found values up to {values.max()}, expected 12 bits (0 to {IMG_MAX}) in "

@@ -2,8 +2,9 @@
 
 Voxels are put in order by the header: x to the patient's left, y to the back, z to the head. A slice is shown as
 radiologists look at it: the patient's right on its left, the front or the head up. A header that does not say how
-the patient lies (none of NIfTI's codes, the identity as affine matrix, NRRD without space) leaves voxels in order
-of storage, the first axis running to the right and the second down.
+the patient lies (none of NIfTI's codes, NRRD without space) leaves voxels in order of storage, the first axis
+running to the right and the second down. The identity as a matrix is believed, unless the other file of a pair has
+voxels of another size: then it is what a program wrote that lost the image's matrix.
 """
 
 import dataclasses
@@ -24,11 +25,13 @@ class Volume:
       stored: [i, j, k] of an integer or float type, as in the file.
       to_patient: how nibabel turns `stored` into the patient's axes; None where the header does not say.
       sizes_mm: of a voxel along the axes of `stored`; 0 where not known.
+      identity: whether the header's matrix is the identity.
     """
 
     stored: np.ndarray
     to_patient: np.ndarray | None
     sizes_mm: tuple[float, float, float]
+    identity: bool = False
 
     def values(self) -> np.ndarray:
         """[x, y, z]."""
@@ -47,10 +50,14 @@ class Volume:
 
     def lying_like(self, other: "Volume") -> "Volume":
         """This volume in the other's axes where one of the two does not say, and both have as many voxels."""
-        known = (self.to_patient is None) + (other.to_patient is None)
-        if known != 1 or self.stored.shape != other.stored.shape:
+        if self._lost_beside(other) == other._lost_beside(self) or self.stored.shape != other.stored.shape:
             return self
         return dataclasses.replace(self, to_patient=other.to_patient)
+
+    def _lost_beside(self, other: "Volume") -> bool:
+        """Whether the header does not say how the patient lies, or is not to be believed."""
+        sized = other.to_patient is not None and not other.identity and not np.allclose(other.sizes_mm, 1.0, 0.01)
+        return self.to_patient is None or (self.identity and sized)
 
     def slice(self, part: Part | None, path: pathlib.Path) -> tuple[np.ndarray, float | None]:
         """Values [H, W] of a slice (of the only one for None), and its spacing if its pixels are square.

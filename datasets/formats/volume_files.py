@@ -54,11 +54,11 @@ def _read_nifti(data: bytes, path: pathlib.Path) -> Volume:
     if slope is not None and (slope, shift) != (1.0, 0.0):
         stored = stored * np.float64(slope) + np.float64(shift)
     affine, sizes = header.get_best_affine(), np.append(np.asarray(header.get_zooms(), float), [0.0] * 3)[:3]
-    known = bool(header["qform_code"] or header["sform_code"]) and not np.array_equal(affine, np.eye(4))
+    known, identity = bool(header["qform_code"] or header["sform_code"]), np.array_equal(affine, np.eye(4))
     unit = _MILLIMETRES.get(header.get_xyzt_units()[0], 0.0)
-    # no unit and sides of 1 without a place: nobody said how large a voxel is
-    sizes = sizes * unit if known or (sizes[:2] != 1.0).any() else np.zeros(3)
-    return Volume(stored, _to_patient(affine) if known else None, tuple(sizes))
+    # sides of 1 without a place: nobody said how large a voxel is
+    sizes = sizes * unit if (known and not identity) or (sizes[:2] != 1.0).any() else np.zeros(3)
+    return Volume(stored, _to_patient(affine) if known else None, tuple(sizes), identity)
 
 
 def _read_nrrd(data: bytes, path: pathlib.Path) -> Volume:

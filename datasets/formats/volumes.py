@@ -1,5 +1,6 @@
 """Films and class codes of the slices of NIfTI and NRRD volumes."""
 
+import dataclasses
 import functools
 import pathlib
 
@@ -55,7 +56,23 @@ def volume_codes(path: pathlib.Path, kind: str, part: Part | None,
     uint8 [H, W], or uint16 where one of its values is above 255, as numbers of instances are. Raises UserError for
     values that are no whole numbers of 0 to 65535.
     """
-    plane, _ = volume_beside(path, kind, beside).slice(part, path)
+    return _as_codes(volume_beside(path, kind, beside).slice(part, path)[0], path)
+
+
+def picture_codes(path: pathlib.Path, kind: str, size: tuple[int, int]) -> np.ndarray:
+    """`volume_codes` of one slice whose image is no volume but a picture of `size` (height, width).
+
+    A matrix that is the identity says nothing then: such files are arrays of rows and columns that a script saved,
+    or of columns and rows if they only fit so.
+    """
+    volume = read_volume(path, kind)
+    if volume.to_patient is not None and not volume.identity:
+        return volume_codes(path, kind, None)
+    plane, _ = dataclasses.replace(volume, to_patient=None).slice(None, path)
+    return _as_codes(plane.T if plane.T.shape == size else plane, path)
+
+
+def _as_codes(plane: np.ndarray, path: pathlib.Path) -> np.ndarray:
     if not _is_whole(plane) or plane.min() < 0 or plane.max() > 65535:
         raise UserError(f"{path}: found values from {plane.min()} to {plane.max()}, expected class codes, whole "
                         "numbers of 0 to 255")

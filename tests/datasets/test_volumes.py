@@ -77,17 +77,39 @@ def test_image_and_label_map_of_other_orders_agree(tmp_path):
 
 @pytest.mark.parametrize("lost", ["image", "label"])
 def test_a_header_that_does_not_say_follows_its_partner(tmp_path, lost):
-    """Masks saved with the identity as affine are in the image's order of voxels."""
+    """A label map saved with the identity as matrix is in the image's order of voxels, which are not of 1 mm."""
     (values, affine), (codes, _) = _stored(LPS, "SAR"), _stored(CODES, "SAR")
     image = _nifti(tmp_path / "image.nii", values, np.eye(4) if lost == "image" else affine)
     label = _nifti(tmp_path / "label.nii", codes, np.eye(4) if lost == "label" else affine)
     plain = lost == "image"
     for part in pair_parts(image, label):
         film, mask = read_film(image, part).pixels, read_mask(label, part, image)
-        expected = (codes[:, :, part.index].T, values[:, :, part.index].T) if plain else (
+        expected = (codes[::-1, ::-1, part.index].T, values[::-1, ::-1, part.index].T) if plain else (
             CODES[:, :, part.index].T, LPS[:, :, part.index].T)
         np.testing.assert_array_equal(mask, expected[0])
         np.testing.assert_array_equal(film, expected[1])
+
+
+def test_the_identity_is_believed_beside_voxels_of_1_mm(tmp_path):
+    """The label map is stored mirrored, and says so."""
+    image = _nifti(tmp_path / "image.nii", LPS, np.eye(4))
+    label = _nifti(tmp_path / "label.nii", CODES[::-1], np.diag([-1.0, 1.0, 1.0, 1.0]))
+    for part in pair_parts(image, label):
+        np.testing.assert_array_equal(read_mask(label, part, image), CODES[::-1, ::-1, part.index].T)
+        np.testing.assert_array_equal(read_film(image, part).pixels, LPS[::-1, ::-1, part.index].T)
+
+
+@pytest.mark.parametrize("size", [(11, 6), (9, 9)])
+def test_a_label_volume_beside_a_picture(tmp_path, size):
+    """As ITK's programs save it, and as a script does, rows first or, where only that fits, columns first."""
+    codes = RNG.integers(0, 4, size).astype(np.uint8)
+    (tmp_path / "a.png").write_bytes(pictures.png(codes))
+    ways = [(codes.T, np.diag([-0.3, -0.3, 1, 1])), (codes.T[..., None], np.diag([-1, -1, 1, 1])),
+            (codes, np.eye(4)), (codes[..., None], np.eye(4))]
+    ways += [(codes.T, np.eye(4))] if size[0] != size[1] else []
+    for number, (stored, affine) in enumerate(ways):
+        path = _nifti(tmp_path / f"{number}.nii.gz", stored, affine)
+        np.testing.assert_array_equal(read_mask(path, None, tmp_path / "a.png"), codes)
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.int32, np.float32, np.float64, np.uint16, ">i2"])
@@ -100,12 +122,12 @@ def test_one_slice_is_a_picture_of_its_values(tmp_path, kind):
         found = read_film(path)
         np.testing.assert_array_equal(found.pixels, film)
         assert found.pixels.dtype == np.uint16 and not found.exact and found.spacing_mm == pytest.approx(0.3)
-        np.testing.assert_array_equal(read_mask(_nifti(path, stored % 7, np.eye(4))), film % 7)
+        np.testing.assert_array_equal(read_mask(_nifti(path, stored % 7, np.diag([-1, -1, 1, 1]))), film % 7)
 
 
 def test_a_picture_without_a_place_is_in_order_of_storage(tmp_path):
     film = RNG.integers(0, 256, (11, 6)).astype(np.uint8)
-    for path in (_nifti(tmp_path / "a.nii", film.T, np.eye(4)), _nrrd(tmp_path / "a.nrrd", film.T)):
+    for path in (_nifti(tmp_path / "a.nii", film.T, None), _nrrd(tmp_path / "a.nrrd", film.T)):
         found = read_film(path)
         np.testing.assert_array_equal(found.pixels, film)
         assert found.spacing_mm is None

@@ -13,9 +13,10 @@ Label files may be
                             other codes
     maps of colours         --colours=labelmap.txt: lines of name:r,g,b:: as CVAT writes them, or a table of
                             name,r,g,b or name,#rrggbb
-    a mask for each organ   --masks=disc:*_disc,cup:*_cup: * is the image's name; liver:liver/* for folders, and
-                            --masks=liver,spleen for folders of those names, or files that end so. Later ones are
-                            painted over earlier ones, and overlaps are kept
+    a mask for each organ   --masks=disc:_disc,cup:_cup: what follows the image's name, or liver:liver/ for
+                            folders; --masks=liver,spleen for folders of those names, or files that end so. A '*'
+                            is the image's name anywhere ('disc:disc_*'). Later ones are painted over earlier ones,
+                            and overlaps are kept
     numbers of instances    --instances --classes=background,nucleus: every number but 0 is a piece of that class;
                             touching pieces are parted by a pixel of background
 
@@ -104,7 +105,7 @@ _MOST_LINES = 20  # about single files
 
 def main(argv) -> None:
     from datasets.common.progress import show_progress
-    from datasets.pair_store import Description, describe_ids
+    from datasets.pair_store import MAX_MASKS, Description, describe_ids
     from datasets.sources import own_files, own_folders, own_splits
 
     lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS, _INVERT_IDS)]
@@ -146,6 +147,8 @@ def main(argv) -> None:
         print(f"{len(negatives)} negatives turned to positives; for new ones there is tools.predict --invert")
     if found.white:
         print(f"white: {white} in 16-bit images (--max_value chooses another)")
+    if len(labels.classes.organs) > MAX_MASKS and _MASKS.value:
+        print(f"overlaps: not kept, as there are more than {MAX_MASKS} organs; later ones cover earlier ones")
     for line in report.lines(found.shares, _SIZE.value):
         print(line)
     held = f", {len(validation)} validation" if validation else ""

@@ -140,8 +140,8 @@ def mask_patterns(masks: Sequence[str], labels: pathlib.Path) -> dict[str, str]:
         elif "*" not in pattern:
             pattern = f"{pattern}*" if pattern.endswith("/") else f"*{pattern}"
         if not organ or organ in patterns or pattern.count("*") != 1 or pattern == "*":
-            raise UserError(f"--masks: found {mask!r}, expected ORGAN:PATTERN with one * for the image's name, "
-                            "each organ once, e.g. --masks=disc:*_disc,cup:*_cup or --masks=liver:liver/*")
+            raise UserError(f"--masks: found {mask!r}, expected ORGAN:SUFFIX or ORGAN:FOLDER/, perhaps with one * "
+                            "for the image's name, each organ once, e.g. --masks=disc:_disc,cup:_cup")
         patterns[organ] = unicodedata.normalize("NFC", pattern)
     return patterns
 

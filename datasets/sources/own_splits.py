@@ -63,7 +63,8 @@ def read_ids(path: pathlib.Path, sources: Sequence[OwnFolder]) -> set[str]:
         ids = _look_up(known, line) or _look_up(known, re.split(r"[,;\t]", line)[0].strip("\"' "))
         if not ids and not number and re.fullmatch(_HEADERS, re.split(r"[,;\t]", line)[0].strip("\"' "), re.I):
             continue
-        if len({source.image for source in sources if source.id in ids}) > 1:  # not slices of one volume
+        # several, and not slices of one volume
+        if len(ids) > 1 and len({source.image for source in sources if source.id in ids}) > 1:
             raise UserError(f"{path}: found {line[:80]!a}, which {len(ids)} pairs are called "
                             f"({describe_ids(sorted(ids), 3)}); write their ids")
         found |= ids

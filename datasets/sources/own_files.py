@@ -91,7 +91,7 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
         if pairs:
             break
     else:
-        raise UserError(_no_pairs(*sides, masks))
+        raise UserError("; ".join([_no_pairs(*sides, masks), *said]))
     said += [f"names: {used}"] if used else []
     for place, organ in enumerate(masks or ()):
         missing = sum(paths[place] is None for _, paths in pairs.values())

@@ -9,6 +9,7 @@ import pytest
 from datasets.common.errors import UserError
 from datasets.formats.dicom_start import has_explicit_vrs, is_dicom
 from datasets.formats.find import find_in_folder, find_named, is_dicom_file, picture_stem
+from datasets.sources.own_files import match_files
 from tests.helpers import pictures
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -92,3 +93,11 @@ def test_dicom_is_known_without_its_preamble(tmp_path):
     for other in (b"", b"\x02\0", b"\x08\0" * 100, b"\x02\0\0\0" * 50, bytes(300), b"text" * 80,
                   pictures.png(GREY), b"\x08\0\x05\0CS" + b"\xff" * 60):
         assert not is_dicom(other)
+
+
+def test_what_is_not_read_is_no_naming_mistake(tmp_path):
+    """Label maps of a kind that is not read: the line about names says how many there are of it."""
+    _fill(tmp_path / "films", ["a.png", "b.png"])
+    _fill(tmp_path / "maps", ["a.mha", "b.mha", "overview.png"])
+    with pytest.raises(UserError, match=r"2 \.mha"):
+        match_files(tmp_path / "films", tmp_path / "maps")

@@ -133,9 +133,11 @@ def _organ_masks(labels: np.ndarray, classes: ClassTable) -> np.ndarray:
 
 def _gradient_histograms(films: np.ndarray) -> np.ndarray:
     """Unit vectors [N, 8 x 8 cells x 8 directions] of [N, 48, 48, C], each cell scaled to its own contrast."""
-    gradients = np.gradient(films, axis=(1, 2))  # down and right, [N, 48, 48, C] each
-    strongest = np.hypot(*gradients).argmax(-1, keepdims=True)
-    down, right = (np.take_along_axis(gradient, strongest, -1)[..., 0] for gradient in gradients)
+    down, right = np.gradient(films[..., 0], axis=(1, 2))
+    for channel in range(1, films.shape[-1]):  # its gradient where it is the stronger
+        other_down, other_right = np.gradient(films[..., channel], axis=(1, 2))
+        stronger = np.hypot(other_down, other_right) > np.hypot(down, right)
+        down, right = np.where(stronger, other_down, down), np.where(stronger, other_right, right)
     strength = np.hypot(down, right)
     direction = np.arctan2(down, right) % np.pi * (_BINS / np.pi)
     histograms, cells = [], FILM_SIDE // _CELL

@@ -4,8 +4,9 @@
         --test_fraction=0.3 --size=128 --out=data/mine
 
 Files belong together by name (a.jpg and a.png), in folders of folders too, or in one folder. Names that differ in
-how they end (a_0000.png and a_mask.png) are put together where there is only one way to do so;
---image_suffix=_0000 --label_suffix=_mask says it. A suffix may be a format: --image_suffix=.tif.
+how they end or begin (a_0000.png and a_mask.png) are put together where there is only one way to do so;
+--image_suffix=_0000 --label_suffix=_mask says it. A suffix may be a format (--image_suffix=.tif), or what stands
+around a '*' (--label_suffix='mask_*').
 
 Label files may be
 

@@ -1,8 +1,8 @@
 """Which of a user's image and label files belong together: by name, by suffix, in folders of folders, in one.
 
 The name of a file is its path below its folder without the format's suffix, in Unicode's normal form C. A pair is
-an image and a label map of one base name that differ in how they end: `case1_0000.png` and `case1_mask.png`.
-Suffixes that nobody gives are found out where only one way of pairing fits the most files.
+an image and a label map of one base name that differ in how they end, `case1_0000.png` and `case1_mask.png`, or
+begin, `image_1.png` and `mask_1.png`. What nobody says is found out where only one way fits the most files.
 """
 
 import dataclasses
@@ -71,8 +71,8 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     """Pairs of the pictures below `images` and below `labels`, which may be one folder.
 
     Args:
-      image_suffix, label_suffix: what ends the names of images and label maps ("_0000"), or their files (".tif");
-        None to find out.
+      image_suffix, label_suffix: what ends the names of images and label maps ("_0000"), or their files (".tif"),
+        or with a * for the base name what is around it ("mask_*"); None to find out.
       masks: organ -> pattern of its files' names below `labels`, * standing for the base name; see
         `mask_patterns`.
 
@@ -160,10 +160,7 @@ class _Side:
         for path, name in self.names.items():
             kind = picture_suffix(name)
             stem = name[:len(name) - len(kind)] or name
-            whole = suffix.startswith(".") and name.lower().endswith(suffix.lower())
-            if not whole and not stem.endswith(suffix):
-                continue
-            base = (name[:-len(suffix)] if whole else stem[:len(stem) - len(suffix)]).rstrip("/")
+            base = _base(name, stem, suffix)
             if base in found:
                 return path
             if base:
@@ -174,8 +171,12 @@ class _Side:
         return [name[:len(name) - len(picture_suffix(name))] for name in self.names.values()]
 
     def suffixes(self, with_formats: bool) -> list[str]:
-        """Ends that at least a third of the names share, "" first; with them, formats where there are several."""
-        counts = Counter(end for stem in self.stems() for end in _ends(stem))
+        """Ends and beginnings (with a *) that at least a third of the names share, "" first.
+
+        Args:
+          with_formats: formats too, where there are several.
+        """
+        counts = Counter(end for stem in self.stems() for end in (*_ends(stem), *_beginnings(stem)))
         least = max(min(2, len(self.names)), len(self.names) / 3)
         shared = sorted(end for end, count in counts.items() if count >= least)
         formats = sorted({picture_suffix(name) for name in self.names.values()} - {""}) if with_formats else []
@@ -278,6 +279,24 @@ def _no_pairs(images: _Side, labels: _Side, masks: Mapping[str, str] | None) -> 
 def _ends(stem: str) -> Iterable[str]:
     """What a name may end with: everything from a separator on, e.g. _b_0000 and _0000 of a_b_0000."""
     return [stem[match.start():] for match in _ENDS.finditer(stem) if match.start()]
+
+
+def _beginnings(stem: str) -> Iterable[str]:
+    """What its last part may begin with, as patterns: image_* of p1/image_7."""
+    last = stem.rpartition("/")[2]
+    return [f"{last[:match.end()]}*" for match in re.finditer(r"[_. -]+", last) if match.end() < len(last)]
+
+
+def _base(name: str, stem: str, suffix: str) -> str:
+    """The base name of a file's name and stem; "" where they do not end, or begin, as `suffix` says."""
+    if "*" in suffix:
+        folder, slash, last = stem.rpartition("/")
+        start, end = suffix.split("*", 1)
+        fits = last.startswith(start) and last.endswith(end) and len(last) > len(start) + len(end)
+        return f"{folder}{slash}{last[len(start):len(last) - len(end)]}" if fits else ""
+    if suffix.startswith(".") and name.lower().endswith(suffix.lower()):
+        return name[:-len(suffix)].rstrip("/")
+    return stem[:len(stem) - len(suffix)].rstrip("/") if stem.endswith(suffix) else ""
 
 
 def _inside(folder: pathlib.Path, other: pathlib.Path) -> bool:

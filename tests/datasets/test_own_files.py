@@ -37,6 +37,9 @@ LAYOUTS = {
     "folders with suffixes": (["i/p1/a_0000.png", "i/p2/a_0000.png", "l/p1/a_seg.png", "l/p2/a_seg.png"],
                               {"p1_a", "p2_a"}),
     "dots in names": (["i/a.1.png", "i/a.2.png", "l/a.1.gif", "l/a.2.gif"], {"a.1", "a.2"}),
+    "beginnings": (["i/image_01.png", "i/image_02.png", "l/mask_01.png", "l/mask_02.png"], {"01", "02"}),
+    "beginnings in folders": (["i/p1/img 1.png", "i/p2/img 1.png", "l/p1/gt 1.png", "l/p2/gt 1.png"],
+                              {"p1_1", "p2_1"}),
     "suffix with a format": (["i/a.jpg", "i/b.jpg", "l/a.jpg.png", "l/b.jpg.png"], {"a", "b"}),
     "DICOM without suffix": (["i/1.2.840.1.dcm", "l/1.2.840.1.png"], {"1.2.840.1"}),
 }
@@ -57,6 +60,9 @@ TOGETHER = {
     "formats": (["a.jpg", "b.jpg", "a.png", "b.png"], {}),
     "formats said": (["a.tif", "b.tif", "a.png", "b.png"], {"image_suffix": ".tif", "label_suffix": ".png"}),
     "a folder each": (["a/image.png", "a/label.png", "b/image.png", "b/label.png"], {}),
+    "beginnings": (["img_a.png", "img_b.png", "mask_a.png", "mask_b.png"], {}),
+    "beginnings said": (["x a1.png", "x b1.png", "y a2.png", "y b2.png"],
+                        {"image_suffix": "x *1", "label_suffix": "y *2"}),
     "half said": (["a.png", "b.png", "a_z.png", "b_z.png"], {"label_suffix": "_z"}),
 }
 

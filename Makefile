@@ -1,8 +1,11 @@
 # make demo: set up, run the three-stage job on phantom chest films, show where the pictures and table are.
-# make test: set up, lint, pass the tests. Both need Python 3.11 with venv and a package index, nothing else.
+# make test: set up, lint, pass the tests. Both need Python 3.11, 3.12 or 3.13 with venv, and a package index.
 # make test-gpu: what only a GPU shows (parity, formats, determinism, a kill, two parts of a card); GPUS=0 by default.
 # make test-reliability: kill, starve and spread real training processes for up to half an hour; prints a table.
-PYTHON ?= python3.11
+# The first that starts and is of a version for which every pinned package has a wheel.
+PYTHON ?= $(shell for found in python3.13 python3.12 python3.11 python3 python; do \
+	$$found -c "import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null \
+	&& echo $$found && break; done)
 DEMO   ?= runs/demo
 GPUS   ?= 0
 BIN    := .venv/bin
@@ -31,6 +34,8 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 
 .venv/installed: requirements.txt constraints.txt
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "make: found no Python 3.11, 3.12 or 3.13 with venv;" \
+		"install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	touch $@

@@ -1,6 +1,7 @@
 """Charts: how a run's training went, and how scores spread over films."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ CHARTS = (
     Chart("Growth", "log2 of the resolution, with the part faded in", ("level",)),
 )
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
+_BOXES = 6  # panels of box plots side by side
 _ACROSS, _PANEL = 3, 1.8  # panels side by side; inches of height of each, with its titles and numbers
 _LEGEND = {"loc": "best", "fontsize": 5.5, "frameon": False, "handlelength": 1.8, "labelspacing": 0.2}
 
@@ -129,13 +131,24 @@ def box_plots(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
     scored = experiment.pooled(names[0])["scored"]
     organs = shown_organs(tables[names[0]], scored) or scored
     with style():
-        figure = Figure(figsize=(PAGE, 2.6), layout="constrained")
-        axes = figure.subplots(1, len(organs), sharey=True, squeeze=False)[0]
-        for axis, organ in zip(axes, organs, strict=True):
+        rows = -(-len(organs) // _BOXES)
+        across = -(-len(organs) // rows)
+        figure = Figure(figsize=(PAGE, 2.6 + 1.5 * (rows - 1)), layout="constrained")
+        axes = figure.subplots(rows, across, sharey=True, squeeze=False)
+        for axis in axes.ravel()[len(organs):]:
+            axis.set_axis_off()
+        for place, organ in enumerate(organs):
+            axis = axes.ravel()[place]
             values = [100 * tables[name].loc[tables[name]["organ"] == organ, "j"].dropna() for name in names]
             _draw_boxes(axis, values, names)
-            axis.set_title(organ)
-        axes[0].set_ylabel("J of a film (%)")
+            if place + across < len(organs):  # the names stand below the lowest panel
+                axis.tick_params(labelbottom=False)
+            if len(organs) < 5:
+                axis.set_title(organ)
+            else:
+                axis.set_title(textwrap.fill(organ, 16), fontsize=7)
+        for axis in axes[:, 0]:
+            axis.set_ylabel("J of a film (%)")
     return figure
 
 

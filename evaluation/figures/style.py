@@ -19,7 +19,7 @@ from evaluation.pictures import colour_labels
 COLUMN = 3.5  # inches: one column of a two-column page
 PAGE = 7.16  # both columns
 _DPI = 300  # of PNGs
-_LEGEND = 0.45  # inches below a picture grid
+_LEGEND, _LEGEND_ROWS = 0.45, 2  # inches below a picture grid, and the rows of a legend that fit there
 _SIDE = 600  # pixels at most of a picture inside a figure, per side
 
 # Font type 42: text stays text in a PDF.
@@ -82,5 +82,8 @@ def colour_legend(figure: Figure, colours: dict[str, tuple[float, ...]]) -> None
     """A legend of patches below the figure."""
     patches = [Patch(facecolor=colour, label=name) for name, colour in colours.items()]
     columns = 3 if figure.get_figwidth() < PAGE else 6  # legends of a narrow figure
+    more = -(-len(patches) // columns) - _LEGEND_ROWS
+    if more > 0:  # lest many classes leave no room for the pictures
+        figure.set_figheight(figure.get_figheight() + 0.16 * more)
     figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), columns), frameon=False,
                   handlelength=1.0, columnspacing=1.2)

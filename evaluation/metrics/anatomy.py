@@ -68,11 +68,11 @@ def method_table(real: pd.DataFrame, synthetic: Mapping[str, pd.DataFrame],
                  shares: Mapping[str, Mapping[str, float]] | None = None) -> pd.DataFrame:
     """One row per set, the real one first.
 
-    Columns: maps; `complete` the share with every organ; `outside` the share with any measure missing or beyond
-    the real range; `abs_z` averaged over the measures; `spread` the mean over measures of synthetic over real
-    standard deviation (under 1: less varied than real); `ks` the mean Kolmogorov-Smirnov distance; mean and
-    standard deviation of the cardiothoracic ratio if measured; and what `shares` holds of each set (see
-    `evaluation.synthetic.realism_report.generation_shares`).
+    Columns: maps; `complete` the share with every organ that all real maps have; `outside` the share with any
+    measure beyond the real range, or missing though all real maps have it; `abs_z` averaged over the measures;
+    `spread` the mean over measures of synthetic over real standard deviation (under 1: less varied than real);
+    `ks` the mean Kolmogorov-Smirnov distance; mean and standard deviation of the cardiothoracic ratio if
+    measured; and what `shares` holds of each set (see `evaluation.synthetic.realism_report.generation_shares`).
     """
     rows = {"real": _summarise(real, real)}
     for name, measures in synthetic.items():
@@ -135,9 +135,10 @@ def _outside(real: pd.Series, values: pd.Series) -> pd.Series:
 def _summarise(real: pd.DataFrame, measures: pd.DataFrame) -> dict[str, float]:
     table = plausibility(real, measures)
     outside = pd.DataFrame({name: _outside(real[name], measures[name]) for name in real.columns})
-    areas = measures[[name for name in measures.columns if name.endswith(" area")]]
+    always = real.notna().all()
+    areas = measures[[name for name in measures.columns if name.endswith(" area") and (real[name] > 0).all()]]
     row = {"maps": len(measures), "complete": (areas > 0).all(axis=1).mean(),
-           "outside": (outside | measures.isna()).any(axis=1).mean(), "abs_z": table["abs_z"].mean(),
+           "outside": (outside | measures.isna() & always).any(axis=1).mean(), "abs_z": table["abs_z"].mean(),
            "spread": (table["synthetic_std"] / table["real_std"].where(table["real_std"] > _CONSTANT)).mean(),
            "ks": table["ks"].mean()}
     if RATIO in measures:

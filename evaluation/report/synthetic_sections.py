@@ -21,10 +21,11 @@ def add_realism(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, 
               "level, and MS-SSIM within each set (lower is more varied). The row of halves: real pairs against "
               "real ones, with half as many images, which alone makes it higher.")
     page.table_html(_frame(realism.realism))
-    page.text("Anatomy of the label maps: share of complete maps, share outside the real range, deviations from "
-              "the real mean in real standard deviations, spread against the real one, Kolmogorov-Smirnov "
-              "distance, cardiothoracic ratio, share of candidates rejected, and of pairs taken because "
-              "too few passed: repeats of a label map, and unchecked ones.")
+    page.text("Anatomy of the label maps: share of maps with all that every real one has, share outside the real "
+              "range, deviations from the real mean in real standard deviations, spread against the real one, "
+              "Kolmogorov-Smirnov distance, cardiothoracic ratio, share of candidates rejected, and of pairs that "
+              "were taken because too few passed: repeats of a label map, unchecked ones, and those by which "
+              "classes come more or less often than in real maps.")
     page.table_html(_frame(realism.methods))
 
 

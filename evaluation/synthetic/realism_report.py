@@ -122,8 +122,8 @@ def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size
 
 def generation_shares(store: PairStore) -> dict[str, float]:
     """`rejected`, the share of candidates left out, and the shares of pairs taken because too few passed:
-    `repeats` of a label map, and `unchecked` ones; as the set's journal tells, NaN
-    where it does not.
+    `repeats` of a label map, `unchecked` ones and, where classes come and go, `uneven` ones, which make these come
+    more or less often than in real maps; as the set's journal tells, NaN where it does not.
     """
     path = store.path / JOURNAL
     if not path.is_file():
@@ -132,7 +132,8 @@ def generation_shares(store: PairStore) -> dict[str, float]:
     accepted = max(1, len(journal["accepted"]))
     return {"rejected": sum(journal["rejected"].values()) / max(1, journal["candidates"]),
             "repeats": journal.get("repeats", float("nan")) / accepted,
-            "unchecked": journal["unchecked"] / accepted}
+            "unchecked": journal["unchecked"] / accepted,
+            **({"uneven": journal["uneven"] / accepted} if journal.get("shown") else {})}
 
 
 def _measure(real: ImageSet, sets: Mapping[str, ImageSet], shares: Mapping[str, Mapping[str, float]], classes,

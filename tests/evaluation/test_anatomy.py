@@ -99,6 +99,16 @@ def test_method_table():
     assert np.isnan(table.loc["same", "rejected"])
 
 
+def test_a_class_that_real_maps_may_lack_may_be_lacking():
+    maps = np.stack([rectangles((2, 2, 10, 8), (12, 4, 14, 15))] * 4)
+    maps[1][maps[1] == 2] = 0
+    real = measure_maps(maps, PAIR)
+    table = method_table(real, {"one": measure_maps(maps[1:2], PAIR),
+                                "none": measure_maps(np.zeros_like(maps[:1]), PAIR)})
+    assert table.loc["one", ["complete", "outside"]].tolist() == [1, 0]
+    assert table.loc["none", ["complete", "outside"]].tolist() == [0, 1]
+
+
 def test_refuses_films():
     with pytest.raises(ValueError, match="uint8"):
         measure_maps(np.zeros((1, 8, 8)), PAIR)

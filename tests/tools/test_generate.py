@@ -79,6 +79,15 @@ def test_nocheck_leaves_label_maps_as_the_network_made_them(method, runs, store,
     assert journal["mended"] == 0 and journal["rejected"] == {}
 
 
+def test_rules_that_real_maps_break_are_blamed_and_not_the_training(runs, store, tmp_path):
+    assembly, said = Assembly("single", runs, store), []
+    tiny = {code: dataclasses.replace(rule, area=(1e-4, 2e-4)) for code, rule in assembly.rules.classes.items()}
+    assembly.rules = dataclasses.replace(assembly.rules, classes=tiny)  # as somebody may give them by hand
+    assembly.write(str(tmp_path / "made"), 2, 1, 0, say=said.append)
+    warning, = (line for line in said if "warning" in line)
+    assert "6 fail" in warning and "left lung too large, 6 times" in warning and "--nocheck_samples" in warning
+
+
 def test_generate_as_a_command(runs, store, tmp_path):
     done = _tool("generate", "three", runs, store, "--count=3", "--validation=1", f"--out={tmp_path / 'made'}")
     assert done.code == 0 and "3 of 3 pairs" in done.out, done.err

@@ -76,7 +76,8 @@ def _read_header(data: bytes, path: pathlib.Path) -> pydicom.Dataset:
                         "first, e.g. with dcmconv or gdcmconv --raw")
     dataset = read_dataset(io.BytesIO(data[start:]), is_implicit_VR=syntax == uid.ImplicitVRLittleEndian,
                            is_little_endian=True, specific_tags=_TAGS)
-    dataset.syntax, dataset.kind = syntax, str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
+    dataset.syntax = syntax
+    dataset.kind = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").strip().upper()
     _check_header(dataset, path)
     return dataset
 

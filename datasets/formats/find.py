@@ -117,7 +117,9 @@ def _search(place: pathlib.Path, without: Collection[str | os.PathLike], any_suf
         reason = hidden or _why_not(path)
         taken = reason is None or (any_suffix and path is place and reason != "system file")
         files.append(path) if taken else left_out.append((path, reason))
-    return FoundFiles(tuple(files), tuple(left_out))
+    heads = {path.with_suffix("") for path in files if picture_suffix(path) == ".nhdr"}  # their voxels lie beside
+    return FoundFiles(tuple(files), tuple(item for item in left_out if not heads & {
+        item[0].with_suffix(""), item[0].with_suffix("").with_suffix("")}))
 
 
 def _walk(folder: pathlib.Path, seen: set[pathlib.Path], hidden: str | None) -> Iterator[

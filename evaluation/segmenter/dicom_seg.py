@@ -45,7 +45,7 @@ def write_dicom_seg(source: pathlib.Path, codes: np.ndarray, class_names: Sequen
 
 
 def _read_header(source: pathlib.Path) -> pydicom.Dataset:
-    header = pydicom.dcmread(source, stop_before_pixels=True)
+    header = pydicom.dcmread(source, stop_before_pixels=True, force=True)  # it may lack the preamble
     lacking = [name for name in _NEEDED if not header.get(name)]
     if lacking:
         raise UserError(f"{source}: has no {lacking[0]}, which a DICOM segmentation must name; label map and "

@@ -44,7 +44,7 @@ def test_junk_is_left_out_with_a_count(tmp_path):
 
 
 def test_a_clean_folder_says_nothing(tmp_path):
-    _fill(tmp_path, ["a.png"])
+    _fill(tmp_path, ["a.png", "b.nhdr", "b.raw", "c.nhdr", "c.raw.gz"])
     assert find_in_folder(tmp_path).about_left_out() == ""
 
 

@@ -81,14 +81,17 @@ def test_files_folders_and_patterns_are_found_once(tmp_path):
             find_films([missing])
 
 
-def test_dicom_segmentations_hold_the_label_map(tmp_path):
-    source = DICOM_FILES / "CT_small.dcm"
+@pytest.mark.parametrize("start", [0, 132])
+def test_dicom_segmentations_hold_the_label_map(tmp_path, start):
+    """With the preamble and without."""
+    source = tmp_path / "film"
+    source.write_bytes((DICOM_FILES / "CT_small.dcm").read_bytes()[start:])
     codes = np.zeros((128, 128), np.uint8)
     codes[20:60, 30:50], codes[70:100, 10:100] = 1, 5
     names = ("background", "left lung", "right lung", "heart", "left clavicle", "spleen")
     write_dicom_seg(source, codes, names, tmp_path / "seg.dcm")
     read = highdicom.seg.segread(tmp_path / "seg.dcm")
-    header = pydicom.dcmread(source)
+    header = pydicom.dcmread(DICOM_FILES / "CT_small.dcm")
     assert read.PatientID == header.PatientID and read.StudyInstanceUID == header.StudyInstanceUID
     assert read.SeriesInstanceUID != header.SeriesInstanceUID
     assert [read.get_segment_description(number).segment_label for number in range(1, 6)] == list(names[1:])

@@ -7,6 +7,7 @@ tabs (`name,r,g,b` or `name,#rrggbb`, with or without a first line of headings),
 import dataclasses
 import pathlib
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,7 +65,7 @@ def read_colours(path: pathlib.Path, ignore: Sequence[str] = (), scored: Sequenc
 
     Raises UserError for a line without name and colour, a name or colour that comes twice, or no class.
     """
-    table = _read_rows(path)
+    table, ignore = _read_rows(path), [unicodedata.normalize("NFC", name) for name in ignore]
     if not table:
         raise UserError(f"{path}: found no line with a name and a colour; expected e.g. liver:255,0,0:: or "
                         "liver,255,0,0")

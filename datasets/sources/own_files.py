@@ -87,7 +87,7 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     for flat in (False, True):  # the same folders on both sides; else names that are unique without their folders
         sides = [_Side(images, found.files, flat), _Side(labels, others.files, flat and masks is None)]
         pairs, used = (_match_maps(*sides, image_suffix, label_suffix) if masks is None
-                       else _match_masks(*sides, image_suffix, masks))
+                       else _match_masks(*sides, image_suffix, label_suffix or "", masks))
         if pairs:
             break
     else:
@@ -132,17 +132,18 @@ def mask_patterns(masks: Sequence[str], labels: pathlib.Path) -> dict[str, str]:
     `labels`, or else those that end in _ORGAN.
     """
     patterns: dict[str, str] = {}
+    folders = sorted(path.name for path in labels.iterdir() if path.is_dir()) if labels.is_dir() else []
+    folders = [unicodedata.normalize("NFC", name) for name in folders]
     for mask in masks:
-        organ, colon, pattern = (part.strip() for part in mask.partition(":"))
+        organ, colon, pattern = (part.strip() for part in unicodedata.normalize("NFC", mask).partition(":"))
         if not colon:
-            pattern = next((f"{folder.name}/*" for folder in (sorted(labels.iterdir()) if labels.is_dir() else ())
-                            if folder.is_dir() and folder.name.casefold() == organ.casefold()), f"*_{organ}")
+            pattern = next((f"{name}/*" for name in folders if name.casefold() == organ.casefold()), f"*_{organ}")
         elif "*" not in pattern:
             pattern = f"{pattern}*" if pattern.endswith("/") else f"*{pattern}"
         if not organ or organ in patterns or pattern.count("*") != 1 or pattern == "*":
             raise UserError(f"--masks: found {mask!r}, expected ORGAN:SUFFIX or ORGAN:FOLDER/, perhaps with one * "
                             "for the image's name, each organ once, e.g. --masks=disc:_disc,cup:_cup")
-        patterns[organ] = unicodedata.normalize("NFC", pattern)
+        patterns[organ] = pattern
     return patterns
 
 
@@ -216,11 +217,12 @@ def _match_maps(images: _Side, labels: _Side, image_suffix: str | None, label_su
     return pairs, f"--image_suffix={ours} --label_suffix={theirs}" if found_out else ""
 
 
-def _match_masks(images: _Side, labels: _Side, image_suffix: str | None, masks: Mapping[str, str]):
+def _match_masks(images: _Side, labels: _Side, image_suffix: str | None, label_suffix: str,
+                 masks: Mapping[str, str]):
     """Base name -> (image, a mask or None for each organ), and how the names go if that was found out."""
     bases: list[Files] = []
     for pattern in masks.values():
-        start, end = pattern.split("*")
+        start, end = f"{pattern}{label_suffix}".split("*")
         files = labels.by_base(end)
         if isinstance(files, pathlib.Path):
             raise UserError(f"{files}: there is another file of that name; keep one of them")

@@ -152,6 +152,14 @@ def test_a_mask_file_for_each_organ(tmp_path, masks, files):
     assert any("cup: 1 of 2" in line for line in matched.said)
 
 
+def test_masks_in_folders_with_a_suffix(tmp_path):
+    _files(tmp_path, "i/a.png", "l/cœur/a_mask.png", "l/foie é/a_mask.png")
+    masks = mask_patterns(["cœur", unicodedata.normalize("NFD", "foie é")], tmp_path / "l")
+    assert list(masks) == ["cœur", "foie é"]
+    matched = match_files(tmp_path / "i", tmp_path / "l", None, "_mask", masks)
+    assert _pairs(matched) == {"a": ("a.png", "a_mask.png", "a_mask.png")} and not matched.alone
+
+
 def test_masks_beside_images_with_a_suffix(tmp_path):
     _files(tmp_path, "a_img.png", "b_img.png", "a_liver.png", "b_liver.png")
     matched = match_files(tmp_path, masks=mask_patterns(["liver"], tmp_path))

@@ -85,8 +85,9 @@ def latex(table: Table, caption: str, label: str) -> str:
     size, gap = _type_size(table)
     form = "ll" * table.indexed + "".join("r" if number else "l" for number in table.numeric())
     return "\n".join([
-        r"\begin{table}[tbp]", r"\centering", size, rf"\setlength{{\tabcolsep}}{{{gap}}}",
-        r"\setlength{\belowcaptionskip}{4pt}", rf"\caption{{{_latex(caption)}}}", rf"\label{{{label}}}",
+        *_latex_spellings(table), r"\begin{table}[tbp]", r"\centering", size,
+        rf"\setlength{{\tabcolsep}}{{{gap}}}", r"\setlength{\belowcaptionskip}{4pt}",
+        rf"\caption{{{_latex(caption)}}}", rf"\label{{{label}}}",
         rf"\begin{{tabular}}{{{form}}}", r"\toprule", *_latex_heads(table), r"\midrule",
         f"\n\\cmidrule{{1-{width}}}\n".join("\n".join(rows) for rows in _latex_blocks(table)),
         r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
@@ -150,6 +151,13 @@ def _latex_blocks(table: Table) -> list[list[str]]:
         blocks.append([_latex_row([head, shown[name], *row])
                        for head, ((_, name), row) in zip(heads, members, strict=True)])
     return blocks
+
+
+def _latex_spellings(table: Table) -> list[str]:
+    """Comments that tell how names of other scripts are spelt."""
+    names = [*(name for _, name in table.cells.columns), *(key[1] for key in table.cells.index if table.indexed)]
+    return [f"% {text}: {name}" for name, text in safe_text.told_apart(names, _latex).items()
+            if safe_text.in_latin(name) != name and not text.isspace() and text.isascii()]
 
 
 def _latex_row(cells) -> str:

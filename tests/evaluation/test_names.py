@@ -39,7 +39,8 @@ def test_latex_tells_names_of_any_script_apart():
     cells = pd.DataFrame([["1.00"]] * len(NAMES), pd.MultiIndex.from_product([["J"], NAMES]),
                          pd.MultiIndex.from_tuples([("", "REAL")]))
     text = table_formats.latex(table_formats.Table(cells), "caption", "tab:x")
-    assert all(name in text for name in shown.values()) and text.count("ZuoFei") == 1
+    assert all(name in text for name in shown.values()) and text.count("ZuoFei") == 2  # with its comment
+    assert "% ZuoFei: 左肺\n" in text and "ETT:" not in text
 
 
 def _texts(names):

@@ -12,6 +12,8 @@ import numpy as np
 from datasets import grey
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.progress import Passing
+from datasets.common.progress import say as say_line
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
 from datasets.presence import Presence
 
@@ -23,7 +25,7 @@ _FAIL_TOO = 0.1  # share of real maps that must fail the checks to blame these
 
 def write_synthetic(path: str | pathlib.Path, description: Description, checked: Callable, unchecked: Callable,
                     count: int, validation: int, seed: int, source: str, batch: int = 16,
-                    say: Callable[[str], None] = print, maker: str = "",
+                    say: Callable[[str], None] = say_line, maker: str = "",
                     shares: Mapping[int, float] | None = None,
                     real: Callable[[], Sequence[str | None]] | None = None) -> dict[str, Any]:
     """Writes `count` pairs, `validation` of them with split validation: the last whose label map comes once.
@@ -56,7 +58,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     kept = _KeptPairs(atomic_files.make_folder(path), description, asked, shares or {} if checks else {})
     journal, phase = kept.journal, "new"
     while len(journal["accepted"]) < count:
-        before, phase = phase, _phase(journal)
+        before, phase, known = phase, _phase(journal), len(journal["accepted"])
         if phase != before:
             say({"uneven": _unevenness, "repeats": _monotony}[phase](journal) if phase != "unchecked" else
                 _shortage(journal, real() if real else ()))
@@ -64,8 +66,10 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
         kept.accept((unchecked if phase == "unchecked" else checked)(indices, seed), phase, batch)
         if len(journal["accepted"]) == count and kept.presence.shares:
             say(kept.shares_line())
-        say(f"{len(journal['accepted']):,} of {count:,} pairs, {sum(journal['rejected'].values()):,} of "
-            f"{journal['candidates']:,} candidates rejected{_mending(journal)}")
+        rejected = sum(journal["rejected"].values())
+        say(Passing.at(f"{len(journal['accepted']):,} of {count:,} pairs, {rejected:,} of "
+                       f"{journal['candidates']:,} candidates rejected{_mending(journal)}",
+                       known, len(journal["accepted"]), count))
     kept.close()
     return journal
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from datasets.common.errors import UserError
 from datasets.common.machine import peak_memory
+from datasets.common.progress import Passing
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import any_worker
@@ -105,7 +106,7 @@ def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: 
             means = {name: value / progress.count for name, value in progress.sums.items()}
             progress.sums, progress.count = {}, 0  # means are since the line before
             folder.log(progress.position, means)
-            folder.say(status.line(progress.position, means))
+            folder.say(status.line(progress.position, means))  # renewed in a terminal
         if _passed(before, progress.position, trainer.score_every, trainer.total):
             scored = _score(trainer, folder, progress)
         if _passed(before, progress.position, grid_every, trainer.total):
@@ -192,9 +193,10 @@ class _Status:
         rate = (position - before) / max(now - then, 1e-6)  # no division by 0 on a coarse clock
         left = (self._trainer.total - position) / max(rate, 1e-9)
         memory = self._process.memory_info().rss / 2**30
-        return (f"{100 * position / self._trainer.total:5.1f} %  {position:,} {self._trainer.unit}  "
+        text = (f"{100 * position / self._trainer.total:5.1f} %  {position:,} {self._trainer.unit}  "
                 f"{rate * self._trainer.images_per_position:.1f} images/s  {clock(left)} left  {memory:.1f} GiB  "
                 + _values(means))
+        return Passing.at(text, before, position, self._trainer.total)
 
 
 def clock(seconds: float) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from datasets.common import atomic_files
+from datasets.common import atomic_files, progress
 from datasets.common.errors import UserError
 from datasets.common.output_folders import RUN, refuse_foreign
 from datasets.pair_store import write_png
@@ -119,9 +119,9 @@ class RunFolder:
             self._chart_grid(position, picture)
 
     def say(self, line: str) -> None:
-        """Prints a line and keeps it in log.txt."""
+        """Says a line (see `datasets.common.progress`) and keeps it in log.txt."""
         if self.chief:
-            print(line, flush=True)
+            progress.say(line)
             atomic_files.append_text(self.path / "log.txt", line + "\n")
 
     def write_page(self, total: int, unit: str) -> None:

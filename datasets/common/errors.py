@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from datasets.common import progress
 from datasets.common.own_settings import expand_home, settle_process
 
 # Binaries import this module first: TensorFlow then keeps its notices to itself unless asked (by 0). 3 hides lines
@@ -42,6 +43,7 @@ def report_user_errors(main: Callable[[Sequence[str]], int | None],
         except UserError as error:
             fail(str(error))
         except KeyboardInterrupt:
+            progress.clear()
             print("interrupted; the same command continues", file=sys.stderr)
             code = 130
         sys.exit(code)
@@ -51,5 +53,6 @@ def report_user_errors(main: Callable[[Sequence[str]], int | None],
 
 def fail(message: str) -> None:
     """Prints `error: message` as one line on stderr and exits with 1."""
+    progress.clear()
     print("error: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(1)

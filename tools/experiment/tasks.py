@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.progress import say as say_line
 from training.loop import clock
 from training.run_folder import lock_folder
 
@@ -38,7 +39,7 @@ class Task:
 
 
 def run_tasks(tasks: Sequence[Task], workdir: str, dry_run: bool = False,
-              say: Callable[[str], None] = print) -> dict[str, float]:
+              say: Callable[[str], None] = say_line) -> dict[str, float]:
     """Runs what is not done; returns the seconds each task took (over all its starts).
 
     With `dry_run`, prints each task, its state and its settings, and does nothing. Raises UserError if another

@@ -23,6 +23,8 @@ from typing import Any
 from datasets.common.errors import UserError
 from datasets.common.machine import usable_cores
 from datasets.common.own_settings import settle_process
+from datasets.common.progress import Passing
+from datasets.common.progress import say as say_line
 
 _LOOK_SECONDS = 0.2  # between looks for printed lines
 _SAVING_SECONDS = 60.0  # what a process that is asked to stop may take to save its run
@@ -30,7 +32,7 @@ _stop_asked = threading.Event()  # of this process, before it had a task
 
 
 def run_tasks_at_once(make_tasks: Callable[[], Sequence[Any]], workdir: str, jobs: int,
-                      say: Callable[[str], None] = print) -> dict[str, float]:
+                      say: Callable[[str], None] = say_line) -> dict[str, float]:
     """Runs what is not done of the tasks that `make_tasks` returns, `jobs` at once; returns the seconds of each.
 
     `make_tasks` is called in every process, so it must be picklable. Raises UserError where another process runs
@@ -101,14 +103,14 @@ def _share_out(todo: dict[str, Any], start: Callable[[str, int], concurrent.futu
 
 
 def _hear(messages, busy: set[str], say: Callable[[str], None]) -> None:
-    """Says what the tasks printed, and strikes those that ended off `busy`."""
+    """Says what the tasks printed, by name where there are several, and strikes those that ended off `busy`."""
     several = len(busy) > 1
     while not messages.empty():
         name, line = messages.get()
         if line is None:
             busy.discard(name)
         else:
-            say(f"{name}: {line}" if several else line)
+            say(line.named(name) if isinstance(line, Passing) else f"{name}: {line}" if several else line)
 
 
 def _close(pool: concurrent.futures.ProcessPoolExecutor) -> None:
@@ -193,3 +195,7 @@ class _Lines(io.TextIOBase):
         for line in lines:
             self.messages.put((self._task, line))
         return len(text)
+
+    def take_line(self, line: str) -> None:
+        """A line as it is: see `datasets.common.progress.say`."""
+        self.messages.put((self._task, line))

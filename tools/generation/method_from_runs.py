@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.common.errors import UserError
+from datasets.common.progress import say as say_line
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, film_names
 from datasets.sample_checks import dot_check, label_check
@@ -124,7 +125,7 @@ class Assembly:
         return bool(codings) and codings[-1].kind == "grey" and self.rules.rims_between(codings[-1].order)
 
     def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
-              say: Callable[[str], None] = print) -> dict[str, Any]:
+              say: Callable[[str], None] = say_line) -> dict[str, Any]:
         """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`."""
         real = self.store.description
         source = next(method.source for method in METHODS if method.name == self.method_name)

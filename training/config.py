@@ -36,7 +36,8 @@ class EngineConfig:
         "auto", "how the work is spread over devices; auto is mirrored with several GPUs, else one_device",
         ("auto", "one_device", "mirrored", "multi_worker"), decides="nothing")
     deterministic: bool = option(False, "bit-identical results from run to run (slower)")
-    xla: str = option("auto", "whether XLA compiles the steps; auto: on one GPU", ("auto", "on", "off"))
+    xla: str = option("auto", "whether XLA compiles the steps; auto: a translator's on one GPU",
+                      ("auto", "on", "off"))
     steps_per_call: int = option(0, "steps that the device is given at once; 0: ten on one GPU, else one",
                                  decides="nothing")
     checkpoint_minutes: float = option(10.0, "time between checkpoints; what a killed run can lose",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from training.config import EngineConfig
+from training.config import EngineConfig, Pix2PixHDConfig
 
 _AT_ONCE = 10  # steps in one call on a GPU: at some milliseconds each, Ctrl-C is still met at once
 
@@ -56,7 +56,9 @@ def steps_at_once(config: EngineConfig, strategy: tf.distribute.Strategy) -> int
 
 
 def uses_xla(config: EngineConfig, strategy: tf.distribute.Strategy) -> bool:
-    """Whether XLA compiles steps: as `config.xla` says; "auto" is on one GPU (docs/performance.md)."""
+    """Whether XLA compiles steps: as `config.xla` says. "auto" is for translators on one GPU: there it was measured
+    to pay; the compilation of the other two takes minutes (docs/performance.md)."""
     if config.xla != "auto":
         return config.xla == "on"
-    return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
+    one_gpu = strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
+    return one_gpu and isinstance(config, Pix2PixHDConfig)

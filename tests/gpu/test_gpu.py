@@ -35,7 +35,8 @@ def _metrics(name, pairs, until, device="GPU", **options) -> np.ndarray:
     """Metrics [steps, metrics] of the steps before position `until`."""
     build, config = _BUILT[name]
     config = dataclasses.replace(config, strategy="one_device", **options)
-    strategy = prepare(config) if device == "GPU" else tf.distribute.OneDeviceStrategy("/CPU:0")
+    strategy = prepare(config)  # seeds, too
+    strategy = strategy if device == "GPU" else tf.distribute.OneDeviceStrategy("/CPU:0")
     with tf.device(f"/{device}:0"):
         trainer, position, rows = build(config, strategy, *pairs)[0], 0, []
         while position < until:

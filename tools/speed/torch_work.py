@@ -58,8 +58,10 @@ class Engine:
     def compile(self, network: nn.Module) -> nn.Module:
         return torch.compile(network) if self.compiled else network
 
-    def adam(self, network: nn.Module, rate: float, beta_1: float, beta_2: float, epsilon: float):
-        return torch.optim.Adam(network.parameters(), rate, (beta_1, beta_2), epsilon, fused=self.device == "cuda")
+    def adam(self, network: nn.Module, rate: float, beta_1: float, beta_2: float, epsilon: float,
+             fused: bool = True):
+        return torch.optim.Adam(network.parameters(), rate, (beta_1, beta_2), epsilon,
+                                fused=fused and self.device == "cuda")
 
     @property
     def _format(self) -> torch.memory_format:
@@ -185,7 +187,8 @@ def _pggan_step(item: Item, engine: Engine) -> Callable[[], Any]:
     generator, average = (engine.place(Generator(item.size, channels)) for _ in range(2))
     critic = engine.place(Discriminator(item.size, channels))
     make = engine.compile(generator)
-    optimizers = [engine.adam(network, 1e-3, 0.0, 0.99, 1e-8) for network in (generator, critic)]
+    # Not fused: on an H100 that refused this step's gradients (PyTorch 2.11).
+    optimizers = [engine.adam(network, 1e-3, 0.0, 0.99, 1e-8, fused=False) for network in (generator, critic)]
     arrays = (_codes(16, item.size, CLASSES, engine), _films(16, item.size, engine))[:channels]
     batches = _batches(arrays, item.images)
 

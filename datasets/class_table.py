@@ -141,8 +141,10 @@ class ClassTable:
         if not isinstance(value, Mapping) or set(value) - {"names", "scored", "fold_back", "ignored", "unions"}:
             raise ValueError(f"classes must hold names, scored, fold_back, ignored and unions; received {value!r}")
         names, scored, folds = value.get("names"), value.get("scored", []), value.get("fold_back", {})
-        if not _all_strings(names) or not _all_strings(scored) or not isinstance(folds, Mapping):
-            raise ValueError("classes: names and scored must be lists of strings, fold_back an object")
+        if not _all_strings(names) or not _all_strings(scored):
+            raise ValueError("classes: names and scored must be lists of strings")
+        if not isinstance(folds, Mapping) or not _all_strings(list(folds.values())):
+            raise ValueError("classes: fold_back must be an object of strings")
         if not isinstance(value.get("ignored", False), bool):
             raise ValueError(f"classes: ignored must be true or false; received {value['ignored']!r}")
         unions = value.get("unions", {})

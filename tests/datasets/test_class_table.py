@@ -51,3 +51,11 @@ def test_json_round_trip(table):
 def test_unions_that_cannot_be_are_refused(unions):
     with pytest.raises(ValueError, match=r"union|average|capitals"):
         ClassTable.from_json({"names": ["background", "disc", "cup"], "unions": unions})
+
+
+@pytest.mark.parametrize("wrong", [{"fold_back": {"a": 5}}, {"fold_back": ["a"]}, {"names": ["a", 5]},
+                                   {"scored": "a"}, {"unions": {"c": "a"}}, {"unions": {"c": [5]}},
+                                   {"ignored": "yes"}])
+def test_other_values_are_no_table(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ClassTable.from_json({"names": ["ground", "a", "b"], **wrong})

@@ -120,8 +120,10 @@ def depths(pairs: Sequence[JoinedPair]) -> set[int]:
 
 
 def about(pairs: Sequence[JoinedPair]) -> str:
-    """Counts by split and kind, in a line."""
+    """Counts by split and kind, and sizes where there are several, in a line."""
     counts = Counter((pair.entry.split, pair.synthetic) for pair in pairs)
     parts = [f"{counts[split, synthetic]} {'synthetic' if synthetic else 'real'} {split}"
              for synthetic in (False, True) for split in SPLITS if counts[split, synthetic]]
-    return f"{len(pairs)} pairs: {', '.join(parts)}"
+    sizes = sorted({pair.store.description.size for pair in pairs})
+    several = f"; of {' and '.join(f'{width} x {height}' for height, width in sizes)} pixels" if len(sizes) > 1 else ""
+    return f"{len(pairs)} pairs: {', '.join(parts)}{several}"

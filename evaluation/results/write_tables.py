@@ -57,6 +57,13 @@ class Results:
         if any((run["scored"], run["films"]) != (self.scored, runs[0]["films"]) for run in runs):
             raise UserError(f"{first.path}: columns score different organs or numbers of films; evaluate them on "
                             "the same --data with the same --classes")
+        for place, experiment in enumerate(self.experiments):
+            golds = {name: _gold_pixels(found[place]) for name, found in self.pooled.items()}
+            for name, gold in golds.items():
+                known = golds[self.columns[0]]
+                if gold != known and gold.keys() == known.keys():  # e.g. a user's own, and the films are others now
+                    raise UserError(f"{experiment.path}/evaluate-{name}: was scored on other films or sizes than "
+                                    f"{self.columns[0]}; evaluate it again")
 
     @property
     def name(self) -> str:
@@ -128,6 +135,11 @@ class Results:
         first = self.experiments[0]
         split = f"training/test split ({len(first.subset()['train'])}/{self.tested})"
         return table3(self.pooled, first.films().description.size, split)
+
+
+def _gold_pixels(pooled: dict) -> dict[str, int]:
+    """Pixels of each organ in the true maps."""
+    return {organ: hits + missed for organ, (hits, _, missed) in pooled["counts"].items()}
 
 
 def _measure(experiment: ExperimentFolder, column: str) -> dict:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, write_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.figures.catalogue import experiment_figures
@@ -116,6 +117,14 @@ def test_our_best_column_in_table_3_is_no_own_one(folder, tmp_path):
     _evaluate(f"--predictions={maps}", "--as=nnU-Net", f"--out={folder}")
     last = Results([folder]).table3().cells.iloc[-1].tolist()
     assert "REAL" in last[0] and not any("nnU-Net" in cell for cell in last)
+
+
+def test_a_column_of_other_films_is_told(folder, tmp_path):
+    """Data that changed, or another size, leaves a user's own column behind."""
+    other = write_experiment(tmp_path / "other", {"nnU-Net": 1}, films=3, size=64)
+    shutil.copytree(other / "evaluate-nnU-Net", folder / "evaluate-nnU-Net")
+    with pytest.raises(UserError, match="evaluate-nnU-Net: "):
+        Results([folder])
 
 
 def test_a_new_column_calls_for_a_new_report(tmp_path):

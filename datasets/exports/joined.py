@@ -125,5 +125,6 @@ def about(pairs: Sequence[JoinedPair]) -> str:
     parts = [f"{counts[split, synthetic]} {'synthetic' if synthetic else 'real'} {split}"
              for synthetic in (False, True) for split in SPLITS if counts[split, synthetic]]
     sizes = sorted({pair.store.description.size for pair in pairs})
-    several = f"; of {' and '.join(f'{width} x {height}' for height, width in sizes)} pixels" if len(sizes) > 1 else ""
+    listed = " and ".join(f"{width} x {height}" for height, width in sizes)
+    several = f"; of {listed} pixels" if len(sizes) > 1 else ""
     return f"{len(pairs)} pairs: {', '.join(parts)}{several}"

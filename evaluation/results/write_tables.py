@@ -61,7 +61,7 @@ class Results:
             golds = {name: _gold_pixels(found[place]) for name, found in self.pooled.items()}
             for name, gold in golds.items():
                 known = golds[self.columns[0]]
-                if gold != known and gold.keys() == known.keys():  # e.g. a user's own, and the films are others now
+                if gold != known and gold.keys() == known.keys():  # e.g. a user's own, of earlier films
                     raise UserError(f"{experiment.path}/evaluate-{name}: was scored on other films or sizes than "
                                     f"{self.columns[0]}; evaluate it again")
 

@@ -56,8 +56,8 @@ def steps_at_once(config: EngineConfig, strategy: tf.distribute.Strategy) -> int
 
 
 def uses_xla(config: EngineConfig, strategy: tf.distribute.Strategy) -> bool:
-    """Whether XLA compiles steps: as `config.xla` says. "auto" is for translators on one GPU: there it was measured
-    to pay; the compilation of the other two takes minutes (docs/performance.md)."""
+    """Whether XLA compiles steps: as `config.xla` says. "auto" is for translators on one GPU, where it was seen to
+    pay; to compile the others takes minutes (docs/performance.md)."""
     if config.xla != "auto":
         return config.xla == "on"
     one_gpu = strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))

@@ -33,7 +33,8 @@ train, the rest tests). --group_by keeps a patient on one side: a pattern of the
 
 --nnunet=nnUNet_raw/Dataset501_Mine reads nnU-Net's data sets in place of all this: classes, regions, the label
 `ignore`, channels and splits are those of dataset.json. Pairs of imagesTs test; --fold=0 tests on that fold of
-splits_final.json instead, and the flags above draw anew. One channel is read, or three as colour.
+splits_final.json instead, and the flags above draw anew. One channel is read, or three as colour; of others choose
+one, --nnunet_channel=FLAIR.
 
 Images are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG, label files all of these but JPEG,
 lossy WebP and IMG. --invert makes positives of negatives, --invert_ids=FILE of those that it names.
@@ -62,6 +63,8 @@ from datasets.formats.parts import AXES, SLICES
 
 _IMAGES = flags.DEFINE_string("images", None, "folder of the images, perhaps in folders")
 _NNUNET = flags.DEFINE_string("nnunet", None, "or a data set of nnU-Net, DatasetNNN_NAME")
+_NNUNET_CHANNEL = flags.DEFINE_string("nnunet_channel", None, "with --nnunet: the only channel that is taken, by "
+                                      "name or number")
 _FOLD = flags.DEFINE_integer("fold", None, "with --nnunet: the fold whose validation cases test", lower_bound=0)
 _LABELS = flags.DEFINE_string("labels", None, "folder of the label files (default: that of the images)")
 _IMAGE_SUFFIX = flags.DEFINE_string("image_suffix", None, "what ends the names of images, e.g. _0000")
@@ -163,8 +166,10 @@ def _nnunet():
     if bool(_IMAGES.value) == bool(_NNUNET.value):  # both or neither
         raise UserError("give either --images=DIR or --nnunet=DatasetNNN_NAME")
     if not _NNUNET.value:
-        if _FOLD.value is not None:
-            raise UserError(f"--fold={_FOLD.value}: is for --nnunet, found --images={_IMAGES.value}; leave it out")
+        for flag in (_FOLD, _NNUNET_CHANNEL):
+            if flag.value is not None:
+                raise UserError(f"--{flag.name}={flag.value}: is for --nnunet, found --images={_IMAGES.value}; "
+                                "leave it out")
         return None
     for flag in (_LABELS, _IMAGE_SUFFIX, _LABEL_SUFFIX, _CLASSES, _CLASSES_JSON, _COLOURS, _MASKS, _INSTANCES,
                  _IGNORE, _REMAP):
@@ -172,7 +177,7 @@ def _nnunet():
             raise UserError(f"--{flag.name} does not go with --nnunet, whose dataset.json says it; leave it out")
     from datasets.sources.nnunet import read_nnunet
 
-    dataset = read_nnunet(pathlib.Path(_NNUNET.value), _FOLD.value)
+    dataset = read_nnunet(pathlib.Path(_NNUNET.value), _FOLD.value, _NNUNET_CHANNEL.value)
     reader = dataclasses.replace(dataset.reader, classes=_with_scores(dataset.reader.classes))
     return dataclasses.replace(dataset, reader=reader)
 

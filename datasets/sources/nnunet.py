@@ -124,11 +124,12 @@ class NnunetDataset:
     about: Description | None
 
 
-def read_nnunet(path: pathlib.Path, fold: int | None = None) -> NnunetDataset:
+def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None = None) -> NnunetDataset:
     """The data set in `path`, or the only one below it; nothing is read of its pictures yet.
 
     Args:
       fold: of splits_final.json, whose validation cases test instead of imagesTs.
+      channel: name or number of the only one that is taken; None takes one or three as they are.
 
     Raises UserError where files are missing or dataset.json is not one.
     """
@@ -141,9 +142,9 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None) -> NnunetDataset:
     classes, ignore = _read_classes(folder / "dataset.json", value)
     if about and about.classes.names[1:] == classes.names[1:] and about.classes.ignored == classes.ignored:
         classes = about.classes
-    channels = value.get("channel_names", value.get("modality", {"0": "grey"}))
+    channels = _read_channels(folder / "dataset.json", value, channel)
     sources, alone = {}, []
-    parts = {part: _read_part(folder, part, str(value.get("file_ending", ".nii.gz")), list(channels.values()))
+    parts = {part: _read_part(folder, part, str(value.get("file_ending", ".nii.gz")), channels)
              for part in ("Tr", "Ts")}
     for found, left in parts.values():
         for source in found:
@@ -155,7 +156,7 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None) -> NnunetDataset:
     if not sources:
         raise UserError(f"{folder}/labelsTr: found no map of imagesTr, expected ID{value.get('file_ending')}")
     test, validation = _splits(folder, sources, [source.id for source in parts["Ts"][0]], fold)
-    said = [f"channels: {', '.join(map(str, channels.values()))}"] if len(channels) > 1 else []
+    said = [f"channels: {', '.join(channels.values())}"] if len(channels) > 1 or channel else []
     matched = Matched([sources[id_] for id_ in sorted(sources)], alone, said)
     return NnunetDataset(CodeLabels(classes, ignore=ignore), matched, test, validation, about)
 
@@ -203,20 +204,40 @@ def _read_classes(path: pathlib.Path, value: Mapping[str, Any]) -> tuple[ClassTa
                         "codes") from None
 
 
+def _read_channels(path: pathlib.Path, value: Mapping[str, Any], taken: str | None) -> dict[int, str]:
+    """Number of each channel, or of the one that is `taken`, -> its name."""
+    try:
+        named = value.get("channel_names", value.get("modality", {"0": "grey"}))
+        channels = {int(number): str(name) for number, name in named.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise UserError(f'{path}: found channel_names {str(value.get("channel_names"))[:100]}, expected names by '
+                        'number, e.g. {"0": "T1"}') from None
+    if taken is None:
+        return channels
+    found = {number: name for number, name in channels.items()
+             if taken.strip().casefold() in (str(number), name.casefold())}
+    if len(found) != 1:
+        raise UserError(f"--nnunet_channel={taken}: found channels {describe_ids(channels.values())} in {path}, "
+                        "expected one of them")
+    return found
+
+
 def _read_part(folder: pathlib.Path, part: str, ending: str,
-               channels: Sequence[str]) -> tuple[list[OwnFolder], list[pathlib.Path]]:
+               channels: Mapping[int, str]) -> tuple[list[OwnFolder], list[pathlib.Path]]:
     """Pairs of images and labels of a part, "Tr" or "Ts", and files without partner."""
     images, labels = folder / f"images{part}", folder / f"labels{part}"
     maps = {path.name.removesuffix(ending): path for path in sorted(labels.glob(f"*{ending}"))}
     films: dict[str, list[pathlib.Path]] = {}
     for path in sorted(images.glob(f"*_[0-9][0-9][0-9][0-9]{ending}")):
-        films.setdefault(path.name.removesuffix(ending)[:-5], []).append(path)
+        name, number = path.name.removesuffix(ending)[:-5], int(path.name.removesuffix(ending)[-4:])
+        if number in channels:
+            films.setdefault(name, []).append(path)
     sources = []
     for name in sorted(films.keys() & maps.keys()):
         if len(films[name]) not in (1, 3):
             raise UserError(f"{films[name][0]}: found {len(films[name])} files of channels "
-                            f"({describe_ids(map(str, channels))}), expected one or three; copy those of one "
-                            "channel to a folder, and import that with --images")
+                            f"({describe_ids(channels.values())}), expected one or three; choose one with "
+                            f"--nnunet_channel={next(iter(channels.values()))}")
         sources.append(OwnFolder(to_id(name), name, films[name][0], (maps[name],), tuple(films[name][1:])))
     known = {source.name for source in sources}
     alone = [path for name, path in maps.items() if name not in known]

@@ -129,9 +129,19 @@ def test_three_channels_are_colour_and_other_numbers_are_refused(tmp_path):
         np.testing.assert_array_equal(store.image("z")[..., number], plane)
     (folder / "imagesTr" / "z_0002.png").unlink()
     done = _refused(folder, tmp_path / "o", "--test_fraction=0")
-    told(done, folder / "imagesTr" / "z_0000.png", "2 files", "FLAIR", "--images")
+    told(done, folder / "imagesTr" / "z_0000.png", "2 files", "FLAIR", "--nnunet_channel=T1")
     (folder / "imagesTr" / "z_0002.png").write_bytes(pictures.png(np.zeros((SIZE, 9), np.uint8)))
     told(_refused(folder, tmp_path / "o", "--test_fraction=0"), folder / "imagesTr" / "z_0002.png", "9 x 24")
+
+
+@pytest.mark.parametrize("asked", ["flair", "1"])
+def test_one_of_several_channels(asked, tmp_path):
+    folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1), {"0": "T1", "1": "FLAIR"})
+    store, said = _import(folder, tmp_path / "out", "--test_fraction=0", f"--nnunet_channel={asked}")
+    assert store.description.channel == "grey" and "FLAIR" in said and "left out" not in said
+    np.testing.assert_array_equal(store.image("z"), pictures.read(folder / "imagesTr" / "z_0001.png"))
+    done = _refused(folder, tmp_path / "o", "--test_fraction=0", "--nnunet_channel=T2")
+    told(done, "--nnunet_channel=T2", "T1, FLAIR", folder)
 
 
 def test_splits(tmp_path):

@@ -173,7 +173,8 @@ class PairStore:
         masks = self.masks(id_)
         if masks is None:
             return self.classes.collapse(self.label(id_))
-        return self.classes.paint_scored(masks)
+        painted = self.classes.paint_scored(masks)
+        return np.where(self.label(id_) == IGNORED, IGNORED, painted) if self.classes.ignored else painted
 
     def fingerprint(self) -> str:
         """Digest of the description, the manifest, and each pair file's name and content."""

@@ -1,7 +1,8 @@
 """Tables that say which colour of a label map stands for which class.
 
 Read are CVAT's labelmap.txt (`name:r,g,b:parts:actions`), tables of name and colour with commas, semicolons or
-tabs (`name,r,g,b` or `name,#rrggbb`, with or without a first line of headings), and lines of `r g b name`.
+tabs (`name,r,g,b` or `name,#rrggbb`, in columns that a first line of headings may name), lines of `r g b name`,
+and the tables of ITK-SNAP and 3D Slicer.
 """
 
 import dataclasses
@@ -91,14 +92,16 @@ def read_colours(path: pathlib.Path, ignore: Sequence[str] = (), scored: Sequenc
 
 def _read_rows(path: pathlib.Path) -> dict[str, Colour]:
     table: dict[str, Colour] = {}
+    columns: tuple[int, ...] | None = None  # of name, red, green and blue, where a line of headings names them
     for number, line in enumerate(text_files.read_text(path).split("\n"), 1):
         line = line.strip()
         if not line or (line.startswith(("#", "//")) and not _HEX.match(line)):
             continue
-        row = _read_row(line)
+        row = _read_columns(_cells(line), columns) if columns else _read_row(line)
+        if row is None and not table and columns is None and not re.search(r"\d", line):
+            columns = _columns(_cells(line))
+            continue
         if row is None:
-            if not table and not re.search(r"\d", line):  # headings
-                continue
             raise UserError(f"{path}: line {number} is {line[:60]!a}; expected a name and a colour, e.g. "
                             "liver:255,0,0:: or liver,255,0,0 or liver,#ff0000")
         name, colour = row
@@ -114,23 +117,43 @@ def _read_row(line: str) -> tuple[str, Colour] | None:
     cvat = re.fullmatch(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?", line)
     if cvat:
         return _row(cvat[1], cvat.groups()[1:4])
-    delimiter = max(",;\t", key=line.count)
-    cells = [cell.strip().strip("\"'").strip() for cell in (line.split(delimiter) if delimiter in line
-                                                           else line.split())]
-    if delimiter in line:  # a colour in one cell: 255 0 0
-        cells = [part for cell in cells
-                 for part in (cell.split() if re.fullmatch(r"\d+\s+\d+\s+\d+", cell) else [cell])]
+    cells = _cells(line)
+    if sum(cell.isdigit() for cell in cells) == 7 and all(cell.isdigit() for cell in cells[:7]):
+        cells = cells[1:4] + cells[7:]  # ITK-SNAP: number, colour, opacity, two switches, name
     for place, cell in enumerate(cells):
         numbers = cells[place:place + 3]
         if len(numbers) == 3 and all(re.fullmatch(r"\d{1,3}", one) for one in numbers):
             others = [one for one in (*cells[:place], *cells[place + 3:]) if one and not one.isdigit()]
             return _row(" ".join(others), numbers)
         match = _HEX.fullmatch(cell)
-        if match and (cell.startswith("#") or (len(cells) > 1 and place and re.search(r"\d", cell))):
+        if match and (cell.startswith("#") or (place and (len(cell) == 6 or re.search(r"\d", cell)))):
             digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
             others = [one for one in (*cells[:place], *cells[place + 1:]) if one and not one.isdigit()]
             return _row(" ".join(others), [int(digits[at:at + 2], 16) for at in (0, 2, 4)])
     return None
+
+
+def _cells(line: str) -> list[str]:
+    """What commas, semicolons or tabs part, or else spaces; a cell of three numbers is three."""
+    delimiter = max(",;\t", key=line.count)
+    if delimiter not in line:
+        return [cell.strip("\"'") for cell in line.split()]
+    cells = [cell.strip().strip("\"'").strip() for cell in line.split(delimiter)]
+    three = re.compile(r"\d+\s+\d+\s+\d+")
+    return [part for cell in cells for part in (cell.split() if three.fullmatch(cell) else [cell])]
+
+
+def _columns(heads: Sequence[str]) -> tuple[int, ...]:
+    """Places of name, red, green and blue among headings; () where they do not say all."""
+    places = [[place for place, head in enumerate(heads) if head.casefold() in wanted] for wanted in (
+        ("name", "class", "label", "class_name", "label_name"), ("r", "red"), ("g", "green"), ("b", "blue"))]
+    return tuple(found[0] for found in places) if all(len(found) == 1 for found in places) else ()
+
+
+def _read_columns(cells: Sequence[str], columns: Sequence[int]) -> tuple[str, Colour] | None:
+    if len(cells) <= max(columns) or not all(cells[place].isdigit() for place in columns[1:]):
+        return None
+    return _row(cells[columns[0]], [cells[place] for place in columns[1:]])
 
 
 def _row(name: str, numbers: Sequence) -> tuple[str, Colour] | None:

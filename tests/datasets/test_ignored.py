@@ -95,3 +95,12 @@ def test_pictures_show_them_grey_and_as_no_error():
     assert len(np.unique(picture[:, 12:14])) == 1 and not (picture[0, 0] == picture[0, 12]).all()
     film = np.full((16, 16), 50, np.uint8)
     np.testing.assert_array_equal(error_overlay(film, np.where(_map() == IGNORED, 1, _map()), _map()), 50)
+
+
+def test_masks_leave_them_unknown(tmp_path):
+    masks = np.stack([_map() == 1, _map() == 2, np.zeros((16, 16), bool)], -1)
+    with PairWriter(tmp_path / "masked", Description("street", (16, 16), TABLE)) as writer:
+        writer.add(Entry("p0", "test"), np.eye(16, dtype=np.uint8), _map(), masks)
+    scored = PairStore(tmp_path / "masked").scored_label("p0")
+    assert scored.dtype == np.uint8 and ((scored == IGNORED) == (_map() == IGNORED)).all()
+    assert all(finding.warning for finding in verify_store(tmp_path / "masked"))

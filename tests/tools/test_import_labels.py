@@ -78,6 +78,12 @@ TABLES = {
     "without background": "liver:255,0,0::\nspleen:0,255,0::\nvoid:224,224,192::\n",
     "background last": "liver,255,0,0\nspleen,0,255,0\nvoid,224,224,192\nBackground,0,0,0\n",
     "quoted": '"background",0,0,0\n"liver",255,0,0\n"spleen",0,255,0\n"void",224,224,192\n',
+    "ITK-SNAP": '0 0 0 0 0 0 0 "background"\n1 255 0 0 1 1 1 "liver"\n2 0 255 0 1 1 1 "spleen"\n'
+                '3 224 224 192 1 1 1 "void"\n',
+    "Slicer": "# Color table file\n0 background 0 0 0 0\n1 liver 255 0 0 255\n2 spleen 0 255 0 255\n"
+              "3 void 224 224 192 255\n",
+    "headings": "Index;Red;Green;Blue;Name\n0;0;0;0;background\n1;255;0;0;liver\n2;0;255;0;spleen\n"
+                "3;224;224;192;void\n",
     "numbered": "id,name,r,g,b,a\n0,background,0,0,0,255\n1,liver,255,0,0,255\n2,spleen,0,255,0,255\n"
                 "3,void,224,224,192,255\n",
 }
@@ -91,6 +97,13 @@ def test_tables_of_colours(tmp_path, kind):
     assert colours.codes == {(0, 0, 0): 0, RED: 1, GREEN: 2, VOID: IGNORED} and colours.classes.ignored
     picture, codes = _coloured()
     np.testing.assert_array_equal(colours.to_codes(picture, tmp_path), codes)
+
+
+@pytest.mark.parametrize("text", ["white,#ffffff\nbackground,#000\n", "white,ffffff\nbackground,000000\n",
+                                  "name,colour\nwhite,ffffff\nbackground,000000\n"])
+def test_white_is_a_colour_and_no_heading(tmp_path, text):
+    (tmp_path / "map.csv").write_text(text)
+    assert read_colours(tmp_path / "map.csv").codes == {(0, 0, 0): 0, (255, 255, 255): 1}
 
 
 @pytest.mark.parametrize(("text", "said"), [

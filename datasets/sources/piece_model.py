@@ -33,7 +33,7 @@ from datasets.sources.shape_model import (
 SMOOTHING = 0.5  # share of the deviation along a mode that is drawn anew; the variance stays that of the data
 MOVED = 0.05  # standard deviation of a piece's place, in parts of its size (the root of its area)
 RESIZED = 0.05  # standard deviation of the logarithm of a piece's size
-LEAST_OVERLAP = 0.7  # J of a class's real maps and what their outlines paint, below which it cannot be modelled
+LEAST_OVERLAP = 0.85  # J of a class's real maps and what their outlines paint, below which it cannot be modelled
 _CHECKED = 50  # maps whose outlines are compared with them
 SETTINGS = {"smoothing": SMOOTHING, "moved": MOVED, "resized": RESIZED}
 

@@ -6,6 +6,8 @@ import pytest
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
 from datasets.label_rules import LabelRules
+from datasets.sources.phantom import KINDS as KINDS_OF_PHANTOMS
+from datasets.sources.phantom import phantom
 from datasets.sources.piece_model import PieceModel, fit_label_model
 from datasets.sources.shape_model import ShapeModel
 from tests.datasets.test_label_rules import KINDS, TWO, boxes, cells, chest, cup_in_disc
@@ -82,3 +84,17 @@ def test_a_class_with_holes_is_refused_in_a_line():
     maps = [net, np.roll(net, 2, 1)]
     with pytest.raises(UserError, match=r"^shape model: found J 0\.\d\d of .* vessel [^\n]*--extras$"):
         fit_label_model(maps, LabelRules.learn(maps, ClassTable(("ground", "vessel"))))
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("cells", True), ("disc_cup", True), ("abdomen", True),
+                                            ("vessels", False)])
+def test_kinds_that_outlines_can_draw(kind, fits):
+    table = KINDS_OF_PHANTOMS[kind].classes
+    maps = [table.paint(phantom(0, index, 128, kind).masks) for index in range(5)]
+    rules = LabelRules.learn(maps, table)
+    if not fits:
+        with pytest.raises(UserError, match="vessel"):
+            fit_label_model(maps, rules)
+        return
+    made = fit_label_model(maps, rules).sample(np.arange(12), 0, 128)
+    assert [rules.broken_by(labels) for labels in made].count(None) >= 10

@@ -6,6 +6,7 @@ begin, `image_1.png` and `mask_1.png`. What nobody says is found out where only 
 """
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -84,10 +85,14 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     others = found if labels.resolve() == images.resolve() else find_in_folder(
         labels, [images] if _inside(images, labels) else [])
     said = [line for line in dict.fromkeys((found.about_left_out(), others.about_left_out())) if line]
-    for flat in (False, True):  # the same folders on both sides; else names that are unique without their folders
-        sides = [_Side(images, found.files, flat), _Side(labels, others.files, flat and masks is None)]
-        pairs, used = (_match_maps(*sides, image_suffix, label_suffix) if masks is None
-                       else _match_masks(*sides, image_suffix, label_suffix or "", masks))
+    # the same folders on both sides, else names that are unique without their folders; in the end in small letters
+    for small, flat in itertools.product((False, True), repeat=2):
+        sides = [_Side(images, found.files, flat, small),
+                 _Side(labels, others.files, flat and masks is None, small)]
+        asked = [suffix.casefold() if small and suffix else suffix for suffix in (image_suffix, label_suffix)]
+        patterns = {organ: one.casefold() if small else one for organ, one in (masks or {}).items()}
+        pairs, used = (_match_maps(*sides, *asked) if masks is None
+                       else _match_masks(*sides, asked[0], asked[1] or "", patterns))
         if pairs:
             break
     else:
@@ -148,12 +153,14 @@ def mask_patterns(masks: Sequence[str], labels: pathlib.Path) -> dict[str, str]:
 
 
 class _Side:
-    """The pictures of one folder by name."""
+    """The pictures of one folder by name: `flat` without folders, or in `small` letters."""
 
-    def __init__(self, folder: pathlib.Path, files: Sequence[pathlib.Path], flat: bool):
-        self.folder, self.files, self.flat = folder, files, flat
+    def __init__(self, folder: pathlib.Path, files: Sequence[pathlib.Path], flat: bool, small: bool):
+        self.folder, self.files, self.loose = folder, files, flat or small
         self.names = {path: unicodedata.normalize(
             "NFC", path.name if flat else path.relative_to(folder).as_posix()) for path in files}
+        if small:
+            self.names = {path: name.casefold() for path, name in self.names.items()}
 
     def by_base(self, suffix: str) -> Files | pathlib.Path:
         """Base name -> file, of the files with `suffix`; a file whose base name another has, if there is one."""
@@ -190,7 +197,7 @@ def _match_maps(images: _Side, labels: _Side, image_suffix: str | None, label_su
     if not same and image_suffix in ("", None) and label_suffix in ("", None):
         plain = _paired(images, labels, "", "")
         if isinstance(plain, pathlib.Path):
-            if images.flat:  # equal only without their folders
+            if images.loose:  # equal only without their folders or capitals
                 return {}, ""
             raise UserError(f"{plain}: there is another file of that name; keep one of them, or give "
                             "--image_suffix and --label_suffix")

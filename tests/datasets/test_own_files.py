@@ -40,6 +40,8 @@ LAYOUTS = {
     "beginnings": (["i/image_01.png", "i/image_02.png", "l/mask_01.png", "l/mask_02.png"], {"01", "02"}),
     "beginnings in folders": (["i/p1/img 1.png", "i/p2/img 1.png", "l/p1/gt 1.png", "l/p2/gt 1.png"],
                               {"p1_1", "p2_1"}),
+    "capitals": (["i/Ann.JPG", "i/BEN.JPG", "l/ann.png", "l/ben.png"], {"ann", "ben"}),
+    "capitals of suffixes": (["i/A_Image.png", "i/B_Image.png", "l/a_mask.png", "l/b_Mask.png"], {"a", "b"}),
     "suffix with a format": (["i/a.jpg", "i/b.jpg", "l/a.jpg.png", "l/b.jpg.png"], {"a", "b"}),
     "DICOM without suffix": (["i/1.2.840.1.dcm", "l/1.2.840.1.png"], {"1.2.840.1"}),
 }

@@ -6,7 +6,8 @@ r"""Scores a trained segmenter, or label maps that any other one predicted, on t
 
 --model is a run folder of training.train_smanet or a .keras file. --predictions holds a label map for each film,
 called as the film (ID.png, ID.nii.gz), in codes of all classes of --data (--codes=scored: of the scored ones in
-their order). Maps of another size, but of the films' proportions, are brought to it by nearest neighbour.
+their order; --remap=255:1 translates others). Maps of another size, but of the films' proportions, are brought to
+it by nearest neighbour.
 
 Writes to --out: predictions/ID.png (class codes), per_film.csv (counts, J, DSC and border distances of every film
 and organ), summary.csv (their spread over films), hardest.csv (films of lowest J) and pooled.json (all films
@@ -33,6 +34,7 @@ _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .ker
 _PREDICTIONS = flags.DEFINE_string("predictions", None, "or a folder of label maps, named like the films")
 _CODES = flags.DEFINE_enum("codes", "all", ["all", "scored"], "what the codes of --predictions mean: all classes "
                            "of the films, or the scored ones")
+_REMAP = flags.DEFINE_list("remap", [], "codes of --predictions to codes, e.g. 255:1; others stay")
 _DATA = flags.DEFINE_string("data", None, "pair folder of the films (default with --as: the experiment's)")
 _SPLIT = flags.DEFINE_enum("split", "test", [*SPLITS, "all"], "which films of it")
 _OUT = flags.DEFINE_string("out", None, "folder of the results, with --as of the experiment", required=True)
@@ -114,13 +116,14 @@ def _films():
 
 def _label_maps(store, ids, classes: str):
     """What "segments" films by --predictions, and whether the scored organs alone are scored."""
+    from datasets.sources.own_options import parse_remap
     from evaluation.segmenter.label_maps import find_label_maps
 
     scored = classes != "all"
     if not scored and _CODES.value == "scored" and store.classes.scored_table() != store.classes:
         raise UserError("--codes=scored: label maps of the scored classes cannot be scored on all; leave --codes "
                         "or --classes=all out")
-    maps = find_label_maps(_PREDICTIONS.value, store, ids, _CODES.value)
+    maps = find_label_maps(_PREDICTIONS.value, store, ids, _CODES.value, parse_remap(_REMAP.value))
     resized = maps.check(ids)
     if resized:
         height, width = store.description.size

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -25,12 +25,14 @@ class LabelMaps:
       files: film -> label map.
       others: files that belong to no film.
       codes: what a code means: "all" the classes of the store, or "scored", those of its `scored_table`.
+      remap: codes found -> codes; others stay.
     """
 
     store: PairStore
     files: dict[str, pathlib.Path]
     others: tuple[pathlib.Path, ...]
     codes: str = "all"
+    remap: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     @property
     def classes(self) -> ClassTable:
@@ -42,11 +44,16 @@ class LabelMaps:
         Raises UserError for codes that no class has, and for other proportions than the film's.
         """
         path, (height, width) = self.files[id_], self.store.description.size
-        found, highest = read_mask(path), self.classes.num_classes - 1
+        stored, highest = read_mask(path), self.classes.num_classes - 1
+        table = np.arange(256, dtype=np.uint8)
+        for old, new in self.remap.items():
+            table[old] = new
+        found = table[stored]
         if found.max() > highest:
-            codes = describe_ids(map(str, np.unique(found)), 8)
+            codes = describe_ids(map(str, np.unique(stored)), 8)
             raise UserError(f"{path}: found codes {codes}, expected 0 to {highest} "
-                            f"({describe_ids(self.classes.names)}); predict these classes, or see --codes")
+                            f"({describe_ids(self.classes.names)}); translate with --remap, e.g. --remap=255:1, "
+                            "or see --codes")
         if found.shape[0] * width != found.shape[1] * height:
             raise UserError(f"{path}: found {found.shape[1]} x {found.shape[0]} pixels, expected {width} x "
                             f"{height} or these proportions, as film {id_}; predict films of {self.store.path}")
@@ -63,8 +70,8 @@ class LabelMaps:
         return resized
 
 
-def find_label_maps(folder: str | os.PathLike, store: PairStore, ids: Collection[str],
-                    codes: str = "all") -> LabelMaps:
+def find_label_maps(folder: str | os.PathLike, store: PairStore, ids: Collection[str], codes: str = "all",
+                    remap: Mapping[int, int] | None = None) -> LabelMaps:
     """The label maps of films `ids` in `folder`, of any format that is read: ID.png, ID.nii.gz.
 
     Raises UserError naming the films without one, and for two maps of one film.
@@ -83,4 +90,4 @@ def find_label_maps(folder: str | os.PathLike, store: PairStore, ids: Collection
     if missing:
         raise UserError(f"{folder}: found no label map of {len(missing)} of {len(ids)} films "
                         f"({describe_ids(missing)}), expected files of these names, e.g. {missing[0]}.png")
-    return LabelMaps(store, files, tuple(others), codes)
+    return LabelMaps(store, files, tuple(others), codes, remap or {})

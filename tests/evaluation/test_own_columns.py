@@ -93,6 +93,18 @@ def test_other_formats_and_maps_of_the_scored_classes(tmp_path):
         np.testing.assert_array_equal(found, np.roll(store.scored_label(id_), 2, 0))
 
 
+def test_masks_of_black_and_white(tmp_path):
+    store = write_phantoms(tmp_path / "films", 4, 2, 32, 0, "cells")
+    (tmp_path / "maps").mkdir()
+    for id_ in store.ids("test"):
+        write_png(tmp_path / "maps" / f"{id_}.png", 255 * store.label(id_))
+    options = (f"--predictions={tmp_path}/maps", f"--data={store.path}", f"--out={tmp_path}/out")
+    told(_evaluate(*options), "codes 0, 255", "--remap=255:1")
+    assert _evaluate(*options, "--remap=255:1").code == 0
+    counts = json.loads((tmp_path / "out" / "pooled.json").read_text())["counts"]["nucleus"]
+    assert counts[0] > 0 and counts[1:] == [0, 0]
+
+
 def test_an_own_column_stands_after_ours(folder, tmp_path):
     maps = _predictions(tmp_path / "maps", _films(folder))
     done = _evaluate(f"--predictions={maps}", "--as=nnU-Net", f"--out={folder}")

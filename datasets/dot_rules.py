@@ -18,7 +18,7 @@ from datasets.dots import Centres, ClassDots, Dot, FindPieces
 from datasets.label_rules import LabelRules
 
 _SAMPLE = 100  # maps at most by which sizes are chosen
-_PLACED = 0.95  # share of a class's pieces that its dots should place
+PLACED = 0.95  # share of a class's pieces that its dots should place
 _FEW = 0.9  # below this share dots do not suit it
 _SHRUNK = (1.0, 0.75, 0.5, 0.375, 0.25)  # parts of the radius that are tried
 _LEAST = 0.5  # the smallest radius: dots of one pixel
@@ -27,6 +27,7 @@ _NEAR = 1.0  # pixels of the dot map that a dot may be read beside its place
 # Shares of a class's pixels over the sample.
 _OUTSIDE = 0.5  # in pieces whose centre lies outside of them
 _ROUND = 0.4  # that a disc as large as the piece covers from its centre: a bar of 1 to 9 has 0.41
+_BRANCHING = 0.25, 0.6  # more than the one and less than the other: pieces of a tree
 _FRAMED, _LARGE = 0.75, 0.1  # in pieces that touch the picture's border; and of the picture: a background
 
 
@@ -56,10 +57,15 @@ class LearntDots:
         said += [f"warning: dots do not place {self.names[code]}: {why}" for code, why in self.doubts.items()]
         if self.doubts:
             listed = ",".join(self.names[code] for code in self.doubts)
-            rest = f", or leave it to the translator: --undotted={listed}"
+            rest = f", or leave {'them' if len(self.doubts) > 1 else 'it'} to the translator: --undotted={listed}"
             said.append("    two stages need no dots: --methods=two"
                         f"{rest if len(self.doubts) < len(self.placed) else ''}")
         return said
+
+    @property
+    def least_share(self) -> float:
+        """Of the pieces that its dots place, of the class that fares worst."""
+        return min(_shares(self.placed))
 
     def _line(self, code: int) -> str:
         dots, name = self.dot.classes[code - 1], self.names[code]
@@ -117,7 +123,7 @@ def learn_dots(base: Dot, maps: np.ndarray, rules: LabelRules, undotted: Sequenc
     dot, placed = base, _placed(base, places, num_classes)
     paper = len(dotted) == num_classes - 1 and not any(
         rules.classes[code].present < 1 or rules.in_pieces(code) for code in dotted)
-    if not paper or min(_shares(placed)) < _PLACED:
+    if not paper or min(_shares(placed)) < PLACED:
         dot, placed = _best_radii(plain, places, shapes)
     drawn = np.stack([dot.draw(label, num_classes, find) for label in maps])
     doubts = {code: why for code in shown if (why := shapes[code].doubt() or _loss(*placed[code]))}
@@ -140,10 +146,11 @@ class _Shapes:
 
     def doubt(self) -> str | None:
         """Why a dot at its centre does not tell where the class lies; None if it does."""
-        if self.outside > _OUTSIDE:
-            return "its centre lies outside of it"
+        outside, round_ = _BRANCHING
+        if self.outside > _OUTSIDE or (self.outside > outside and self.round < round_):
+            return f"{100 * self.outside:.0f} % of it are pieces whose centre lies outside of them"
         if self.round < _ROUND:
-            return f"it is long or branches (a disc around its centre covers {100 * self.round:.0f} % of it)"
+            return f"it is long: a disc as large around its centre covers {100 * self.round:.0f} % of it"
         if self.framed > _FRAMED and self.share > _LARGE:
             return f"it covers {100 * self.share:.0f} % of the pictures and goes beyond their border"
         return None
@@ -177,7 +184,7 @@ def _best_radii(plain: Dot, places: Sequence[Centres], shapes: Mapping[int, _Sha
                 dataclasses.replace(dots, radius=radii.get(code, radius)) if dots.radius else dots
                 for code, dots in enumerate(plain.classes, 1)))
             placed = _placed(dot, places, len(plain.classes) + 1)
-            if min(_shares(placed)) >= _PLACED:
+            if min(_shares(placed)) >= PLACED:
                 return dot, placed
             found.append((dot, placed))
     return max(found, key=lambda one: np.mean(_shares(one[1])))
@@ -201,7 +208,7 @@ def _overlap(places: Sequence[Centres], code: int, other: int, reach: float) -> 
             close = distances < reach
             near += close.any(1).sum(), close.any(0).sum()
         all_ += len(centres.get(code, ())), len(centres.get(other, ()))
-    return bool((near > (1 - _PLACED) * all_).any())
+    return bool((near > (1 - PLACED) * all_).any())
 
 
 def _placed(dot: Dot, places: Sequence[Centres], num_classes: int) -> dict[int, tuple[int, int]]:

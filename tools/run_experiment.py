@@ -11,8 +11,8 @@ nested, so that runs with 5, 11 and 20 films make a curve.
 
 Before training it says how dots were chosen where the paper's, one for each organ, don't suit the data: one for
 each piece of a class that comes in pieces, smaller or larger ones where some would hide others, and which classes
-dots cannot place (a branching tree, the sky). --undotted=vessel,sky leaves classes to the translator of dots;
---methods=two needs no dots.
+dots cannot place (a branching tree, the sky). --dot_size=64 takes larger dot maps, --undotted=vessel,sky leaves
+classes to the translator of dots; --methods=two needs no dots.
 
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
@@ -48,6 +48,8 @@ _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "mend generated label 
                                    "preset's)")
 _STANDARDIZE = flags.DEFINE_bool("standardize", None, "bring every crop to one mean and deviation; ours, not the "
                                  "paper's (default: the preset's)")
+_DOT_SIZE = flags.DEFINE_integer("dot_size", None, "side of the dot maps in pixels, a power of 2: larger "
+                                 "ones place more pieces (default: the preset's)", lower_bound=8)
 _UNDOTTED = flags.DEFINE_list("undotted", [], "classes without dots: the translator of dots places them")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
 _METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared with the real films alone")
@@ -110,12 +112,19 @@ def _data_folder(scratch: str) -> str:
 
 
 def _preset():
-    """--preset with what --films, --undotted, --check_samples and --standardize change of it."""
+    """--preset with what --films, --dot_size, --undotted, --check_samples and --standardize change of it."""
     from training import presets
 
     preset = presets.load(_PRESET.value)
     if _FILMS.value:
         preset = dataclasses.replace(preset, tiny_films=_FILMS.value)
+    if _DOT_SIZE.value:
+        if _DOT_SIZE.value & (_DOT_SIZE.value - 1) or _DOT_SIZE.value > preset.size:
+            raise UserError(f"--dot_size={_DOT_SIZE.value}: expected a power of 2 of at most {preset.size}, the "
+                            f"side of label maps of --preset={_PRESET.value}")
+        preset = dataclasses.replace(
+            preset, dots=dataclasses.replace(preset.dots, resolution=_DOT_SIZE.value),
+            dots_to_labels=dataclasses.replace(preset.dots_to_labels, dot_size=_DOT_SIZE.value))
     if _UNDOTTED.value:
         preset = dataclasses.replace(preset, **{
             name: dataclasses.replace(getattr(preset, name), undotted=",".join(_UNDOTTED.value))
@@ -172,6 +181,7 @@ def _command() -> str:
              f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
              *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
              *([f"--films={_FILMS.value}"] if _FILMS.value else []),
+             *([f"--dot_size={_DOT_SIZE.value}"] if _DOT_SIZE.value else []),
              *([f"--undotted={','.join(_UNDOTTED.value)}"] if _UNDOTTED.value else [])]
     words += [f"--{'' if flag.value else 'no'}{flag.name}" for flag in (_CHECK_SAMPLES, _STANDARDIZE)
               if flag.value is not None]

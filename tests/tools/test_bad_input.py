@@ -70,6 +70,14 @@ def test_classes_without_dots_that_cannot_be(films, tmp_path, names, methods, sa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("size", [24, 128])
+def test_a_size_that_dot_maps_cannot_have(films, tmp_path, size):
+    done = run("tools.run_experiment", f"--data={films}", f"--dot_size={size}", "--preset=demo",
+               f"--workdir={tmp_path}/run")
+    told(done, f"--dot_size={size}: ", "power of 2", "64")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_batch_that_gives_no_whole_groups(films, tmp_path):
     done = run("training.train_pggan", "--target=dots", f"--data={films}", f"--workdir={tmp_path}/run",
                "--max_batch=6")
@@ -162,6 +170,18 @@ def test_what_is_ours_is_added_to_the_paper_when_asked(tmp_path, asked, expected
     assert done.code == 0, done.err
     for option in ("check", "standardize"):
         assert set(re.findall(rf'"{option}": (\w+)', done.out)) == {expected}
+
+
+def test_options_of_dots_reach_both_networks_and_the_command(tmp_path):
+    store = write_phantoms(tmp_path / "films", 17, 5, 64, 0, "cells")
+    workdir = f"{tmp_path}/run"
+    experiment = ("--methods=three", "--preset=demo", f"--workdir={workdir}", f"--data={store.path}")
+    done = run("tools.run_experiment", *experiment, "--dot_size=32", "--dry_run")
+    assert done.code == 0, done.err
+    assert '"resolution": 32' in done.out and '"dot_size": 32' in done.out
+    done = run("tools.run_experiment", "--methods=three", "--preset=demo", "--phantoms=17", "--dry_run",
+               "--undotted=heart,left lung", f"--workdir={workdir}")
+    assert done.out.count('"undotted": "heart,left lung"') == 2, done.err
 
 
 def test_phantoms_by_command(tmp_path):

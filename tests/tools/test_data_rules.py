@@ -1,5 +1,7 @@
 """What is learnt of the training films' label maps is said and kept before anything is trained."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,12 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.label_rules import LabelRules
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.sources.phantom import write_phantoms
 from evaluation.results.experiment_folder import RULES, ExperimentFolder
 from tests.datasets.test_label_rules import TWO, every_third
 from tools.experiment.data_rules import check_shape_model, write_rules
+from tools.experiment.plan import Experiment
+from training import presets
 
 
 def _store(path, maps, table):
@@ -48,6 +53,24 @@ def test_a_file_that_holds_no_rules_is_named(tmp_path, spoil):
 
 def test_a_folder_without_rules_has_none(tmp_path):
     assert ExperimentFolder(tmp_path).rules() is None
+
+
+def test_dots_are_told_of_before_training_and_larger_maps_offered(tmp_path):
+    cells = np.zeros((64, 64), np.uint8)
+    cells[1::3, 1::3] = 1
+    path = tmp_path / "close"
+    with PairWriter(path, Description("made", (64, 64), ClassTable(("ground", "cell")))) as writer:
+        for number in range(12):
+            writer.add(Entry(f"f{number}", "train" if number < 11 else "test", f"f{number}"),
+                       np.zeros((64, 64), np.uint8), cells)
+    plan = Experiment(str(path), "tiny", presets.load("demo"), ("two", "three"), 0, "nowhere")
+    said = "\n".join(plan.dot_lines())
+    assert "cell" in said and "16 pixels" in said and "--methods=two" in said and "--dot_size=32" in said
+    larger = dataclasses.replace(plan.preset, dots=dataclasses.replace(plan.preset.dots, resolution=64))
+    assert "--dot_size" not in "\n".join(dataclasses.replace(plan, preset=larger).dot_lines())
+    assert dataclasses.replace(plan, methods=("two",)).dot_lines() == []
+    chests = write_phantoms(tmp_path / "chests", 12, 1, 64, 0)
+    assert dataclasses.replace(plan, data=str(chests.path)).dot_lines() == []
 
 
 def test_what_no_shape_model_can_draw_is_told_from_the_films(tmp_path):

@@ -18,7 +18,8 @@ import numpy as np
 
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
-from datasets.dot_rules import learn_dots, undotted_codes
+from datasets.dot_rules import PLACED, learn_dots, undotted_codes
+from datasets.dots import Dot
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore
 from datasets.resize import resize_store
@@ -147,14 +148,21 @@ class Experiment:
         return {part: size for part, size in sizes.items() if size > store.description.size[0]}
 
     def dot_lines(self) -> list[str]:
-        """What is known of the dots before training: `LearntDots.lines` of the chosen films."""
+        """What is known of the dots before training: `LearntDots.lines` of the chosen films, and whether larger
+        dot maps would place more."""
         if "dots" not in self._gans():
             return []
-        store, config = PairStore(self.data), self.preset.dots
-        ids, classes = choose_subset(store, self.config, self.seed, self.preset.tiny_films), store.classes
-        maps = film_maps(store, ids, self.preset.size)
-        return learn_dots(config.dot, np.stack(maps), LabelRules.learn(maps, classes),
-                          undotted_codes(config.undotted, classes)).lines()
+        store, config, size = PairStore(self.data), self.preset.dots, self.preset.size
+        maps = film_maps(store, choose_subset(store, self.config, self.seed, self.preset.tiny_films), size)
+        rules, undotted = LabelRules.learn(maps, store.classes), undotted_codes(config.undotted, store.classes)
+        learnt = learn_dots(config.dot, np.stack(maps), rules, undotted)
+        lines, least, side = learnt.lines(), learnt.least_share, 2 * config.resolution
+        if least < PLACED and side <= size:
+            larger = learn_dots(Dot.scaled(side, config.dot_radius), np.stack(maps), rules, undotted).least_share
+            if larger > least:
+                lines.append(f"    --dot_size={side} would place {100 * larger:.3g} % of the pieces of each class "
+                             f"at least, not {100 * least:.3g}")
+        return lines
 
     def training_jobs(self) -> dict[TrainingJob, int]:
         """The networks that are trained, for `tools.experiment.estimate`, and how many runs each has."""

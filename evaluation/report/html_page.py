@@ -103,10 +103,10 @@ class Page:
         words = html.escape(caption)
         self._figures += 1
         here, place = f"f{self._figures}", f"p{self._figures}"  # the figure, and where it stands on the page
-        self._body.append(f'<div id="{place}"></div><figure id="{here}"><a href="#{here}" title="open large">'
+        self._body.append(f'<div id="{place}"><figure id="{here}"><a href="#{here}" title="open large">'
                           f'<img alt="{words}" src="data:image/{kind};base64,{data}"></a>'
                           f'<a class="close" href="#{place}" title="close">×</a>'
-                          f"<figcaption>{words}</figcaption></figure>")
+                          f"<figcaption>{words}</figcaption></figure></div>")
 
     def write(self, path: pathlib.Path) -> None:
         """Writes the page."""

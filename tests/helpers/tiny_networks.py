@@ -104,7 +104,8 @@ def dots_of_kind(path: pathlib.Path, kind: str, base: Dot) -> tuple[dict[str, st
             "dots_to_labels": stage_run(path / "dots_to_labels", "dots_to_labels",
                                         _translator(num_classes, num_classes), coding=one_hot, size=2 * SIZE,
                                         **facts),
-            "labels_to_film": stage_run(path / "labels_to_film", "labels_to_film", _translator(1, num_classes),
+            "labels_to_film": stage_run(path / "labels_to_film", "labels_to_film",
+                                        _translator(store.description.channels, num_classes),
                                         size=2 * SIZE, num_classes=num_classes)}, learnt, store
 
 

@@ -19,7 +19,8 @@ Label files may be
                             is the image's name anywhere ('disc:disc_*'). Later ones are painted over earlier ones,
                             and overlaps are kept
     numbers of instances    --instances --classes=background,nucleus: every number but 0 is a piece of that class;
-                            touching pieces are parted by a pixel of background
+                            touching pieces are parted by a pixel of background. A mask file for each piece will
+                            do, in a folder that bears the image's name
 
 --ignore=11 takes code 11 (with --colours a class's name) for unknown: no loss and no score counts it, and
 generators see the nearest class there. --unions=disc:rim+cup scores rim and cup together as disc.
@@ -213,7 +214,8 @@ def _labels(images: pathlib.Path):
     else:
         ignore = own_options.parse_ignore(_IGNORE.value, 255)
         reader = own_labels.CodeLabels(_classes(), own_options.parse_remap(_REMAP.value), ignore)
-    return reader, own_files.match_files(images, folder, _IMAGE_SUFFIX.value, _LABEL_SUFFIX.value, masks)
+    return reader, own_files.match_files(images, folder, _IMAGE_SUFFIX.value, _LABEL_SUFFIX.value, masks,
+                                         _INSTANCES.value)
 
 
 def _classes():

@@ -68,7 +68,8 @@ class Matched:
 
 
 def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_suffix: str | None = None,
-                label_suffix: str | None = None, masks: Mapping[str, str] | None = None) -> Matched:
+                label_suffix: str | None = None, masks: Mapping[str, str] | None = None,
+                pieces: bool = False) -> Matched:
     """Pairs of the pictures below `images` and below `labels`, which may be one folder.
 
     Args:
@@ -76,6 +77,7 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
         or with a * for the base name what is around it ("mask_*"); None to find out.
       masks: organ -> pattern of its files' names below `labels`, * standing for the base name; see
         `mask_patterns`.
+      pieces: an image's labels may be all the files in a folder that bears its name, a mask of a piece each.
 
     Raises UserError where there is no pair, more than one way of pairing, or one id for two pairs.
     """
@@ -96,7 +98,10 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
         if pairs:
             break
     else:
-        raise UserError("; ".join([_no_pairs(*sides, masks), *said]))
+        pairs, used = _match_folders(images, found.files, labels, others.files) if pieces else {}, ""
+        if not pairs:
+            sides = [_Side(images, found.files, False, False), _Side(labels, others.files, False, False)]
+            raise UserError("; ".join([_no_pairs(*sides, masks), *said]))
     said += [f"names: {used}"] if used else []
     for place, organ in enumerate(masks or ()):
         missing = sum(paths[place] is None for _, paths in pairs.values())
@@ -244,6 +249,20 @@ def _match_masks(images: _Side, labels: _Side, image_suffix: str | None, label_s
         if pairs:
             return pairs, f"--image_suffix={suffix}" if suffix and image_suffix is None else ""
     return {}, ""
+
+
+def _match_folders(images: pathlib.Path, films: Sequence[pathlib.Path], labels: pathlib.Path,
+                   files: Sequence[pathlib.Path]) -> dict[str, tuple[pathlib.Path, tuple[pathlib.Path, ...]]]:
+    """Base name -> (image, masks of its pieces): those in NAME/ below `labels`, or in NAME/masks/."""
+    by_stem = {unicodedata.normalize("NFC", path.name[:len(path.name) - len(picture_suffix(path))]): path
+               for path in films}
+    found: dict[str, list[pathlib.Path]] = {}
+    for path in files:
+        folders = unicodedata.normalize("NFC", path.relative_to(labels).parent.as_posix()).split("/")
+        stem = next((folder for folder in reversed(folders) if folder in by_stem), None)
+        if stem and path != by_stem[stem]:
+            found.setdefault(stem, []).append(path)
+    return {stem: (by_stem[stem], tuple(paths)) for stem, paths in found.items()}
 
 
 def _paired(images: _Side, labels: _Side, ours: str, theirs: str):

@@ -8,6 +8,7 @@ Each kind reads the files of a pair, and brings what it read to another size:
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -144,12 +145,22 @@ class InstanceLabels:
     ignore: Sequence[int] = ()
 
     def read(self, source: OwnFolder) -> Labels:
-        found = read_label_samples(source.label, source.part, source.image).astype(np.int32)
-        if found.ndim == 3:  # a colour for each instance
-            found = pack_colours(found)
+        """Raises UserError for files of one pair that are not of one size."""
+        found = self._numbers(source, source.label)
+        for number, path in enumerate(source.labels[1:], 2):  # where each instance has a file
+            mask = self._numbers(source, path)
+            if mask.shape != found.shape:
+                raise UserError(f"{path}: found {mask.shape[1]} x {mask.shape[0]} pixels, expected "
+                                f"{found.shape[1]} x {found.shape[0]} as in {source.label}")
+            found = np.where(mask > 0, number, found if number > 2 else found > 0)
         unknown = np.isin(found, self.ignore)
         codes = np.where(unknown, IGNORED, found > 0).astype(np.uint8)
         return Labels(codes, instances=np.where(unknown, 0, found))
+
+    def _numbers(self, source: OwnFolder, path: pathlib.Path) -> np.ndarray:
+        """The numbers of a file, int32 [H, W]; of colours, one for each."""
+        found = read_label_samples(path, source.part, source.image).astype(np.int32)
+        return pack_colours(found) if found.ndim == 3 else found
 
     def resize(self, found: Labels, size: tuple[int, int]) -> Labels:
         codes = resize_labels(found.codes, size, 2)

@@ -211,6 +211,22 @@ def test_touching_instances_stay_pieces(tmp_path, size, colour):
     assert f"instances: {gap} pixels ({gap / label.size:.1%} " in said and _row(said, "nucleus")[2] == 100
 
 
+@pytest.mark.parametrize("layout", ["i/{0}/images/{0}.png i/{0}/masks/{1}.png", "i/{0}.png l/{0}/{1}.png"])
+def test_a_mask_file_for_each_instance(tmp_path, layout):
+    cells = np.where((Y % 8 < 7) & (X % 8 < 8), _cells(), 0)
+    image, mask = layout.split()
+    for name in ("a", "b"):
+        _write(tmp_path, image.format(name), np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8))
+        for number in np.unique(cells)[1 if name == "a" else 5:]:
+            _write(tmp_path, mask.format(name, f"{number:x}"), (cells == number).astype(np.uint8) * 255)
+    folders = [f"--images={tmp_path}/i", f"--labels={tmp_path}/{mask[0]}"]
+    done = binaries.run("tools.import_dataset", *folders, "--instances", "--classes=background,nucleus",
+                        "--size=32", f"--out={tmp_path}/out", "--test_fraction=0")
+    assert done.code == 0 and "left out" not in done.out, done
+    store = PairStore(tmp_path / "out")
+    assert [ndimage.label(store.label(id_))[1] for id_ in ("a", "b")] == [16, 12] and len(store.ids()) == 2
+
+
 def test_instances_apart_lose_nothing(tmp_path):
     cells = np.where((Y % 8 < 6) & (X % 8 < 6), _cells(), 0).astype(np.uint16)
     _films(tmp_path, "a")

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.class_table import IGNORED
 from datasets.common.errors import UserError
+from datasets.common.litter import why_litter
 from datasets.pair_store import SPLITS, PairStore, describe_ids, read_png
 
 KINDS = ("images", "labels", "masks", "observer2", "dots")
@@ -159,7 +160,7 @@ def _check_orphans(store: PairStore) -> Iterator[Finding]:
     for kind in KINDS:
         folder = store.path / kind
         for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
-            if name not in expected:
+            if name not in expected and not why_litter(name):
                 yield Finding(f"{folder}: found {name!a}, expected only files of ids in manifest.csv; remove it")
 
 

@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from datasets.common.errors import UserError
+from datasets.common.litter import why_litter
 
 # Kinds of folders: what tells that one is of ours. Each is written before all else that such a folder holds, or
 # with it.
@@ -24,7 +25,6 @@ STUDY = ("keep/key.json",)
 EXCHANGE = ("dataset.json", "annotations", "pairs.csv")  # in nnU-Net's format, COCO's, as NIfTI
 RESULTS = ("per_film.csv", "per_film_summary.csv", "captions.md", "realism.csv", "memorization.json", "areas.csv",
            "attention.json", "reader_study.md")
-_LITTER = ("Thumbs.db", "desktop.ini")  # as systems leave it; other litter is hidden
 
 Path = str | os.PathLike
 
@@ -99,5 +99,5 @@ def _contents(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     with contextlib.suppress(OSError):  # one that cannot be read cannot be written to either, and is told then
         for path in sorted(folder.iterdir()):
             empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-            if not (empty or path.name.startswith(".") or path.name in _LITTER):
+            if not (empty or why_litter(path.name)):
                 yield path

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from datasets.common.errors import UserError
+from datasets.common.litter import why_litter, why_litter_folder
 from datasets.formats.dicom_start import DIRECTORY, is_dicom
 from datasets.formats.parts import read_start
 
@@ -21,8 +22,6 @@ KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG"  # t
 # Longer ones first: the first that a name ends with is its suffix.
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm",
             ".dicom", ".nii", ".nrrd", ".nhdr", ".img")
-_SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "dicomdir", "icon\r")  # in small letters
-_SYSTEM_FOLDERS = ("@eadir", "__macosx", "#recycle", "$recycle.bin", "lost+found", "system volume information")
 _STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8", b"NRRD000")
 _START = 2**10  # bytes of a file that tell whether it is DICOM
 
@@ -134,25 +133,16 @@ def _walk(folder: pathlib.Path, seen: set[pathlib.Path], hidden: str | None) -> 
         raise UserError(f"{folder}: cannot be listed ({error.strerror}); expected a folder") from None
     for child in children:
         if child.is_dir():
-            yield from _walk(child, seen, hidden or _why_not_folder(child.name))
+            yield from _walk(child, seen, hidden or why_litter_folder(child.name))
         elif child.is_file():
             yield child, hidden
 
 
-def _why_not_folder(name: str) -> str | None:
-    if name.lower() in _SYSTEM_FOLDERS:
-        return f"in {name}/"
-    return "hidden" if name.startswith(".") else None
-
-
 def _why_not(path: pathlib.Path) -> str | None:
     """Why the file is no picture, None if it is one."""
-    if path.name.lower() in _SYSTEM_FILES:
-        return "system file"
-    if path.name.startswith("."):
-        return "hidden"
-    if picture_suffix(path):
-        return None
+    litter = why_litter(path.name)
+    if litter or picture_suffix(path):
+        return litter
     start = read_start(path, _START)
     if is_dicom(start):
         return "system file" if DIRECTORY in start else None

@@ -90,6 +90,12 @@ def test_all_damages_are_listed(store):
     assert found[-1].startswith(f"{store.path}/images: found 'extra.png'")
 
 
+def test_what_systems_leave_in_a_folder_is_no_problem(store):
+    for name in ("images/Thumbs.db", "labels/.DS_Store", "masks/desktop.ini"):
+        (store.path / name).write_bytes(b"")
+    assert not [finding.text for finding in verify_store(store.path)]
+
+
 def test_a_missing_organ_is_a_warning(store):
     label = store.label("phantom-000001")
     label[label == CHEST.code("left clavicle")] = 0

@@ -82,8 +82,9 @@ def _check_image(store: PairStore, id_: str) -> Iterator[Finding]:
 
 
 def _shown_greys(image: np.ndarray, white: int) -> tuple[int, int]:
-    """Least and largest grey value but for 1 % at either end; black and white, as of borders, are left out."""
-    values = image[(image > 0) & (image < white)]
+    """Least and largest value but for 1 % at either end; black and white pixels, as of borders, are left out."""
+    inside = (image > 0) & (image < white)
+    values = image[inside.any(-1) if image.ndim == 3 else inside]  # a pure colour is neither
     low, high = np.percentile(values if values.size > 0.1 * image.size else image, (1, 99))
     return int(low), int(high)
 

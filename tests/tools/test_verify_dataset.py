@@ -140,6 +140,17 @@ def test_a_film_that_uses_little_of_the_grey_scale_is_a_warning(tmp_path, low, h
     assert not warned or "a.png" in found[0].text
 
 
+@pytest.mark.parametrize(("ground", "lesion", "warned"), [((0, 130, 0), (255, 0, 0), False),
+                                                          ((100, 104, 109), (109, 101, 100), True)])
+def test_pure_colours_use_the_scale(tmp_path, ground, lesion, warned):
+    picture = np.full((SIZE, SIZE, 3), ground, np.uint8)
+    picture[:9, :9] = lesion
+    description = Description("colours", (SIZE, SIZE), ClassTable(("background", "lesion")), channel="colour")
+    with PairWriter(tmp_path, description) as writer:
+        writer.add(Entry("a", "train"), picture, np.eye(SIZE, dtype=np.uint8))
+    assert [finding.warning for finding in verify_store(tmp_path)] == [True] * warned
+
+
 def test_one_image_in_two_splits_is_found(store):
     """A film that trains and tests would make the test worthless; twins within a split are the user's affair."""
     train, other, test = store.ids()

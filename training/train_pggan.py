@@ -4,6 +4,9 @@
 
 Trains on the store's train pairs. The same command continues a run that was stopped; a larger --total_kimg
 continues a finished one to where a run of that length would stand.
+
+Dots are the paper's, one for each organ, where these suit the label maps; else they are learnt from the maps, and
+what they place is said. --undotted=vessel,sky leaves classes without dots; the translator needs the same.
 """
 
 import pathlib

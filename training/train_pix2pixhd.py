@@ -4,7 +4,8 @@
 
 Trains on the store's train pairs. The same command continues a run that was stopped; larger --epochs and
 --epochs_decay continue a finished one, at the rate that their schedule has at its position (after a decay, the
-rate goes up again). Coarse to fine:
+rate goes up again). From dots, give it the --undotted, --dot_size and --dot_radius of the PGGAN that makes them.
+Coarse to fine:
 
     ... --network=local --ngf=32 --phase=global_half                  --workdir=RUN1
     ... --network=local --ngf=32 --phase=enhancer    --init_from=RUN1 --workdir=RUN2

@@ -59,7 +59,7 @@ def _check_page(page, length: int, path: pathlib.Path, numbers: bool) -> None:
     wide = numbers and samples == 1 and bits in (8, 16, 32, 64) and page.sampleformat in (1, 2, 3)
     if not wide and (not isinstance(bits, int) or not 1 <= bits <= 16 or page.sampleformat != 1):
         raise UserError(f"{path}: found {bits}-bit samples of format {page.sampleformat}, expected unsigned "
-                        "integers of 1 to 16 bits")
+                        "integers of 1 to 16 bits; save it as 8 or 16 bits")
     if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE) or samples not in (1, 3, 4):
         raise UserError(f"{path}: found {samples} samples of colour space {int(page.photometric or 0)}, "
                         "expected grey or RGB")

@@ -53,8 +53,8 @@ def volume_codes(path: pathlib.Path, kind: str, part: Part | None,
                  beside: pathlib.Path | None = None) -> np.ndarray:
     """A slice of a label volume, lying like the volume `beside` where only one of them says how.
 
-    uint8 [H, W], or uint16 where one of its values is above 255, as numbers of instances are. Raises UserError for
-    values that are no whole numbers of 0 to 65535.
+    uint8 [H, W], or uint16 or int32 where numbers of instances need that. Raises UserError for values that are no
+    whole numbers of 0 to 2^31 - 1.
     """
     return _as_codes(volume_beside(path, kind, beside).slice(part, path)[0], path)
 
@@ -73,10 +73,11 @@ def picture_codes(path: pathlib.Path, kind: str, size: tuple[int, int]) -> np.nd
 
 
 def _as_codes(plane: np.ndarray, path: pathlib.Path) -> np.ndarray:
-    if not _is_whole(plane) or plane.min() < 0 or plane.max() > 65535:
+    if not _is_whole(plane) or plane.min() < 0 or plane.max() >= 2**31:
         raise UserError(f"{path}: found values from {plane.min()} to {plane.max()}, expected class codes, whole "
                         "numbers of 0 to 255")
-    return np.ascontiguousarray(np.rint(plane)).astype(np.uint8 if plane.max() < 255.5 else np.uint16)
+    kind = np.uint8 if plane.max() < 255.5 else np.uint16 if plane.max() < 65535.5 else np.int32
+    return np.ascontiguousarray(np.rint(plane)).astype(kind)
 
 
 def _is_whole(values: np.ndarray) -> bool:

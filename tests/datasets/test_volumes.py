@@ -9,7 +9,7 @@ import pytest
 
 from datasets.common.errors import UserError
 from datasets.formats.parts import Part
-from datasets.formats.read import pair_parts, pictures_in, read_film, read_mask
+from datasets.formats.read import pair_parts, pictures_in, read_film, read_label_samples, read_mask
 from datasets.formats.volumes import read_volume
 from tests.helpers import pictures
 
@@ -172,6 +172,12 @@ def test_labels_that_are_no_codes_are_refused(tmp_path, values, said):
     path = _nifti(tmp_path / "a.nii", values, np.diag([-1.0, -1.0, 2.0, 1.0]))
     with pytest.raises(UserError, match=rf"a\.nii: found values [^\n]*{said}"):
         read_mask(path, Part("z", 2, 5))
+
+
+@pytest.mark.parametrize("above", [0, 1000, 70000])
+def test_numbers_of_instances_are_kept(tmp_path, above):
+    path = _nifti(tmp_path / "a.nii", CODES.astype(np.int32) + above, np.diag([-1.0, -1.0, 2.0, 1.0]))
+    np.testing.assert_array_equal(read_label_samples(path, Part("z", 2, 5)), CODES[:, :, 2].T + above)
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])

@@ -176,8 +176,9 @@ def test_labels_that_are_no_codes_are_refused(tmp_path, values, said):
 
 @pytest.mark.parametrize("above", [0, 1000, 70000])
 def test_numbers_of_instances_are_kept(tmp_path, above):
-    path = _nifti(tmp_path / "a.nii", CODES.astype(np.int32) + above, np.diag([-1.0, -1.0, 2.0, 1.0]))
-    np.testing.assert_array_equal(read_label_samples(path, Part("z", 2, 5)), CODES[:, :, 2].T + above)
+    numbers = CODES.astype(np.int32) + above
+    path = _nifti(tmp_path / "a.nii", numbers, np.diag([-1.0, -1.0, 2.0, 1.0]))
+    np.testing.assert_array_equal(read_label_samples(path, Part("z", 2, 5)), numbers[:, :, 2].T)
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])

@@ -68,7 +68,7 @@ def test_the_report_stands_alone(finished):
         assert (report / "figures" / f"samples-{number}.png").is_file()
     realism = pd.read_csv(report / "realism" / "realism.csv", index_col=0)
     assert {"Single-stage", "Three-stage", "Shape model"} <= set(realism.index)
-    assert "FINETUNE-SHAPE" in page and "MIX-3" in page
+    assert "Shape model FINETUNE" in page and "Three-stage MIX" in page
     assert "heart: in 11 of 11" in page and (finished.root / "data" / "rules.json").is_file()
 
 

@@ -6,6 +6,7 @@ larger ones below theirs. Dots tell a place, not a shape: a branching tree or th
 """
 
 import dataclasses
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cv2
@@ -17,7 +18,7 @@ from datasets.common.errors import UserError
 from datasets.dots import Centres, ClassDots, Dot, FindPieces
 from datasets.label_rules import LabelRules
 
-_SAMPLE = 100  # maps at most by which sizes are chosen
+_SAMPLE, _DOTS = 100, 5000  # maps, and about how many dots, at most, by which sizes are chosen
 PLACED = 0.95  # share of a class's pieces that its dots should place
 _FEW = 0.9  # below this share dots do not suit it
 _SHRUNK = (1.0, 0.75, 0.5, 0.375, 0.25)  # parts of the radius that are tried
@@ -53,7 +54,7 @@ class LearntDots:
         """What a user should know before training; none where the paper's dots stand and suit every class."""
         usual = ClassDots(self.dot.radius)
         said = [self._line(code) for code, dots in enumerate(self.dot.classes, 1)
-                if dots != usual or dots.may_lack or self.placed[code][0] < self.placed[code][1]]
+                if dots != usual or dots.may_lack or self._share(code) < 1]
         said += [f"warning: dots do not place {self.names[code]}: {why}" for code, why in self.doubts.items()]
         if self.doubts:
             listed = ",".join(self.names[code] for code in self.doubts)
@@ -67,17 +68,21 @@ class LearntDots:
         """Of the pieces that its dots place, of the class that fares worst."""
         return min(_shares(self.placed))
 
+    def _share(self, code: int) -> float:
+        found, pieces = self.placed.get(code, (1, 1))  # none in the sample: none is lost
+        return found / pieces
+
     def _line(self, code: int) -> str:
         dots, name = self.dot.classes[code - 1], self.names[code]
         if not dots.radius:
             return f"dots: none of {name}, left to the translator"
-        if code not in self.placed:
+        if not dots.most and code not in self.placed:
             return f"dots: none of {name}, which no training map shows"
-        found, pieces = self.placed[code]
+        found, pieces = self.placed.get(code, (0, 0))
         each = f"{'each piece of ' * dots.in_pieces}{name}{' where it is' * dots.may_lack}"
         instead = f" instead of {self.dot.radius:g}" if dots.radius != self.dot.radius else ""
         return (f"dots: one for {each}, radius {dots.radius:g}{instead} on {self.dot.size} pixels; they place "
-                f"{100 * found / pieces:.3g} % of its pieces ({pieces - found:,} of {pieces:,} lost or merged)")
+                f"{100 * self._share(code):.3g} % of its pieces ({pieces - found:,} of {pieces:,} lost or merged)")
 
 
 def undotted_codes(names: str, classes: ClassTable, dotless: bool = False) -> tuple[int, ...]:
@@ -89,7 +94,7 @@ def undotted_codes(names: str, classes: ClassTable, dotless: bool = False) -> tu
     if names and dotless:
         raise UserError(f"--undotted={names}: found a run without dots, expected one that makes or translates "
                         "them (--target=dots, --translate_from=dots, --methods=three); leave it out")
-    listed = {name.strip() for name in names.split(",") if name.strip()}
+    listed = {unicodedata.normalize("NFC", name.strip()) for name in names.split(",") if name.strip()}
     unknown = sorted(listed - set(classes.organs))
     if unknown:
         raise UserError(f"--undotted={names}: found {unknown[0]!r}, expected some of {', '.join(classes.organs)}")
@@ -112,25 +117,31 @@ def learn_dots(base: Dot, maps: np.ndarray, rules: LabelRules, undotted: Sequenc
     """
     num_classes, find = rules.table.num_classes, rules.find_pieces
     dotted = [code for code in range(1, num_classes) if code not in undotted]
-    sample = maps[np.unique(np.linspace(0, len(maps) - 1, min(_SAMPLE, len(maps))).astype(int))]
-    shown = [code for code in dotted if (sample == code).any()]
+    sample = maps[_spread(len(maps), _SAMPLE)]
     # of any radius: where the dots stand depends on the pieces alone
     plain = dataclasses.replace(base, classes=tuple(
         ClassDots(base.radius if code in dotted else 0.0, code in dotted and rules.in_pieces(code))
         for code in range(1, num_classes)))
     places = [plain.place(label, num_classes, find) for label in sample]
-    shapes = {code: _Shapes(sample, code, find) for code in shown}
+    many = sum(len(centres) for one in places for centres in one.values())
+    places = [places[row] for row in _spread(len(places), len(places) * _DOTS // max(1, many))]
+    shapes = {code: _Shapes(sample, code, find) for code in sorted(set().union(*places))}
     dot, placed = base, _placed(base, places, num_classes)
     paper = len(dotted) == num_classes - 1 and not any(
         rules.classes[code].present < 1 or rules.in_pieces(code) for code in dotted)
     if not paper or min(_shares(placed)) < PLACED:
         dot, placed = _best_radii(plain, places, shapes)
     drawn = np.stack([dot.draw(label, num_classes, find) for label in maps])
-    doubts = {code: why for code in shown if (why := shapes[code].doubt() or _loss(*placed[code]))}
+    doubts = {code: why for code, shape in shapes.items() if (why := shape.doubt() or _loss(*placed[code]))}
     learnt = LearntDots(_counted(dot, drawn), drawn, placed, doubts, rules.table.names)
     for line in learnt.lines() if say else ():
         say(line)
     return learnt
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """Rows of `count`, evenly spread, `most` of them at most but one at least."""
+    return np.unique(np.linspace(0, count - 1, max(1, min(most, count))).astype(int))
 
 
 class _Shapes:

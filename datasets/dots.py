@@ -11,7 +11,7 @@ both label codings, PNG files, grids and exported methods take as it is, and the
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,17 +124,20 @@ class Dot:
                 centres[code] = ndimage.center_of_mass(label == code, parts, 1 + np.flatnonzero(counted))
         scale = self.size / np.array(label.shape)
         return {code: [tuple((np.array(centre) + 0.5) * scale - 0.5) for centre in places]  # pixel centres: halves
-                for code, places in centres.items()}
+                for code, places in centres.items() if places}
 
     def redraw(self, centres: Centres) -> np.ndarray:
         """Discs at the given places, larger ones first, then in order of codes; a disc holds at least its nearest
         pixel."""
         dots = np.zeros((self.size, self.size), np.uint8)
-        rows, columns = np.mgrid[:self.size, :self.size]
         for code in sorted(centres, key=lambda code: (-self.of_class(code).radius, code)):
-            for y, x in centres[code]:
-                distance = (rows - y) ** 2 + (columns - x) ** 2
-                dots[(distance <= self.of_class(code).radius**2) | (distance == distance.min())] = code
+            radius = self.of_class(code).radius
+            for centre in centres[code]:
+                near = [np.clip(round(place), 0, self.size - 1) for place in centre]
+                box = tuple(slice(max(0, place - int(radius) - 2), place + int(radius) + 3) for place in near)
+                rows, columns = np.ogrid[:self.size, :self.size]
+                distance = (rows[box[0]] - centre[0]) ** 2 + (columns[:, box[1]] - centre[1]) ** 2
+                dots[box][(distance <= radius**2) | (distance == distance.min())] = code
         return dots
 
     def read(self, dots: np.ndarray, num_classes: int) -> ReadDots:
@@ -154,20 +157,25 @@ class Dot:
         return ReadDots(centres, reasons[0] if reasons else None)
 
     def _centres(self, dots: np.ndarray, code: int, parts: np.ndarray,
-                 numbers: Iterable[int]) -> tuple[tuple[float, float], ...]:
+                 numbers: Sequence[int]) -> tuple[tuple[float, float], ...]:
         """Centres of dots of `code`, components of [size, size]: of what is seen and of what smaller dots hide."""
         radius = self.of_class(code).radius
         above = np.isin(dots, [other for other in range(1, len(self.classes) + 1)
                                if 0 < self.of_class(other).radius < radius])
-        rows, columns = np.mgrid[:self.size, :self.size]
-        centres = []
-        for number in numbers:
-            y, x = ndimage.center_of_mass(parts == number)
-            for _ in range(HIDDEN_TURNS if above.any() else 0):  # the true centre is its disc's centroid
-                y, x = ndimage.center_of_mass(
-                    (parts == number) | above & ((rows - y) ** 2 + (columns - x) ** 2 <= radius**2))
-            centres.append((float(y), float(x)))
-        return tuple(centres)
+        centres = ndimage.center_of_mass(np.ones_like(dots), parts, numbers)
+        if above.any():
+            centres = [self._whole_centre(parts == number, above, radius, centre)
+                       for number, centre in zip(numbers, centres, strict=True)]
+        return tuple((float(y), float(x)) for y, x in centres)
+
+    def _whole_centre(self, seen: np.ndarray, above: np.ndarray, radius: float,
+                      centre: tuple[float, float]) -> tuple[float, float]:
+        """Of a dot partly hidden by those above: the disc around it has it as its centroid."""
+        rows, columns = np.ogrid[:self.size, :self.size]
+        for _ in range(HIDDEN_TURNS):
+            distance = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2
+            centre = ndimage.center_of_mass(seen | above & (distance <= radius**2))
+        return centre
 
     def to_json(self) -> dict[str, Any]:
         """Size and radius; and, unless they are the paper's, the dots of each class."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 
 from evaluation.figures.style import PAGE, style
@@ -125,7 +126,8 @@ def _draw_chart(axis: Axes, chart: Chart, lines: Sequence[Line], unit: str) -> N
 def box_plots(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
     """J of single films, a panel per scored organ and a box per column: quartiles, 1.5 x their range, outliers.
 
-    Organs that no film shows have no panel, unless there would be none at all.
+    Organs that no film shows have no panel, unless there would be none at all. Many organs stand in several rows,
+    with a legend of the columns below.
     """
     tables = {name: experiment.per_film(name) for name in names}
     scored = experiment.pooled(names[0])["scored"]
@@ -141,7 +143,7 @@ def box_plots(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
             axis = axes.ravel()[place]
             values = [100 * tables[name].loc[tables[name]["organ"] == organ, "j"].dropna() for name in names]
             _draw_boxes(axis, values, names)
-            if place + across < len(organs):  # the names stand below the lowest panel
+            if rows > 1:  # in panels so narrow they would run into one another
                 axis.tick_params(labelbottom=False)
             if len(organs) < 5:
                 axis.set_title(organ)
@@ -149,6 +151,10 @@ def box_plots(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
                 axis.set_title(textwrap.fill(organ, 16), fontsize=7)
         for axis in axes[:, 0]:
             axis.set_ylabel("J of a film (%)")
+        if rows > 1:
+            patches = [Patch(facecolor=_light(found.colour), hatch=found.look.hatch, edgecolor="black",
+                             linewidth=0.6, label=columns.title(found.name)) for found in map(columns.find, names)]
+            figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 

@@ -7,6 +7,7 @@ the values that are there. Bone comes out bright, padding black.
 Tables over all words of 8 or 16 bits do the work: they are smaller than a film.
 """
 
+import contextlib
 from collections.abc import Iterator
 
 import cv2
@@ -23,6 +24,8 @@ _FILLED = 0.9  # share of the stored bits' range that the pixels take where that
 _FAR = 0.05  # distance of padding from all other values, as a share of their range, at which it is so anywhere
 _ALONE = 0.5  # the same, as a share of the whole range, at which a value at the edge is padding without a name
 _LEVELS = 16  # distinct values that a film has at least beside unnamed padding
+_HOT = 0.001  # share of an 8-bit film's pixels that may be outliers at either end
+_NO_LUT = (AttributeError, IndexError, TypeError, ValueError)  # of a LUT whose elements are missing or odd
 
 
 def numbers(dataset: pydicom.Dataset, name: str) -> list[float]:
@@ -106,10 +109,11 @@ def display_table(counts: np.ndarray, stored: np.ndarray, dataset: pydicom.Datas
     for shown in _views(values, dataset):
         if _believable(shown, counts):
             return np.clip(shown, 0.0, 1.0)
-    least, largest = quantiles(values, counts, (0.0, 1.0))
+    # films of 8 bits are made to be looked at: few pixels only are believed to be no part of them
+    least, largest = shown_range(values, counts, *([_HOT] if len(counts) == 256 else []))
     low, high = float(values.min()), float(values.max())
     if largest - least < _FILLED * (high - low):
-        low, high = shown_range(values, counts)
+        low, high = least, largest
     return np.clip((values - low) / max(high - low, 1e-9), 0.0, 1.0)
 
 
@@ -157,9 +161,12 @@ def _at_the_edge(mask: np.ndarray) -> np.ndarray:
 
 
 def _modality(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
-    """Stored values to those that windows speak of; a slope of 0 is none."""
-    if dataset.get("ModalityLUTSequence"):
-        return _look_up(dataset.ModalityLUTSequence[0], values)
+    """Stored values to those that windows speak of; a slope of 0 is none, nor is a LUT without entries."""
+    for item in dataset.get("ModalityLUTSequence") or ():
+        with contextlib.suppress(*_NO_LUT):
+            shown = _look_up(item, values)
+            if np.ptp(shown) > 0:
+                return shown
     slope, intercept = ((numbers(dataset, name) or [default])[0]
                         for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)))
     return values * (slope or 1.0) + intercept
@@ -171,7 +178,8 @@ def _look_up(item: pydicom.Dataset, values: np.ndarray) -> np.ndarray:
     data = item.LUTData
     entries = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.atleast_1d(data).astype(np.uint16)
     count = count or 2**16
-    if bits <= 8 and len(entries) <= (count + 1) // 2:  # two entries of 8 bits in a word
+    # two entries of 8 bits in a word, also where the descriptor says more bits
+    if len(entries) == (count + 1) // 2 or (bits <= 8 and len(entries) < count // 2):
         entries = entries.astype("<u2").view(np.uint8)
     entries = entries[:count].astype(np.float64)
     if first >= 2**15 and values.min() < 0:  # a negative one, read without its sign
@@ -184,7 +192,7 @@ def _views(values: np.ndarray, dataset: pydicom.Dataset) -> Iterator[np.ndarray]
     for item in dataset.get("VOILUTSequence") or ():
         try:
             entries = _look_up(item, values)
-        except (AttributeError, IndexError, TypeError, ValueError):
+        except _NO_LUT:
             continue
         # the bits that the entries take, whatever the descriptor says
         yield entries / (2 ** max(1, int(entries.max()).bit_length()) - 1)

@@ -93,13 +93,13 @@ def quantiles(values: np.ndarray, counts: np.ndarray, shares: Sequence[float]) -
     return [float(values[order[min(place, len(order) - 1)]]) for place in places]
 
 
-def shown_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+def shown_range(values: np.ndarray, counts: np.ndarray, outer: float = _OUTER) -> tuple[float, float]:
     """Black and white of a film that does not say them: its least and largest value.
 
-    Where 1 % of the pixels at either end take more than half of that range, such as dead pixels or the text of a
-    marker, the others decide.
+    Where 1 % of the pixels (`outer`) at either end take more than half of that range, such as dead pixels or the
+    text of a marker, the others decide.
     """
-    return _without_outliers(*quantiles(values, counts, (0.0, _OUTER, 1.0 - _OUTER, 1.0)))
+    return _without_outliers(*quantiles(values, counts, (0.0, outer, 1.0 - outer, 1.0)))
 
 
 def range_of(values: np.ndarray) -> tuple[float, float]:

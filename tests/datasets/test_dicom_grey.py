@@ -73,6 +73,8 @@ CASES = {
     "VOI LUT of 16 bits, said 12": (FILM, _lut([16 * value for value in range(4096)], bits=12)),
     "VOI LUT of 8 bits": (FILM, _lut([value // 16 for value in range(4096)], bits=8)),
     "VOI LUT of 8 bits, packed": (FILM, _lut([value // 16 for value in range(4096)], bits=8, packed=True)),
+    "VOI LUT of 8 bits, packed, said 16": (FILM, _lut([value // 16 for value in range(4096)], packed=True)),
+    "VOI LUT of 8 bits, packed, said 12": (FILM, _lut([value // 16 for value in range(4096)], 0, 12, packed=True)),
     "VOI LUT that begins later": (FILM + np.uint16(5000), _lut(range(4096), first=5000)),
     "VOI LUT that begins below 0": (FILM.astype(np.int16) - 2040, _lut(range(4096), first=-2040)),
     "VOI LUT elsewhere": (FILM, _lut(range(4096), first=50000)),
@@ -80,6 +82,8 @@ CASES = {
     "VOI LUT behind a rescale": (FILM, {**_lut(range(4096), first=-1000), "RescaleSlope": 1,
                                         "RescaleIntercept": -1000}),
     "VOI LUT, no sequence item": (FILM, {"VOILUTSequence": []}),
+    "modality LUT without elements": (FILM, {"ModalityLUTSequence": [pydicom.Dataset()]}),
+    "modality LUT of one value": (FILM, {"ModalityLUTSequence": _lut([7] * 4096)["VOILUTSequence"]}),
     "rescaled": (FILM, {"RescaleSlope": 2, "RescaleIntercept": -1024}),
     "rescaled by 0": (FILM, {"RescaleSlope": 0, "RescaleIntercept": 0}),
     "rescale tags empty": (FILM, {"RescaleSlope": None, "RescaleIntercept": None}),
@@ -108,6 +112,17 @@ def test_the_film_comes_out_as_it_is(tmp_path, case):
         shown = np.where(stored == 65535, RIGHT, shown)
     assert np.abs(shown - RIGHT).max() < 0.02, (shown.min(), np.median(shown), shown.max())
     assert film.exact
+
+
+@pytest.mark.parametrize(("scale", "hot", "elements"), [
+    (1, 16383, {"BitsStored": 14}), (1, 40000, {}), (40, 255, {}), (1, 16383, {"BitsStored": 14, **ONE})])
+def test_hot_pixels_darken_no_film(tmp_path, scale, hot, elements):
+    stored = (FILM // scale).astype(np.uint8 if hot == 255 else np.uint16)
+    stored[[3, 30, 55], [4, 44, 70]] = hot
+    film = _read(tmp_path, pictures.dicom(stored, **elements))
+    shown = film.pixels / film.max_value
+    low, middle, high = np.percentile(shown, (1.5, 50, 98.5))
+    assert low < 0.1 and 0.3 < middle < 0.7 and high > 0.9
 
 
 def test_the_examples_numbers(tmp_path):

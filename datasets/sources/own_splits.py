@@ -142,18 +142,26 @@ def dicom_element(path: pathlib.Path, keyword: str) -> str:
 
 
 def _groups_of_table(path: pathlib.Path, column: str, sources: Sequence[OwnFolder]) -> dict[str, str]:
-    """The column of the rows in which any cell names the pair."""
+    """The column of the rows that name the pairs, in the column that names the most of them.
+
+    One column alone, the first of several as good: an age or a row's number may read like another film's name.
+    """
     header, *rows = text_files.read_table(path) or [[]]
     places = [place for place, name in enumerate(header) if name.casefold() == column.casefold()]
     if len(places) != 1:
         raise UserError(f"{path}: found columns {describe_ids(header)}, expected one called {column}")
-    known, groups = _names(sources), {}
-    for row in rows:
-        if len(row) <= places[0] or not row[places[0]]:
-            continue
-        for place, cell in enumerate(row):
-            for id_ in _look_up(known, cell) if place != places[0] else ():
-                groups[id_] = row[places[0]]
+    known = _names(sources)
+    rows = [row for row in rows if len(row) > places[0] and row[places[0]]]
+    named = {place: [_look_up(known, row[place]) if place < len(row) else set() for row in rows]
+             for place in range(len(header)) if place != places[0]}
+    most = max(named.values(), key=lambda found: len(set().union(*found)), default=[set()] * len(rows))
+    groups: dict[str, str] = {}
+    for row, ids in zip(rows, most, strict=True):
+        group = row[places[0]]
+        for id_ in ids:
+            if groups.setdefault(id_, group) != group:
+                raise UserError(f"{path}: found {id_} in {column} {groups[id_]!a} and {group!a}, expected each "
+                                "image in one")
     missing = [source.id for source in sources if source.id not in groups]
     if missing:
         raise UserError(f"{path}: found no row with a {column} for {describe_ids(missing)}; expected the name of "
@@ -168,19 +176,26 @@ def _names(sources: Sequence[OwnFolder]) -> dict[str, set[str]]:
         paths = [source.image, *(path for path in source.labels if path is not None)]
         for name in {source.name, source.name.rpartition("/")[2], *(path.name for path in paths),
                      *(_stem(path.name) for path in paths)}:
-            known.setdefault(_fold(name), set()).add(source.id)
+            for key in {_fold(name), _small(_fold(name)), _small(source.id)}:
+                known.setdefault(key, set()).add(source.id)
     return known | {source.id: {source.id} for source in sources}
 
 
 def _look_up(known: Mapping[str, set[str]], text: str) -> set[str]:
-    """Ids of the pairs that `text` may mean, with all folders in it, or else without."""
+    """Ids of the pairs that `text` may mean, with all folders in it, or else without, or in other capitals."""
     name = _fold(text)
-    return known.get(name) or known.get(name.rpartition("/")[2], set())
+    return next((known[one] for one in (name, name.rpartition("/")[2], _small(name),
+                                        _small(name.rpartition("/")[2])) if one in known), set())
 
 
 def _fold(name: str) -> str:
     """A name as it is looked up, without its format's suffix."""
     return _stem(unicodedata.normalize("NFC", name).replace("\\", "/").strip().removeprefix("./"))
+
+
+def _small(name: str) -> str:
+    """A name in small letters, as no name in `_fold`'s spelling is: the two are looked up apart."""
+    return f"{name.casefold()}\0"
 
 
 def _stem(name: str) -> str:

@@ -219,6 +219,19 @@ def test_groups_of_a_table(tmp_path, sources, header):
         group_pairs(f"{tmp_path}/t.csv:doctor", sources)
 
 
+def test_groups_of_films_that_are_numbered(tmp_path):
+    """Ages, and a number of each row, are names of other films."""
+    _files(tmp_path, *(f"{side}/{number}.png" for side in "il" for number in range(1, 7)))
+    sources = match_files(tmp_path / "i", tmp_path / "l").sources
+    rows = [f"{number - 1},{number},{7 - number if number > 2 else 4},p{number // 2}" for number in range(1, 7)]
+    (tmp_path / "t.csv").write_text("\n".join([",film,age,patient", *rows]))
+    expected = {str(number): f"p{number // 2}" for number in range(1, 7)}
+    assert group_pairs(f"{tmp_path}/t.csv:patient", sources) == expected
+    (tmp_path / "t.csv").write_text("\n".join([",film,age,patient", *rows, "9,3,1,p7"]))
+    with pytest.raises(UserError, match=r"t\.csv: found 3 in patient 'p1' and 'p7'"):
+        group_pairs(f"{tmp_path}/t.csv:patient", sources)
+
+
 def test_groups_of_dicom_files(tmp_path):
     for number, patient in enumerate(("A", "A", "B")):
         for kind, extra in (("i", {"PatientID": patient}), ("l", {})):
@@ -241,6 +254,7 @@ def test_groups_that_nothing_gives(sources, how):
 
 @pytest.mark.parametrize("line", ["v1_00", "v1_00.png", "v1_00_img.png", "v1_00_img", "i/v1_00_img.png", "./v1_00",
                                   "C:\\films\\v1_00_img.png", '"v1_00"', "v1_00,1,x", "image\nv1_00",
+                                  "V1_00", "I/V1_00_IMG.PNG",
                                   "# a\n\nv1_00"])
 def test_a_list_names_pairs_in_any_way(tmp_path, sources, line):
     (tmp_path / "list.txt").write_bytes(line.replace("\n", "\r\n").encode("utf-8-sig"))

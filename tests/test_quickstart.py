@@ -29,10 +29,11 @@ def made(tmp_path_factory):
         os.environ.update(path)
 
 
-def _of(made, word: str) -> dict:
-    """Data of the one cell whose source has `word`."""
+def _of(made, word: str) -> dict[str, str]:
+    """Kind -> data of the one cell whose source has `word`."""
     outputs, = (outputs for text, outputs in made if word in text)
-    return next((output["data"] for output in outputs if "data" in output), {})
+    found = next((output["data"] for output in outputs if "data" in output), {})
+    return {kind: "".join(lines) for kind, lines in found.items()}
 
 
 @pytest.mark.slow

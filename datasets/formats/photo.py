@@ -40,11 +40,13 @@ def read_photo(data: bytes, path: pathlib.Path, kind: str) -> Raster:
         palette = image.getpalette("RGB") if image.mode == "P" else None
         values, alpha = np.asarray(image), image.mode in ("LA", "RGBA") or "transparency" in image.info
         orientation = exif_orientation(image.getexif)
+    opacity = None
     if image.mode in ("LA", "RGBA"):
+        opacity = values[..., -1]
         values = values[..., 0] if image.mode == "LA" else values[..., :3]
     return Raster(values.astype(np.uint8), 1 if image.mode == "1" else 255,
                   palette and np.array(palette, np.uint8).reshape(-1, 3), alpha=alpha, orientation=orientation,
-                  lossy=kind == "JPEG" or (kind == "WEBP" and b"VP8 " in _chunk_names(data)))
+                  lossy=kind == "JPEG" or (kind == "WEBP" and b"VP8 " in _chunk_names(data)), opacity=opacity)
 
 
 def exif_orientation(read) -> int:

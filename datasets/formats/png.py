@@ -65,10 +65,13 @@ class PngFile:
         with decoding(self._path, "PNG"):
             if self.depth == 16 and self.colour != GREY:
                 pixels = imagecodecs.png_decode(self.stream)  # Pillow would leave eight bits
-                return Raster(pixels[..., 0] if self.colour == GREY_ALPHA else pixels[..., :3], 65535, None)
+                return Raster(pixels[..., 0] if self.colour == GREY_ALPHA else pixels[..., :3], 65535, None,
+                              opacity=None if self.colour == RGB else pixels[..., -1])
             image = Image.open(io.BytesIO(self.stream), formats=["PNG"])
             image.load()
+        opacity = None
         if image.mode in ("LA", "RGBA"):
+            opacity = np.array(image.getchannel("A"))
             image = image.convert(image.mode[:-1])  # L or RGB
         palette = None
         if image.mode == "P":
@@ -78,7 +81,7 @@ class PngFile:
             white = 2**self.depth - 1
             scale = 1 if self.depth == 1 else 255 // white  # Pillow spreads two and four bits over eight
             return Raster((values // scale).astype(np.uint8), white, None)
-        return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette)
+        return Raster(values, 65535 if values.dtype == np.uint16 else 255, palette, opacity=opacity)
 
 
 def _chunks(data: bytes, path: pathlib.Path):

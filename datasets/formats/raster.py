@@ -61,6 +61,7 @@ class Raster:
       alpha: the file holds transparency, too, which is dropped.
       orientation: how the samples must be turned, from 1 (not at all) to 8, as TIFF and EXIF number it.
       lossy: the samples are not those that were saved.
+      opacity: the channel of transparency, 0 where nothing is to be seen, as `values` [H, W]; None without.
     """
 
     values: np.ndarray
@@ -70,13 +71,27 @@ class Raster:
     alpha: bool = False
     orientation: int = 1
     lossy: bool = False
+    opacity: np.ndarray | None = None
 
     def upright(self) -> "Raster":
         """The samples turned as `orientation` says."""
-        values = self.values.swapaxes(0, 1) if self.orientation >= 5 else self.values
         rows = -1 if self.orientation in (3, 4, 7, 8) else 1
         columns = -1 if self.orientation in (2, 3, 6, 7) else 1
-        return dataclasses.replace(self, values=np.ascontiguousarray(values[::rows, ::columns]))
+        turned = [array if array is None else np.ascontiguousarray(
+            (array.swapaxes(0, 1) if self.orientation >= 5 else array)[::rows, ::columns])
+            for array in (self.values, self.opacity)]
+        return dataclasses.replace(self, values=turned[0], opacity=turned[1])
+
+    def without_hidden(self) -> "Raster":
+        """With 0 where a channel of transparency hides what is below; the channel itself where all below is 0.
+
+        Editors save masks on layers so: one colour everywhere, and the shape in the transparency.
+        """
+        if self.opacity is None or (self.opacity == self.opacity.flat[0]).all():
+            return self
+        seen = self.opacity > self.opacity.max() // 2
+        values = self.values * (seen if self.values.ndim == 2 else seen[..., None])
+        return dataclasses.replace(self, values=values if values.any() else seen * self.opacity.max())
 
 
 def white_above(brightest: int) -> int:

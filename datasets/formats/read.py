@@ -63,8 +63,9 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
 
     A palette's colours are only looks, and so is an inverted grey scale, whether TIFF's (MinIsWhite) or a palette
     that runs from 255 down to 0, as ImageJ writes masks. Any other palette of greys is a way to write grey values
-    (GIF has no other), so those are taken. One-bit files give 0 and 1. Colour is refused unless its channels are
-    equal, and what a codec has changed (JPEG, lossy WebP). Raises UserError like `read_film`.
+    (GIF has no other), so those are taken. One-bit files give 0 and 1. What is transparent is 0. Colour is refused
+    unless its channels are equal, and what a codec has changed (JPEG, lossy WebP). Raises UserError like
+    `read_film`.
 
     Args:
       part: the slice of a volume.
@@ -100,8 +101,8 @@ def read_label_samples(path: str | os.PathLike, part: Part | None = None, beside
         from datasets.formats.dicom import read_dicom_values
         values = read_dicom_values(data, path)
     else:
-        raster = _read_raster(data, path, numbers=True).upright()
-        values = _codes(raster, path)
+        raster = _read_raster(data, path, numbers=True).upright().without_hidden()
+        values = _codes(raster, path, renumbered=data[:3] == b"GIF")
         if colours and raster.palette is not None:
             values = _with_palette(raster)
         elif colours and raster.max_value < 255:  # of few bits: black and white stay that
@@ -150,15 +151,18 @@ def pair_parts(image: str | os.PathLike, label: str | os.PathLike, axis: str = "
     return [part for part in parts if read_label_samples(label, part, image).any()]
 
 
-def _codes(raster: Raster, path: pathlib.Path) -> np.ndarray:
+def _codes(raster: Raster, path: pathlib.Path, renumbered: bool) -> np.ndarray:
+    """The numbers of a raster; `renumbered` where colours are in whatever order the writer met them."""
     if raster.lossy:
         raise UserError(f"{path}: found a lossy picture (JPEG or WebP), which changes class codes at borders; "
                         "export the label map anew, as PNG, from the program that made it")
     palette = raster.palette
     if palette is None or (palette != palette[:, :1]).any():
         return raster.values
-    inverted = (palette[:, 0] == 255 - np.arange(len(palette))).all()
-    return raster.values if inverted else _shown(raster)
+    greys = palette[:, 0]
+    steps = 256 if renumbered else np.count_nonzero(greys) + 1  # black ends the scale, and may fill up the palette
+    inverted = 1 < steps <= len(greys) and (greys[:steps] == np.rint(np.linspace(255, 0, steps))).all()
+    return raster.values if inverted and raster.values.max() < steps else _shown(raster)
 
 
 def _read_raster(data: bytes, path: pathlib.Path, numbers: bool = False) -> Raster:

@@ -35,13 +35,13 @@ def read_tiff(data: bytes, path: pathlib.Path, numbers: bool = False) -> Raster:
         palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
     if values.shape[:2] != (page.imagelength, page.imagewidth) or values.shape[2:] not in ((), (3,), (4,)):
         raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")
-    alpha, orientation = values.shape[2:] == (4,), page.tags.valueof(ORIENTATION, 1)
+    opacity, orientation = values[..., 3] if values.shape[2:] == (4,) else None, page.tags.valueof(ORIENTATION, 1)
     values = values[..., :3] if values.ndim == 3 else values
     values = values.astype(np.uint8) if values.dtype == bool else values
     if values.dtype.type not in (np.uint8, np.uint16):
         values = _whole_numbers(values, path)
-    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE, alpha,
-                  orientation if orientation in range(1, 9) else 1)
+    return Raster(values, 2**page.bitspersample - 1, palette, page.photometric == _MIN_IS_WHITE,
+                  opacity is not None, orientation if orientation in range(1, 9) else 1, opacity=opacity)
 
 
 def _whole_numbers(values: np.ndarray, path: pathlib.Path) -> np.ndarray:

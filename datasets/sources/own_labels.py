@@ -113,11 +113,15 @@ class MaskLabels:
         for organ, path in enumerate(source.labels):
             if path is None:
                 continue
-            mask = read_mask(path, source.part, source.image)
+            mask = read_label_samples(path, source.part, source.image)
+            if mask.ndim == 3:  # in one colour: a number for each
+                mask = mask.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
             values = np.unique(mask)
             if len(values) > 2 or (len(values) == 2 and values[0] != 0):
-                raise UserError(f"{path}: found values {describe_ids(map(str, values), 8)}, expected a mask of 0 "
-                                "and one other value; for a map of several classes leave --masks out")
+                found = (f"{len(values)} colours" if values[-1] > 65535 else
+                         f"values {describe_ids(map(str, values), 8)}")
+                raise UserError(f"{path}: found {found}, expected a mask of 0 and one other value; for a map of "
+                                "several classes leave --masks out")
             first = next(iter(masks.values()), mask)
             if mask.shape != first.shape:
                 raise UserError(f"{path}: found {mask.shape[1]} x {mask.shape[0]} pixels, expected "

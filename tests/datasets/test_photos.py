@@ -113,6 +113,29 @@ def test_an_imagej_mask_means_the_same_in_every_file(tmp_path, name):
     np.testing.assert_array_equal(read_mask(_write(tmp_path, name, IMAGEJ[name])), MASK)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_inverted_scales_of_few_bits_are_looks_too(tmp_path, bits, kind):
+    greys = np.rint(np.linspace(255, 0, 2**bits)).astype(np.uint8)
+    codes = np.where(MASK > 0, 2**bits - 1, 0).astype(np.uint8)
+    found = read_mask(_write(tmp_path, f"a.{kind}", _palette(codes, np.repeat(greys, 3).tolist(), kind)))
+    np.testing.assert_array_equal(found, codes)
+
+
+LAYERS = {"white": np.dstack([MASK * 0 + 255] * 3 + [MASK]), "black": np.dstack([MASK * 0] * 3 + [MASK]),
+          "white below": np.dstack([np.where(MASK > 0, MASK, 255)] * 3 + [MASK]),
+          "soft": np.dstack([MASK * 0 + 255] * 3 + [np.where(MASK > 0, 200, 60)]),
+          "opaque": np.dstack([MASK] * 3 + [MASK * 0 + 255]), "hidden whole": np.dstack([MASK] * 3 + [MASK * 0])}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("layers", LAYERS)
+def test_what_is_transparent_in_a_mask_is_nothing(tmp_path, layers, kind):
+    options = {**LOSSLESS, "exact": True} if kind == "WEBP" else {}
+    data = pictures.pillow(LAYERS[layers].astype(np.uint8), kind, **options)
+    np.testing.assert_array_equal(read_mask(_write(tmp_path, "a", data)) > 0, MASK > 0)
+
+
 @pytest.mark.parametrize("name", ["inverted.png", "inverted.bmp", "inverted.tif", "white0.tif"])
 def test_an_inverted_film_is_shown_as_it_looks(tmp_path, name):
     data = {"inverted.png": _palette(GREY, INVERTED, "PNG"), "inverted.bmp": _palette(GREY, INVERTED, "BMP"),

@@ -180,7 +180,8 @@ def test_many_masks(tmp_path, count):
 
 
 @pytest.mark.parametrize(("mask", "said"), [
-    (X.astype(np.uint8), "expected a mask"), (np.full((SIDE, SIDE), 2, np.uint8) - (X == 0), "expected a mask"),
+    (X.astype(np.uint8), "expected a mask"), (np.dstack([X < 9, X < 5, X < 0]), "3 colours"),
+    (np.full((SIDE, SIDE), 2, np.uint8) - (X == 0), "expected a mask"),
     (np.ones((SIDE, SIDE + 1), np.uint8), "33 x 32"),
 ])
 def test_what_is_no_mask_is_refused(tmp_path, mask, said):
@@ -188,6 +189,17 @@ def test_what_is_no_mask_is_refused(tmp_path, mask, said):
     _write(tmp_path, "l/a_disc.png", _nested()[0].astype(np.uint8))
     _write(tmp_path, "l/a_cup.png", mask.astype(np.uint8))
     _refused(tmp_path, _run(tmp_path, "--masks=disc,cup"), "a_cup.png", said)
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 1), (65535, 65535, 65535), 65535])
+def test_a_mask_may_be_of_any_one_colour(tmp_path, colour):
+    _films(tmp_path, "a")
+    disc = _nested()[0]
+    mask = disc[..., None] * np.array(colour) if isinstance(colour, tuple) else disc * colour
+    deep = np.max(colour) > 255
+    _write(tmp_path, "l/a_disc.png", mask.astype(np.uint16 if deep else np.uint8))
+    store, _ = _imported(tmp_path, "--masks=disc")
+    np.testing.assert_array_equal(store.label("a"), disc)
 
 
 def _cells():

@@ -87,6 +87,7 @@ _UNIONS = flags.DEFINE_list("unions", [], "classes that are scored together, e.g
 _REMAP = flags.DEFINE_list("remap", [], "codes found to class codes, e.g. 0:0,255:1; others stay")
 _TEST_FRACTION = flags.DEFINE_float("test_fraction", None, "share of the pairs to test on, drawn by --seed",
                                     lower_bound=0.0, upper_bound=1.0)
+flags.register_validator("test_fraction", lambda share: share is None or share >= 0.0, "expected a number")
 _TEST_IDS = flags.DEFINE_string("test_ids", None, "or a file with the names of the test pairs, one a line")
 _TRAIN_IDS = flags.DEFINE_string("train_ids", None, "or a file with those of the training pairs")
 _TRAIN_COUNT = flags.DEFINE_integer("train_count", None, "or how many train, the first by name", lower_bound=1)
@@ -213,7 +214,8 @@ def _labels(images: pathlib.Path):
                             "--classes=background,nucleus")
     else:
         ignore = own_options.parse_ignore(_IGNORE.value, 255)
-        reader = own_labels.CodeLabels(_classes(), own_options.parse_remap(_REMAP.value), ignore)
+        classes = _classes()
+        reader = own_labels.CodeLabels(classes, own_options.parse_remap(_REMAP.value, classes.names), ignore)
     return reader, own_files.match_files(images, folder, _IMAGE_SUFFIX.value, _LABEL_SUFFIX.value, masks,
                                          _INSTANCES.value)
 
@@ -289,8 +291,12 @@ def _test_ids(sources, dataset) -> tuple[set[str], set[str]]:
               "the test flatters; --group_by with --test_fraction keeps them apart")
     elif groups is not None:
         print(f"groups: {len(set(groups.values()))}, of which {len({groups[id_] for id_ in test})} test")
-    validation = {source.id for source in sources if dataset and source.case in dataset.validation}
-    return test, validation - test
+    validation = {source.id for source in sources if dataset and source.case in dataset.validation} - test
+    asked = _TEST_FRACTION.value not in (0.0, 1.0)
+    for side, left in (("trains", len(ids) - len(test | validation)), ("tests", len(test))):
+        if asked and not left:
+            print(f"warning: no pair {side}, of {len(ids)}; see the options of the split")
+    return test, validation
 
 
 if __name__ == "__main__":

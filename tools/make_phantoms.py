@@ -27,6 +27,7 @@ _SIZE = flags.DEFINE_integer("size", 128, "side of the pairs in pixels", lower_b
 _TEST_COUNT = flags.DEFINE_integer("test_count", None, "how many of them test", lower_bound=0)
 _TEST_FRACTION = flags.DEFINE_float("test_fraction", None, "or which share (default: a third)", lower_bound=0.0,
                                     upper_bound=1.0)
+flags.register_validator("test_fraction", lambda share: share is None or share >= 0.0, "expected a number")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw", lower_bound=0)
 
 

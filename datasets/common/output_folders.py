@@ -94,7 +94,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _contents(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """What `folder` holds, but for hidden files, litter, and empty folders, which a stopped run may leave."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # nor of a name that no system takes
         return
     with contextlib.suppress(OSError):  # one that cannot be read cannot be written to either, and is told then
         for path in sorted(folder.iterdir()):

@@ -136,6 +136,8 @@ def _walk(folder: pathlib.Path, seen: set[pathlib.Path], hidden: str | None) -> 
             yield from _walk(child, seen, hidden or why_litter_folder(child.name))
         elif child.is_file():
             yield child, hidden
+        elif not child.exists():
+            yield child, hidden or "broken link"
 
 
 def _why_not(path: pathlib.Path) -> str | None:

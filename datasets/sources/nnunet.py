@@ -25,6 +25,7 @@ import numpy as np
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.litter import why_litter
 from datasets.common.names import to_id
 from datasets.exports.joined import JoinedPair, Progress, depths, folds
 from datasets.pair_store import Description, describe_ids, write_png
@@ -144,8 +145,8 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None
         classes = about.classes
     channels = _read_channels(folder / "dataset.json", value, channel)
     sources, alone = {}, []
-    parts = {part: _read_part(folder, part, str(value.get("file_ending", ".nii.gz")), channels)
-             for part in ("Tr", "Ts")}
+    ending = str(value.get("file_ending") or ".nii.gz")  # version 1 has no other
+    parts = {part: _read_part(folder, part, ending, channels) for part in ("Tr", "Ts")}
     for found, left in parts.values():
         for source in found:
             if source.id in sources:
@@ -154,7 +155,7 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None
             sources[source.id] = source
         alone += left
     if not sources:
-        raise UserError(f"{folder}/labelsTr: found no map of imagesTr, expected ID{value.get('file_ending')}")
+        raise UserError(f"{folder}/labelsTr: found no map of imagesTr, expected ID{ending}")
     test, validation = _splits(folder, sources, [source.id for source in parts["Ts"][0]], fold)
     said = [f"channels: {', '.join(channels.values())}"] if len(channels) > 1 or channel else []
     matched = Matched([sources[id_] for id_ in sorted(sources)], alone, said)
@@ -224,14 +225,20 @@ def _read_channels(path: pathlib.Path, value: Mapping[str, Any], taken: str | No
 
 def _read_part(folder: pathlib.Path, part: str, ending: str,
                channels: Mapping[int, str]) -> tuple[list[OwnFolder], list[pathlib.Path]]:
-    """Pairs of images and labels of a part, "Tr" or "Ts", and files without partner."""
-    images, labels = folder / f"images{part}", folder / f"labels{part}"
-    maps = {path.name.removesuffix(ending): path for path in sorted(labels.glob(f"*{ending}"))}
+    """Pairs of images and labels of a part, "Tr" or "Ts", and files without partner.
+
+    Images called like their labels are of the first channel: data sets of the Medical Segmentation Decathlon, from
+    which version 1 of dataset.json is, have no other.
+    """
+    images, maps = ({path.name.removesuffix(ending): path for path in sorted((folder / kind).glob(f"*{ending}"))
+                       if not why_litter(path.name)} for kind in (f"images{part}", f"labels{part}"))
     films: dict[str, list[pathlib.Path]] = {}
-    for path in sorted(images.glob(f"*_[0-9][0-9][0-9][0-9]{ending}")):
-        name, number = path.name.removesuffix(ending)[:-5], int(path.name.removesuffix(ending)[-4:])
-        if number in channels:
-            films.setdefault(name, []).append(path)
+    for name, path in images.items():
+        numbered = re.fullmatch(r"(.+)_(\d{4})", name)
+        if name in maps or numbered:
+            name, number = (name, 0) if name in maps else (numbered[1], int(numbered[2]))
+            if number in channels:
+                films.setdefault(name, []).append(path)
     sources = []
     for name in sorted(films.keys() & maps.keys()):
         if len(films[name]) not in (1, 3):

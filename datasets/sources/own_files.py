@@ -119,7 +119,8 @@ def split_volumes(sources: Sequence[OwnFolder], axis: str = "z", slices: str = "
       axis: across the slices, one of `formats.parts.AXES`.
       slices: one of `formats.parts.SLICES`: "all", those with any "labelled" pixel, or the "middle" one.
 
-    Raises UserError for a volume that cannot be read, or whose label files have other slices.
+    Raises UserError for a volume that cannot be read, or whose label files have other slices, and if no slice is
+    labelled.
     """
     split = []
     for source in sources:
@@ -132,6 +133,9 @@ def split_volumes(sources: Sequence[OwnFolder], axis: str = "z", slices: str = "
                 split.append(source)
             elif slices != "labelled" or any(read_mask(label, part, source.image).any() for label in labels):
                 split.append(dataclasses.replace(source, id=f"{source.id}{part.suffix}", part=part))
+    if not split:
+        raise UserError(f"{sources[0].label}: found no labelled slice along {axis} in this and "
+                        f"{len(sources) - 1} other volumes; expected one at least, or take all, --slices=all")
     return split
 
 

@@ -4,10 +4,15 @@ import re
 from collections.abc import Sequence
 
 from datasets.common.errors import UserError
+from datasets.pair_store import describe_ids
 
 
-def parse_remap(pairs: Sequence[str]) -> dict[int, int]:
-    """`["0:0", "255:1"]` -> {0: 0, 255: 1}. Raises UserError for anything else."""
+def parse_remap(pairs: Sequence[str], names: Sequence[str] | None = None) -> dict[int, int]:
+    """`["0:0", "255:1"]` -> {0: 0, 255: 1}. Raises UserError for anything else, and codes that no class has.
+
+    Args:
+      names: of the classes in order of codes, where nothing else may be translated to.
+    """
     remap: dict[int, int] = {}
     for pair in pairs:
         match = re.fullmatch(r"\s*(\d{1,3})\s*:\s*(\d{1,3})\s*", pair)
@@ -15,6 +20,9 @@ def parse_remap(pairs: Sequence[str]) -> dict[int, int]:
         if max(old, new) > 255 or old in remap:
             raise UserError(f"--remap: found {pair!r}, expected FOUND:CODE with codes of 0 to 255, each found one "
                             "once, e.g. --remap=0:0,255:1")
+        if names and new >= len(names):
+            raise UserError(f"--remap: found {pair!r}, expected a code of 0 to {len(names) - 1} "
+                            f"({describe_ids(names)}) behind the colon; --ignore takes codes without a class")
         remap[old] = new
     return remap
 

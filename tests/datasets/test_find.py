@@ -59,6 +59,8 @@ def test_folders_that_are_closed_and_links_that_turn_round(tmp_path):
     _fill(tmp_path, ["a.png", "out/labels/a.png", "sub/b.png"])
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
     (tmp_path / "linked").symlink_to(tmp_path / "sub")
+    (tmp_path / "c.png").symlink_to(tmp_path / "moved.png")
+    assert "1 broken link" in find_in_folder(tmp_path, [tmp_path / "out"]).about_left_out()
     found = find_in_folder(tmp_path, [tmp_path / "out"]).files
     assert sorted(path.name for path in found) == ["a.png", "b.png"]
     with pytest.raises(UserError, match="absent: cannot be listed"):

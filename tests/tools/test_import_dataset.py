@@ -209,10 +209,25 @@ def test_damage_in_the_last_pair_leaves_nothing_behind(own, kind, name, data, sa
     ({"classes": "--classes="}, "--classes: names must be 2 to 255"),
     ({"classes": "--classes=background,gtv,GTV"}, "--classes: names must differ in more than capitals"),
     ({"classes": "--classes=background,a,average"}, "average"),
-    ({"test": None}, "--test_fraction=0.3"),
+    ({"test": None}, "--test_fraction=0.3"), ({"test": "--train_count=11"}, "found 10 pairs"),
 ])
 def test_options_that_do_not_fit(own, options, said):
     _refused(_import(own, **options), own, said)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--test_fraction=0.99"], "no pair trains"), (["--test_fraction=1"], None), (["--test_fraction=0"], None),
+    (["--train_count=10"], "no pair tests"), (["--test_fraction=0.3", "--group_by=^."], "no pair trains")])
+def test_a_side_without_pairs_is_warned_of(own, options, said):
+    done = _import(own, *options, test="--seed=0")
+    assert done.code == 0 and re.findall("no pair [a-z]+", done.out) == ([said] if said else [])
+
+
+@pytest.mark.parametrize("module", ["tools.import_dataset", "tools.make_phantoms"])
+def test_no_number_is_no_share(module, tmp_path):
+    done = binaries.run(module, f"--out={tmp_path}/out", "--test_fraction=nan", "--size=32", "--count=3"
+                        if "phantoms" in module else f"--images={tmp_path}")
+    assert done.code == 1 and "--test_fraction=nan" in done.err and not (tmp_path / "out").exists()
 
 
 def test_other_options_that_do_not_fit(own):
@@ -221,6 +236,9 @@ def test_other_options_that_do_not_fit(own):
             parse_remap([pair])
     with pytest.raises(UserError, match="each found one once"):
         parse_remap(["0:1", "0:2"])
+    assert parse_remap(["7:2"]) == parse_remap(["7:2"], ("ground", "a", "b")) == {7: 2}
+    with pytest.raises(UserError, match=r"^--remap: found '7:2', expected a code of 0 to 1 \(ground, a\)"):
+        parse_remap(["7:2"], ("ground", "a"))
     (own / "test.txt").write_text("p3\nnobody\n\u5f20\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"test\.txt: found 'nobody', '\\u5f20'"):
         own_splits.read_ids(own / "test.txt", match_files(own / "films", own / "maps").sources)

@@ -120,6 +120,16 @@ def test_version_1_names_classes_the_other_way_round(tmp_path):
     assert _import(folder, tmp_path / "out", "--test_fraction=0")[0].classes.names == ("background", "PZ", "TZ")
 
 
+def test_images_called_like_their_labels_and_what_a_mac_leaves(tmp_path):
+    """As the Medical Segmentation Decathlon has them."""
+    folder = _others(tmp_path / "d", {"0": "background", "1": "PZ", "2": "TZ"}, more={"file_ending": ".png"})
+    for path in (folder / "imagesTr").iterdir():
+        path.rename(path.with_name(path.name.replace("_0000", "")))
+    for kind in ("imagesTr", "labelsTr"):
+        (folder / kind / "._z.png").write_bytes(b"Mac OS X")
+    assert _import(folder, tmp_path / "out", "--test_fraction=0")[0].ids() == ["x_y", "z"]
+
+
 def test_three_channels_are_colour_and_other_numbers_are_refused(tmp_path):
     folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1), {"0": "T1", "1": "T2", "2": "FLAIR"})
     store, said = _import(folder, tmp_path / "out", "--test_fraction=0")

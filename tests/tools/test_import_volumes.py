@@ -54,6 +54,15 @@ def test_slices_that_are_taken(volumes, options, count):
         assert all(store.label(id_).any() for id_ in store.ids())
 
 
+def test_without_labelled_slices_nothing_is_written(volumes):
+    for path in (volumes / "l").iterdir():
+        nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.uint8), np.diag([1, 1, 3, 1.0])), path)
+    done = binaries.run("tools.import_dataset", f"--images={volumes}/i", f"--labels={volumes}/l", "--size=16",
+                        f"--out={volumes}/out", "--classes=a,b", "--slices=labelled", "--test_fraction=0")
+    binaries.told(done, "p1.nii.gz", "--slices=all")
+    assert not (volumes / "out").exists()
+
+
 def test_lists_name_whole_volumes_or_slices(volumes):
     (volumes / "test.txt").write_text("p2.nii.gz\np3_z001\n")
     store, said = _import(volumes, "--classes=none,bright", f"--test_ids={volumes}/test.txt")

@@ -32,7 +32,8 @@ def read_photo(data: bytes, path: pathlib.Path, kind: str) -> Raster:
         image = Image.open(io.BytesIO(data), formats=[kind])
         check_sides(path, image.height, image.width)
         if getattr(image, "is_animated", False) and kind != "JPEG":  # a JPEG's others are previews
-            raise UserError(f"{path}: found an animated {kind}, expected a single picture")
+            raise UserError(f"{path}: found an animated {kind}, expected a single picture; save the "
+                            "one to use as a file of its own")
         image.load()
         if image.mode not in ("1", "L", "P", "LA", "RGB", "RGBA"):
             raise UserError(f"{path}: found {kind} in colour space {image.mode}, expected grey or RGB; save it as "

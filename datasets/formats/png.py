@@ -38,7 +38,8 @@ class PngFile:
         transparent, self._exif = False, b""
         for kind, chunk in _chunks(data, path):
             if kind == b"acTL":
-                raise UserError(f"{path}: found an animated PNG, expected a single picture")
+                raise UserError(f"{path}: found an animated PNG, expected a single picture; save the "
+                                "one to use as a file of its own")
             transparent |= kind == b"tRNS"
             self._exif = chunk[8:-4] if kind == b"eXIf" else self._exif
             if kind in kept:  # the rest cannot change the samples

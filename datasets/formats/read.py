@@ -78,7 +78,8 @@ def read_mask(path: str | os.PathLike, part: Part | None = None,
         raise UserError(f"{path}: found a colour picture, expected one channel of class codes; --colours=FILE of "
                         "tools.import_dataset says what its colours mean")
     if values.dtype != np.uint8 and values.max() > 255:
-        raise UserError(f"{path}: found values up to {values.max()}, expected class codes of 0 to 255")
+        raise UserError(f"{path}: found values up to {values.max()}, expected class codes of 0 to 255; save such "
+                        "codes, or name masks for --masks and numbers of pieces for --instances")
     return values.astype(np.uint8)
 
 

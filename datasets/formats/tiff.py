@@ -29,14 +29,17 @@ def read_tiff(data: bytes, path: pathlib.Path, numbers: bool = False) -> Raster:
         page = file.pages.first
         _check_page(page, len(data), path, numbers)
         if len(file.pages) != 1:
-            raise UserError(f"{path}: found {len(file.pages)} pages, expected a TIFF with one")
+            raise UserError(f"{path}: found {len(file.pages)} pages, expected a TIFF with one; save each "
+                            "as a file of its own")
         values = page.asarray(maxworkers=1)
         # colour tables are [3, colours] in 16 bits
         palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
-    if values.shape[:2] != (page.imagelength, page.imagewidth) or values.shape[2:] not in ((), (3,), (4,)):
+    if values.shape != (page.imagelength, page.imagewidth, page.samplesperpixel)[:values.ndim] or values.ndim < 2:
         raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")
-    opacity, orientation = values[..., 3] if values.shape[2:] == (4,) else None, page.tags.valueof(ORIENTATION, 1)
-    values = values[..., :3] if values.ndim == 3 else values
+    opacity = values[..., -1] if values.shape[2:] in ((2,), (4,)) else None
+    if values.ndim == 3:
+        values = values[..., 0] if values.shape[2] == 2 else values[..., :3]
+    orientation = page.tags.valueof(ORIENTATION, 1)
     values = values.astype(np.uint8) if values.dtype == bool else values
     if values.dtype.type not in (np.uint8, np.uint16):
         values = _whole_numbers(values, path)
@@ -60,7 +63,8 @@ def _check_page(page, length: int, path: pathlib.Path, numbers: bool) -> None:
     if not wide and (not isinstance(bits, int) or not 1 <= bits <= 16 or page.sampleformat != 1):
         raise UserError(f"{path}: found {bits}-bit samples of format {page.sampleformat}, expected unsigned "
                         "integers of 1 to 16 bits; save it as 8 or 16 bits")
-    if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE) or samples not in (1, 3, 4):
+    seen = samples in (1, 3, 4) or (samples == 2 and page.photometric != _RGB and page.extrasamples[:1] > (0,))
+    if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE) or not seen:
         raise UserError(f"{path}: found {samples} samples of colour space {int(page.photometric or 0)}, "
                         "expected grey or RGB")
     if int(page.compression) not in _COMPRESSIONS:

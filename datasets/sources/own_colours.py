@@ -5,6 +5,7 @@ tabs (`name,r,g,b` or `name,#rrggbb`, in columns that a first line of headings m
 and the tables of ITK-SNAP and 3D Slicer.
 """
 
+import csv
 import dataclasses
 import pathlib
 import re
@@ -138,7 +139,8 @@ def _cells(line: str) -> list[str]:
     delimiter = max(",;\t", key=line.count)
     if delimiter not in line:
         return [cell.strip("\"'") for cell in line.split()]
-    cells = [cell.strip().strip("\"'").strip() for cell in line.split(delimiter)]
+    cells = [cell.strip().strip("\"'").strip() for cell in next(csv.reader([line], delimiter=delimiter,
+                                                                            skipinitialspace=True))]
     three = re.compile(r"\d+\s+\d+\s+\d+")
     return [part for cell in cells for part in (cell.split() if three.fullmatch(cell) else [cell])]
 

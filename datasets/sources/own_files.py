@@ -87,8 +87,10 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     others = found if labels.resolve() == images.resolve() else find_in_folder(
         labels, [images] if _inside(images, labels) else [])
     said = [line for line in dict.fromkeys((found.about_left_out(), others.about_left_out())) if line]
+    folders = _match_folders(images, found.files, labels, others.files) if pieces else {}
+    in_pieces = any(len(paths) > 1 for _, paths in folders.values())  # not to be mistaken for suffixes, p1/0 p2/0
     # the same folders on both sides, else names that are unique without their folders; in the end in small letters
-    for small, flat in itertools.product((False, True), repeat=2):
+    for small, flat in () if in_pieces else itertools.product((False, True), repeat=2):
         sides = [_Side(images, found.files, flat, small),
                  _Side(labels, others.files, flat and masks is None, small)]
         asked = [suffix.casefold() if small and suffix else suffix for suffix in (image_suffix, label_suffix)]
@@ -98,7 +100,7 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
         if pairs:
             break
     else:
-        pairs, used = _match_folders(images, found.files, labels, others.files) if pieces else {}, ""
+        pairs, used = folders, ""
         if not pairs:
             sides = [_Side(images, found.files, False, False), _Side(labels, others.files, False, False)]
             raise UserError("; ".join([_no_pairs(*sides, masks), *said]))

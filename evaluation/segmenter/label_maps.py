@@ -78,8 +78,11 @@ def find_label_maps(folder: str | os.PathLike, store: PairStore, ids: Collection
     """
     files: dict[str, pathlib.Path] = {}
     others = []
+    small = {id_.casefold(): id_ for id_ in ids}
     for path in find_in_folder(folder).files:
         id_ = to_id(picture_stem(path))
+        if id_ not in ids and len(small) == len(ids):
+            id_ = small.get(id_.casefold(), id_)
         if id_ not in ids:
             others.append(path)
         elif id_ in files:

@@ -128,6 +128,17 @@ LAYERS = {"white": np.dstack([MASK * 0 + 255] * 3 + [MASK]), "black": np.dstack(
           "opaque": np.dstack([MASK] * 3 + [MASK * 0 + 255]), "hidden whole": np.dstack([MASK] * 3 + [MASK * 0])}
 
 
+def test_grey_and_transparency_in_tiff(tmp_path):
+    data = pictures.pillow(np.dstack([GREY, MASK]), "TIFF")
+    film = read_film(_write(tmp_path, "a.tif", data))
+    np.testing.assert_array_equal(film.pixels, GREY)
+    assert film.alpha
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif"), np.where(MASK > 0, GREY, 0))
+    data = pictures.tiff(np.dstack([GREY, MASK]), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(UserError, match="2 samples"):  # the second is not said to be transparency
+        read_film(_write(tmp_path, "b.tif", data))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("layers", LAYERS)
 def test_what_is_transparent_in_a_mask_is_nothing(tmp_path, layers, kind):

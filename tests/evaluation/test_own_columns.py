@@ -70,6 +70,8 @@ def test_label_maps_are_scored_as_a_network_would_be(tmp_path):
 def test_maps_of_another_size_are_brought_to_the_films(tmp_path):
     store = write_phantoms(tmp_path / "films", 5, 3, 32, 0)
     maps = _predictions(tmp_path / "maps", store, times=3)
+    for path in maps.iterdir():  # in other capitals, too
+        path.rename(path.with_name(path.name.upper()))
     done = _evaluate(f"--predictions={maps}", f"--data={store.path}", f"--out={tmp_path}/out")
     assert "3 of 3" in done.out and "32 x 32" in done.out
     assert json.loads((tmp_path / "out" / "pooled.json").read_text())["counts"] == _by_hand(store, 1)

@@ -99,6 +99,12 @@ def test_tables_of_colours(tmp_path, kind):
     np.testing.assert_array_equal(colours.to_codes(picture, tmp_path), codes)
 
 
+def test_commas_in_quoted_names(tmp_path):
+    (tmp_path / "map.csv").write_text('name,r,g,b\nbackground,0,0,0\n"lung, left",255,0,0\n')
+    colours = read_colours(tmp_path / "map.csv")
+    assert colours.classes.names == ("background", "lung, left") and colours.codes[RED] == 1
+
+
 @pytest.mark.parametrize("text", ["white,#ffffff\nbackground,#000\n", "white,ffffff\nbackground,000000\n",
                                   "name,colour\nwhite,ffffff\nbackground,000000\n"])
 def test_white_is_a_colour_and_no_heading(tmp_path, text):
@@ -237,6 +243,15 @@ def test_a_mask_file_for_each_instance(tmp_path, layout):
     assert done.code == 0 and "left out" not in done.out, done
     store = PairStore(tmp_path / "out")
     assert [ndimage.label(store.label(id_))[1] for id_ in ("a", "b")] == [16, 12] and len(store.ids()) == 2
+
+
+def test_few_masks_of_the_same_names_are_instances_too(tmp_path):
+    _films(tmp_path, "a", "b", "c")
+    for name, count in (("a", 1), ("b", 3), ("c", 2)):
+        for piece in range(count):
+            _write(tmp_path, f"l/{name}/{piece}.png", ((piece == Y // 8) & (Y % 8 < 6)).astype(np.uint8))
+    store, said = _imported(tmp_path, "--instances", "--classes=background,nucleus")
+    assert [ndimage.label(store.label(id_))[1] for id_ in "abc"] == [1, 3, 2] and "left out" not in said
 
 
 def test_instances_apart_lose_nothing(tmp_path):

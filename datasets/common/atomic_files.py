@@ -58,16 +58,16 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces `path` by `text` (UTF-8)."""
+    """Replaces `path` by `text` in UTF-8; bytes of file names that are no text come out as \\udcxx."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def append_text(path: str | os.PathLike, text: str) -> None:
-    """Adds `text` (UTF-8) to the end of `path`. A kill may cut it short. Raises UserError as `replacing`."""
+    """Adds `text` to the end of `path`, as `write_text`. A kill may cut it short. Raises UserError as `replacing`."""
     path = pathlib.Path(path)
     try:
-        with open(path, "a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
         raise _refused(path, error) from None

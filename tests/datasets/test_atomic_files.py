@@ -19,6 +19,15 @@ def test_what_is_written_is_read(tmp_path):
     assert atomic_files.read_json(tmp_path / "a.json") == [] and os.listdir(tmp_path) == ["a.json"]
 
 
+def test_names_of_files_that_are_no_text_are_written_all_the_same(tmp_path):
+    name = os.fsdecode(b"caf\xe9 ") + "\u5f20.png"
+    atomic_files.write_text(tmp_path / "a.csv", name)
+    atomic_files.append_text(tmp_path / "a.csv", name)
+    atomic_files.write_json(tmp_path / "a.json", [name])
+    assert (tmp_path / "a.csv").read_text("utf-8") == 2 * "caf\\udce9 \u5f20.png"
+    assert len(atomic_files.read_json(tmp_path / "a.json")) == 1
+
+
 def test_an_error_on_the_way_leaves_the_old_file(tmp_path):
     atomic_files.write_text(tmp_path / "a.txt", "old")
     with pytest.raises(KeyError), atomic_files.replacing(tmp_path / "a.txt") as temporary:

@@ -64,7 +64,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def append_text(path: str | os.PathLike, text: str) -> None:
-    """Adds `text` to the end of `path`, as `write_text`. A kill may cut it short. Raises UserError as `replacing`."""
+    """Adds `text` to the end of `path`, as `write_text`; a kill may cut it short. UserError as `replacing`."""
     path = pathlib.Path(path)
     try:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:

@@ -21,7 +21,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import atomic_files, text_files
@@ -159,6 +158,8 @@ class PairStore:
             return label
         if unknown.all():
             return np.zeros_like(label)
+        from scipy import ndimage  # half a second that stores without such pixels do without
+
         return label[tuple(ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True))]
 
     def masks(self, id_: str) -> np.ndarray | None:

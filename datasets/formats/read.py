@@ -125,6 +125,8 @@ def pictures_in(path: str | os.PathLike, axis: str = "z",
     """
     path = pathlib.Path(path)
     kind = volume_kind(read_start(path))
+    if not kind and path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file():
+        raise UserError(f"{path}: found a volume in two files, .img and .hdr; save it as NIfTI in one file, .nii")
     if not kind:
         return [None]
     from datasets.formats.volumes import volume_beside

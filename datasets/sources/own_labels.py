@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common.errors import UserError
@@ -178,6 +177,8 @@ LabelReader = CodeLabels | ColourLabels | MaskLabels | InstanceLabels
 def _numbers(instances: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Instance numbers int32 at the size of `codes`, where those are 1: the number in the middle of each pixel, or
     else the nearest number."""
+    from scipy import ndimage  # a second that most imports do without
+
     rows, columns = (np.minimum(((np.arange(small) + 0.5) * whole / small).astype(int), whole - 1)
                      for small, whole in zip(codes.shape, instances.shape, strict=True))
     numbers = instances[np.ix_(rows, columns)]

@@ -211,6 +211,8 @@ def test_what_is_no_picture_is_refused(tmp_path):
     empty = _nifti(tmp_path / "d.nii", *_stored(CODES * 0, "RAS"))
     assert pair_parts(volume, empty, slices="labelled") == []
     nibabel.save(nibabel.Nifti1Pair(LPS, np.eye(4)), tmp_path / "e.img")
+    with pytest.raises(UserError, match=r"e\.img: found a volume in two files"):
+        pictures_in(tmp_path / "e.img")
     with pytest.raises(UserError, match=r"e\.img: "):
         read_film(tmp_path / "e.img")
 

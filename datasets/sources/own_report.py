@@ -81,7 +81,12 @@ class ImportReport:
                 said.append(f"warning: of {name} {after / before:.0%} is left at {size} x {size}{films}: it is "
                             f"thin or small; a larger --size keeps more, e.g. --size={2 * size}")
         absent = [name for code, name in enumerate(tally.classes.names) if code and not tally.present[code]]
-        return [*said, *([f"warning: no film has {describe_ids(absent)}"] if absent else [])]
+        said += [f"warning: no film has {describe_ids(absent)}"] if absent else []
+        there = np.flatnonzero(tally.present[:-1]).tolist()
+        if len(there) == 1 and there[0]:
+            said.append(f"warning: every pixel of every film is {tally.classes.names[there[0]]}; see whether the "
+                        "label files hold what they should")
+        return said
 
     def _beside(self) -> list[str]:
         classes, said = self.after.classes, []

@@ -208,6 +208,14 @@ def test_a_mask_may_be_of_any_one_colour(tmp_path, colour):
     np.testing.assert_array_equal(store.label("a"), disc)
 
 
+@pytest.mark.parametrize(("value", "said"), [(255, "every pixel of every film is disc"), (0, "no film has disc")])
+def test_masks_of_one_value_are_warned_of(tmp_path, value, said):
+    _films(tmp_path, "a", "b")
+    for name in "ab":
+        _write(tmp_path, f"l/{name}_disc.png", np.full((SIDE, SIDE), value, np.uint8))
+    assert f"warning: {said}" in _imported(tmp_path, "--masks=disc")[1]
+
+
 def _cells():
     """16 cells of 7 x 7 that touch, numbered from 300 in steps."""
     numbers = 300 + 41 * ((Y // 8) * 4 + X // 8)

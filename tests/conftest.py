@@ -11,7 +11,7 @@ from tests.reliability.table import pytest_terminal_summary  # noqa: F401 (a hoo
 
 # Files that take longest, begun first so that no worker waits for another's last one.
 _FIRST = ("reliability/test_continuation.py", "tools/test_experiment.py", "reliability/test_distribution.py",
-          "tools/test_workers.py", "tools/test_export.py", "models/test_gan_models.py",
+          "tools/test_engine.py", "tools/test_cluster.py", "tools/test_export.py", "models/test_gan_models.py",
           "reliability/test_precision.py", "evaluation/test_copies.py", "training", "models")
 
 

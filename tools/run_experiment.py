@@ -14,6 +14,9 @@ each piece of a class that comes in pieces, smaller or larger ones where some wo
 dots cannot place (a branching tree, the sky). --dot_size=64 takes larger dot maps, --undotted=vessel,sky leaves
 classes to the translator of dots; --methods=two needs no dots.
 
+--jobs=2 runs two tasks at once, each in a process of its own; with --scheduler=HOST:PORT or --scheduler_file=FILE
+the workers of a Dask scheduler run them, on any machines that share the folders (docs/cluster.md).
+
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
 networks that make label maps.
@@ -35,6 +38,7 @@ from datasets.common.output_folders import EXPERIMENT, check_output
 from datasets.sources.phantom import KINDS
 from datasets.subsets import TINY_FILMS
 from evaluation.results.columns import EXTRAS, PAPER_METHODS
+from tools.experiment.cluster import Cluster, check_cluster
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
@@ -57,6 +61,9 @@ _EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, columns 
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _JOBS = flags.DEFINE_integer("jobs", 1, "tasks run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
+_SCHEDULER = flags.DEFINE_string("scheduler", None, "HOST:PORT of a Dask scheduler whose workers run the tasks, "
+                                 "in place of --jobs (docs/cluster.md)")
+_SCHEDULER_FILE = flags.DEFINE_string("scheduler_file", None, "file in which that scheduler wrote its address")
 _ESTIMATE = flags.DEFINE_bool("estimate", False, "measure a few steps of each network and tell time and memory")
 _ESTIMATE_DEVICES = flags.DEFINE_integer("estimate_devices", 8, "also for this many devices like this one",
                                          lower_bound=1)
@@ -76,9 +83,15 @@ def main(argv) -> None:
     if _FILMS.value and _CONFIG.value != "tiny":
         raise UserError(f"--films={_FILMS.value}: is for --config=tiny, found --config={_CONFIG.value}; leave "
                         "one out")
+    cluster = Cluster(_JOBS.value, _SCHEDULER.value, _SCHEDULER_FILE.value)
+    if cluster.elsewhere and _JOBS.present:
+        raise UserError(f"--jobs={_JOBS.value}: is for this machine, found a scheduler too, whose workers say how "
+                        "many tasks they run at once (--nthreads); leave one out")
     check_output(_WORKDIR.value, EXPERIMENT, [_DATA.value])
+    if not (_DRY_RUN.value or _ESTIMATE.value):
+        check_cluster(cluster)
     with tempfile.TemporaryDirectory() as scratch:
-        _run(_data_folder(scratch))
+        _run(_data_folder(scratch), cluster)
 
 
 def _data_folder(scratch: str) -> str:
@@ -138,10 +151,10 @@ def _preset():
     return preset
 
 
-def _run(data: str) -> None:
+def _run(data: str, cluster: Cluster) -> None:
+    from tools.experiment.engine import run_tasks_at_once
     from tools.experiment.plan import Experiment
     from tools.experiment.tasks import run_tasks
-    from tools.experiment.workers import run_tasks_at_once
 
     experiment = Experiment(data, _CONFIG.value, _preset(), tuple(_METHODS.value), _SEED.value,
                             _WORKDIR.value, _command(), tuple(_EXTRAS.value))
@@ -152,8 +165,8 @@ def _run(data: str) -> None:
             print(line, flush=True)
     if _ESTIMATE.value:
         _estimate(experiment)
-    elif _JOBS.value > 1 and not _DRY_RUN.value:
-        run_tasks_at_once(experiment.tasks, _WORKDIR.value, _JOBS.value)
+    elif (cluster.jobs > 1 or cluster.elsewhere) and not _DRY_RUN.value:
+        run_tasks_at_once(experiment.tasks, _WORKDIR.value, cluster, [data])
     else:
         run_tasks(experiment.tasks(), _WORKDIR.value, _DRY_RUN.value)
 

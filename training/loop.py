@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from datasets.common.errors import UserError
 from datasets.common.machine import peak_memory
-from datasets.common.progress import Passing
+from datasets.common.progress import Passing, clock
 from training.checkpoints import Progress
 from training.config import EngineConfig
 from training.devices import any_worker
@@ -197,13 +197,6 @@ class _Status:
                 f"{rate * self._trainer.images_per_position:.1f} images/s  {clock(left)} left  {memory:.1f} GiB  "
                 + _values(means))
         return Passing.at(text, before, position, self._trainer.total)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss."""
-    minutes, seconds = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def _values(values: dict[str, float]) -> str:

@@ -16,10 +16,8 @@ Start and continuation are the same path: `restore` is always called and finds n
 
 import contextlib
 import dataclasses
-import fcntl
 import math
 import os
-import pathlib
 import re
 import shutil
 from collections.abc import Container, Mapping, Sequence
@@ -30,6 +28,7 @@ import tensorflow as tf
 
 from datasets.common import atomic_files, progress
 from datasets.common.errors import UserError
+from datasets.common.folder_lock import lock_folder
 from datasets.common.output_folders import RUN, refuse_foreign
 from datasets.pair_store import write_png
 from evaluation.results import run_log
@@ -222,21 +221,6 @@ class RunFolder:
         for pattern in (".*.partial*", "grids/.*.partial*", "snapshots/.*.partial*"):
             for file in self.path.glob(pattern):
                 file.unlink(missing_ok=True)
-
-
-def lock_folder(path: pathlib.Path, doing: str):
-    """Holds `path` for this process until the returned handle is closed or the process ends.
-
-    Raises UserError if another process holds it.
-    """
-    # The file stays; the lock is the kernel's, and ends with the process.
-    handle = open(path / ".lock", "w")  # noqa: SIM115 (held as long as the run)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # LOCK_NB: refuses at once
-    except OSError:
-        handle.close()
-        raise UserError(f"{path}: another process is {doing}; wait for it or choose another --workdir") from None
-    return handle
 
 
 def decisive(config: EngineConfig) -> dict[str, Any]:

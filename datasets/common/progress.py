@@ -59,6 +59,13 @@ def show_progress(what: str, done: int, total: int) -> None:
     say(line)
 
 
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
 def _renew(line: Passing) -> None:
     global _shown
     text = line[:max(20, shutil.get_terminal_size().columns - 1)]  # one that wraps could not be renewed

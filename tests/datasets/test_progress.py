@@ -1,12 +1,13 @@
 """Lines of long commands: one that renews itself in a terminal, few in a log, named where several tasks run."""
 
 import io
-import pickle
-import queue
+import multiprocessing
 
 from datasets.common import progress
 from datasets.common.progress import Passing, say, show_progress
-from tools.experiment.workers import _hear, _Lines
+from tools.experiment.engine import line_of
+from tools.experiment.task_on_worker import line_event
+from tools.experiment.task_process import Lines
 
 
 class _Terminal(io.StringIO):
@@ -52,12 +53,13 @@ def test_a_log_gets_few_lines(capsys):
 
 
 def test_lines_of_several_tasks_have_their_names(monkeypatch):
-    messages, busy, heard = queue.Queue(), {"dots", "real"}, []
-    monkeypatch.setattr(_Lines, "messages", messages, raising=False)
+    heard = []
     for name in ("dots", "real"):
-        monkeypatch.setattr("sys.stdout", _Lines(name))
-        say(pickle.loads(pickle.dumps(Passing.at(" 50.0 %", 3, 5, 10))))
-        print("a line")
-    _hear(messages, busy, heard.append)
+        here, there = multiprocessing.Pipe(duplex=False)
+        with here, there, monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", Lines(there))
+            say(Passing.at(" 50.0 %", 3, 5, 10))
+            print("a line")
+            heard += [line_of({"task": name, **line_event(here.recv())}, several=True) for _ in range(2)]
     assert heard == ["dots:  50.0 %", "dots: a line", "real:  50.0 %", "real: a line"]
     assert [isinstance(line, Passing) and line.tenth for line in heard] == [True, False, True, False]

@@ -120,7 +120,7 @@ class Experiment:
             write_rules(PairStore(folder / "gan-augmented"), folder / RULES, preset.check_samples)
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
-        return Task("data", title, (), settings, run)
+        return Task("data", title, (), settings, run, device=False)
 
     def notes(self) -> list[str]:
         """What an experiment on this data will lack or stretch, a line each: to be said before its first step.

@@ -14,9 +14,9 @@ from typing import Any
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.folder_lock import lock_folder
+from datasets.common.progress import clock
 from datasets.common.progress import say as say_line
-from training.loop import clock
-from training.run_folder import lock_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Task:
       reads: names of the tasks whose results it uses.
       settings: everything else that decides its result, as JSON values.
       run: does the work in the folder it is given; continues there if it was stopped.
+      device: whether it computes on a GPU where the workers of a cluster have some.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Task:
     reads: tuple[str, ...]
     settings: dict[str, Any]
     run: Callable[[pathlib.Path], None]
+    device: bool = True
 
 
 def run_tasks(tasks: Sequence[Task], workdir: str, dry_run: bool = False,
@@ -43,7 +45,7 @@ def run_tasks(tasks: Sequence[Task], workdir: str, dry_run: bool = False,
     """Runs what is not done; returns the seconds each task took (over all its starts).
 
     With `dry_run`, prints each task, its state and its settings, and does nothing. Raises UserError if another
-    process runs tasks in `workdir`. `tools.experiment.workers` runs several tasks at once.
+    process runs tasks in `workdir`. `tools.experiment.engine` runs several tasks at once.
     """
     if dry_run:
         records = TaskRecords(tasks, workdir, say)
@@ -113,12 +115,15 @@ class TaskRecords:
 
 
 def do_task(task: Task, root: pathlib.Path, key: str) -> str:
-    """Does one task, or goes on with it, and keeps its record; returns a line that says how long it took.
+    """Does one task unless it is done, or goes on with it, and keeps its record; returns a line that says how long
+    it took.
 
     `root` is the experiment's folder, `key` as in `TaskRecords.key`.
     """
     path = root / "tasks" / f"{task.name}.json"
     before = _record(root, task.name)
+    if before and before["key"] == key and before["done"]:  # by a worker that was lost after it
+        return f"    {task.name} is done"
     record = {"key": key, "done": False, "settings": task.settings,
               # Another key: the time is of another result.
               "seconds": before["seconds"] if before and before["key"] == key else 0.0}

@@ -1,7 +1,4 @@
-"""Tasks at once: order kept, errors told, a dead process told, nothing left running.
-
-Each task starts TensorFlow in a process of its own, so the plans here are short.
-"""
+"""Tasks at once, here and on a cluster: order kept, errors told, what is lost done again, nothing left running."""
 
 import dataclasses
 import json
@@ -9,7 +6,6 @@ import os
 import pathlib
 import signal
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import psutil
@@ -18,8 +14,9 @@ import pytest
 from datasets.common.errors import UserError
 from datasets.common.machine import usable_cores
 from tests.helpers.processes import Process
+from tools.experiment.cluster import Cluster
+from tools.experiment.engine import run_tasks_at_once
 from tools.experiment.tasks import Task, run_tasks
-from tools.experiment.workers import run_tasks_at_once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +39,8 @@ class Plan:
                 assert (pathlib.Path(self.root) / read / "note.json").is_file()
             if name == "b" and self.broken == "user":
                 raise UserError("films/x.png: found 3 channels")
+            if name == "b" and self.broken == "raises":
+                raise ZeroDivisionError
             if name == "b" and self.broken == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             if name == "c":
@@ -55,33 +54,26 @@ class Plan:
         return Task(name, f"task {name}", reads, {}, run)
 
 
-def test_tasks_run_at_once_and_after_what_they_read(tmp_path):
+def test_tasks_run_at_once_and_after_what_they_read(tmp_path, capfd):
     lines = []
-    seconds = run_tasks_at_once(Plan(str(tmp_path), "acd").tasks, str(tmp_path), 2, lines.append)
+    seconds = run_tasks_at_once(Plan(str(tmp_path), "acd").tasks, str(tmp_path), Cluster(2), say=lines.append)
     notes = {name: json.loads((tmp_path / name / "note.json").read_text()) for name in "acd"}
     assert len({note["process"] for note in notes.values()} - {os.getpid()}) == 3
     assert {note["threads"] for note in notes.values()} == {max(1, usable_cores() // 2)}
     assert notes["d"]["start"] >= max(notes["a"]["end"], notes["c"]["end"])
+    assert "Fatal" not in capfd.readouterr().err  # each process ended well
     assert set(seconds) == set("acd") and any("begin d" in line for line in lines)
     again = []
-    run_tasks_at_once(Plan(str(tmp_path), "acd").tasks, str(tmp_path), 2, again.append)
+    run_tasks_at_once(Plan(str(tmp_path), "acd").tasks, str(tmp_path), Cluster(2), say=again.append)
     assert len(again) == 3 and all(line.endswith("(done)") for line in again)
 
 
 @pytest.mark.parametrize(("broken", "message"), [("user", "films/x.png: found 3 channels"),
-                                                 ("killed", "^b: was killed")])
-def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_path, monkeypatch, broken,
-                                                                           message):
-    """While b goes wrong, c waits, and is asked to stop. The pool looks at its processes before b's is one."""
-    begin = ProcessPoolExecutor._adjust_process_count
-
-    def late(pool):
-        time.sleep(0.3)
-        begin(pool)
-
-    monkeypatch.setattr(ProcessPoolExecutor, "_adjust_process_count", late)
-    with pytest.raises(UserError, match=message):
-        run_tasks_at_once(Plan(str(tmp_path), "cb", broken).tasks, str(tmp_path), 2)
+                                                 ("killed", "^b: was killed"), ("raises", "ZeroDivisionError")])
+def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_path, broken, message):
+    """While b goes wrong, c waits, and is asked to stop."""
+    with pytest.raises(RuntimeError if broken == "raises" else UserError, match=message):
+        run_tasks_at_once(Plan(str(tmp_path), "cb", broken).tasks, str(tmp_path), Cluster(2))
     run_tasks(Plan(str(tmp_path), "acbd").tasks(), str(tmp_path))
     assert (tmp_path / "d" / "note.json").is_file()
 
@@ -89,10 +81,7 @@ def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_p
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_the_one_that_started_them(tmp_path, number):
     process = Process(_run_apart, str(tmp_path))
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "c" / "begun").is_file():
-        assert time.monotonic() < deadline and process.alive()
-        time.sleep(0.05)
+    _wait(lambda: (tmp_path / "c" / "begun").is_file(), process)
     family = psutil.Process(process.pid).children(recursive=True)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as Ctrl-C in a terminal does
@@ -104,6 +93,13 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
     assert family and not alive
 
 
-def _run_apart(folder: str) -> None:
+def _run_apart(folder: str, *cluster) -> None:
     os.setsid()
-    run_tasks_at_once(Plan(folder, "c").tasks, folder, 2)
+    run_tasks_at_once(Plan(folder, "c").tasks, folder, Cluster(2, *cluster))
+
+
+def _wait(moment, process=None) -> None:
+    deadline = time.monotonic() + 120
+    while not moment():
+        assert time.monotonic() < deadline and (process is None or process.alive())
+        time.sleep(0.05)

@@ -1,0 +1,192 @@
+"""Runs tasks in several processes at once, on this machine or on a cluster, by Dask's distributed scheduler.
+
+A task begins when all that it reads is done and a worker is free; the earlier in the plan, the sooner. What a
+worker does for a task is in `tools.experiment.task_on_worker`: each has a process of its own. Results lie in the
+experiment's folder alone; the scheduler knows only who works on what. So a task whose worker is lost is begun
+again by another one and continues from its checkpoint, and after a lost scheduler or client the same command
+continues.
+"""
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from datasets.common.errors import UserError
+from datasets.common.progress import Passing
+from datasets.common.progress import say as say_line
+from tools.experiment.cluster import Cluster, check_workers
+from tools.experiment.tasks import Task, TaskRecords
+
+_LOOK_SECONDS = 0.5  # between looks for Ctrl-C
+_LONELY_SECONDS = 30.0  # between lines that no worker is there
+_SAVING_SECONDS = 75.0  # what a task that is asked to stop may take to save its run, and to tell
+# Decide results or lines: of the client's process, wherever a task runs. Dask's own processes have others.
+_CARRIED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_",
+            "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS", "TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE",
+            "TF_CPP_MIN_LOG_LEVEL")
+
+
+def run_tasks_at_once(make_tasks: Callable[[], Sequence[Task]], workdir: str, cluster: Cluster,
+                      inputs: Sequence[str] = (), say: Callable[[str], None] = say_line) -> dict[str, float]:
+    """Runs what is not done of the tasks that `make_tasks` returns on `cluster`; returns the seconds of each.
+
+    Args:
+      make_tasks: called in every task's process, so it must be picklable.
+      inputs: files and folders that every worker must see besides `workdir`.
+
+    Raises UserError where another process runs tasks in `workdir`, where the cluster or its workers are not as
+    they must be (see `check_workers`), if a task raises one, and if its process dies; the other tasks are asked
+    to save then. RuntimeError with the task's stack trace for any other error.
+    """
+    with TaskRecords(make_tasks(), workdir, say) as records, sigterm_as_ctrl_c(), cluster.client() as client:
+        expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, {})
+        todo = records.prepare()
+        orders = {task.name: {
+            "task": task.name, "expected": expected, "places": places, "elsewhere": cluster.elsewhere,
+            "folder": os.getcwd(), "environment": {name: os.environ.get(name) for name in _CARRIED},
+            "payload": pickle.dumps((make_tasks, str(workdir), task.name, records.key(task)))} for task in todo}
+        _Run(client, records, {task.name: task for task in todo}, cluster.elsewhere, say).do(orders)
+        return records.seconds()
+
+
+class _Run:
+    """Tasks in the hands of a scheduler, and what is heard of them.
+
+    Attributes:
+      busy: tasks that began and did not tell their end -> worker that does each.
+    """
+
+    def __init__(self, client, records: TaskRecords, todo: dict[str, Task], elsewhere: bool,
+                 say: Callable[[str], None]):
+        self._client, self._records, self._todo, self._elsewhere, self._say = client, records, todo, elsewhere, say
+        self._news: queue.SimpleQueue = queue.SimpleQueue()  # ("event", message) or ("end", name)
+        self._topic = f"experiment-{uuid.uuid4().hex}"
+        self._futures: dict[str, Any] = {}
+        self.busy: dict[str, str] = {}
+
+    def do(self, orders: dict[str, dict[str, Any]]) -> None:
+        """Does all tasks; at an error or Ctrl-C, lets those that run save first."""
+        self._client.subscribe_topic(self._topic, lambda event: self._news.put(("event", event[1])))
+        try:
+            self._submit(orders)
+            self._hear_to_the_end()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _submit(self, orders: dict[str, dict[str, Any]]) -> None:
+        """Hands the whole plan to the scheduler: tasks wait for those they read, which give but their end."""
+        gpus = self._elsewhere and any("GPU" in worker.get("resources", {}) for worker in self._client
+                                       .scheduler_info(n_workers=-1)["workers"].values())
+
+        # A local function travels by value: the scheduler need not know the project.
+        def run(order, *ends):
+            from tools.experiment.task_on_worker import run_task
+
+            return run_task(order, ends)
+
+        for place, (name, order) in enumerate(orders.items()):
+            task = self._todo[name]
+            reads = [self._futures[read] for read in task.reads if read in self._futures]
+            future = self._client.submit(  # a key of this run: one that was stopped may not have ended everywhere
+                run, {**order, "topic": self._topic}, *reads, key=f"{name}-{uuid.uuid4().hex}", pure=False,
+                priority=-place, resources={"GPU": 1} if gpus and task.device else None)
+            self._futures[name] = future
+            future.add_done_callback(lambda _, name=name: self._news.put(("end", name)))
+
+    def _hear_to_the_end(self) -> None:
+        waiting, looked = set(self._futures), time.monotonic()
+        while waiting:
+            try:
+                kind, news = self._news.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if self._elsewhere and not self.busy and time.monotonic() > looked + _LONELY_SECONDS:
+                    looked = time.monotonic()
+                    if not self._client.scheduler_info(n_workers=-1)["workers"]:
+                        self._say("no worker is there: waiting for one (docs/cluster.md)")
+                continue
+            looked = time.monotonic()
+            if kind == "event":
+                self._hear(news)
+            else:
+                self._end(news)
+                waiting.discard(news)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Says what a task tells: its beginning, a line it printed, its end."""
+        name, kind = event["task"], event["kind"]
+        if kind == "begin":
+            again = " once more: its worker was lost" if name in self.busy else ""
+            self.busy[name] = event["where"]
+            where = f", on {event['where']}{again}" if self._elsewhere else ""
+            self._say(f"{self._records.head(self._todo[name])}{where}")
+        elif kind == "end":
+            self.busy.pop(name, None)
+        else:
+            self._say(line_of(event, several=len(self.busy) > 1))
+
+    def _end(self, name: str) -> None:
+        """Says how long a task took, or raises what came of it."""
+        future = self._futures[name]
+        if future.status == "cancelled":
+            raise UserError("the connection to the scheduler was lost; the same command continues, once there is "
+                            "one again")
+        if future.status != "finished":
+            raise UserError(f"{name}: {_one_line(future.exception())}; the same command continues")
+        end = future.result()
+        if end["end"] == "done":
+            self._say(end["text"])
+        elif end["end"] == "killed":
+            raise UserError(f"{name}: was killed, as for want of memory (--jobs=1 needs less); the same command "
+                            "continues")
+        elif end["end"] == "failed":
+            raise RuntimeError(f"{name}:\n{end['text']}")
+        elif end["end"] == "refused":
+            raise UserError(end["text"])
+        elif end["end"] == "stopped":
+            raise UserError(f"{name}: was asked to stop by its worker, which ends; the same command continues")
+
+    def _stop(self) -> None:
+        """Withdraws all tasks, whereupon those that run save, and waits for these; a second Ctrl-C does not."""
+        late = time.monotonic() + _SAVING_SECONDS
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            self._client.cancel(list(self._futures.values()), force=True)
+        while self.busy and time.monotonic() < late and self._client.status == "running":
+            with contextlib.suppress(queue.Empty):
+                kind, news = self._news.get(timeout=_LOOK_SECONDS)
+                if kind == "event":
+                    self._hear(news)
+
+
+def line_of(event: dict[str, Any], several: bool) -> str:
+    """The line of a task's event, named where there are `several` tasks, or it is a passing one."""
+    name, text, passing = event["task"], event["text"], event["passing"]
+    if passing is None:
+        return f"{name}: {text}" if several else text
+    line = Passing(text)
+    line.tenth, line.last = passing["tenth"], passing["last"]
+    return line.named(name)
+
+
+def _one_line(error: BaseException | None) -> str:
+    from distributed.scheduler import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return "each worker that took it was lost, as for want of memory"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@contextlib.contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Lets SIGTERM raise KeyboardInterrupt."""
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)

@@ -7,7 +7,13 @@ pictures (see tools.make_phantoms). The same command continues a run that was st
 tasks whose settings or data changed are done again.
 
 --config=tiny uses 11 of the train films as the paper does, or with --films=5 another number. Draws of one seed are
-nested, so that runs with 5, 11 and 20 films make a curve.
+nested: five films are among the eleven.
+
+    python -m tools.run_experiment --data=STORE --films=5,11,20,40 --seeds=0-4 --preset=cpu --workdir=RUN
+
+is one plan: an experiment for each number of films and each seed, in RUN/films-5/seed-0 and so on, each as if it
+were run alone; tables of each number over all seeds in RUN/films-5/tables, curves over them in RUN/curves. What is
+finished stays so when numbers, seeds, methods or extras are added.
 
 Before training it says how dots were chosen where the paper's, one for each organ, don't suit the data: one for
 each piece of a class that comes in pieces, smaller or larger ones where some would hide others, and which classes
@@ -39,13 +45,14 @@ from datasets.sources.phantom import KINDS
 from datasets.subsets import TINY_FILMS
 from evaluation.results.columns import EXTRAS, PAPER_METHODS
 from tools.experiment.cluster import Cluster, check_cluster
+from tools.experiment.numbers import numbers
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
 _KIND = flags.DEFINE_enum("kind", "chest", list(KINDS), "what the films of --phantoms show")
 _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films, or the few of TINY")
-_FILMS = flags.DEFINE_integer("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}",
-                              lower_bound=1)
+_FILMS = flags.DEFINE_string("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}. Several "
+                             "numbers, as 5,11,20, make a plan")
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
 _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "mend generated label maps, reject what no real map is "
                                    "like; ours, not the paper's, which keeps every sample as it is (default: the "
@@ -57,8 +64,11 @@ _DOT_SIZE = flags.DEFINE_integer("dot_size", None, "side of the dot maps in pixe
 _UNDOTTED = flags.DEFINE_list("undotted", [], "classes without dots: the translator of dots places them")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made, or continued", required=True)
 _METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared with the real films alone")
-_EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, columns of their own: {', '.join(EXTRAS)}")
+_EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, own columns: {', '.join(EXTRAS)}; "
+                            "or all")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
+_SEEDS = flags.DEFINE_string("seeds", None, "several seeds in place of --seed, as 0-4 or 0,3: a plan of one draw "
+                             "of each")
 _JOBS = flags.DEFINE_integer("jobs", 1, "tasks run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
 _SCHEDULER = flags.DEFINE_string("scheduler", None, "HOST:PORT of a Dask scheduler whose workers run the tasks, "
@@ -73,14 +83,17 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the tasks with their settin
 def main(argv) -> None:
     for flag, names in ((_METHODS, PAPER_METHODS), (_EXTRAS, EXTRAS)):
         unknown = [name for name in flag.value if name not in names]
-        if unknown:
+        if flag.value != ["all"] and unknown:
             raise UserError(f"--{flag.name}={','.join(flag.value)}: found {unknown[0]!r}, expected some of "
-                            f"{', '.join(names)}")
+                            f"{', '.join(names)}, or all")
     if bool(_DATA.value) == bool(_PHANTOMS.value):  # both or neither
         raise UserError("give either --data=STORE or --phantoms=N")
     if _DATA.value and _KIND.value != "chest":
         raise UserError(f"--kind={_KIND.value}: is for --phantoms=N, found --data={_DATA.value}; leave one out")
-    if _FILMS.value and _CONFIG.value != "tiny":
+    sizes, seeds = _sizes(), numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else None
+    if seeds and _SEED.present:
+        raise UserError(f"--seeds={_SEEDS.value}: found --seed={_SEED.value} too; leave one out")
+    if sizes and _CONFIG.value != "tiny":
         raise UserError(f"--films={_FILMS.value}: is for --config=tiny, found --config={_CONFIG.value}; leave "
                         "one out")
     cluster = Cluster(_JOBS.value, _SCHEDULER.value, _SCHEDULER_FILE.value)
@@ -105,17 +118,18 @@ def _data_folder(scratch: str) -> str:
 
     preset = _preset()
     classes = PairStore(_DATA.value).classes if _DATA.value else KINDS[_KIND.value].classes
-    undotted_codes(preset.dots.undotted, classes, "three" not in _METHODS.value)
+    undotted_codes(preset.dots.undotted, classes, "three" not in _chosen(_METHODS, PAPER_METHODS))
     if _DATA.value:
         store = PairStore(_DATA.value)
         # For what it refuses, before a folder is made.
-        choose_subset(store, _CONFIG.value, _SEED.value, preset.tiny_films)
+        choose_subset(store, _CONFIG.value, _SEED.value, max(_sizes() or [preset.tiny_films]))
         refuse_oblong(store)
         if not (_DRY_RUN.value or _ESTIMATE.value):
             atomic_files.make_folder(_WORKDIR.value)
         return _DATA.value
     test = max(1, _PHANTOMS.value // 3)  # a third tests
-    train, needed = _PHANTOMS.value - test, preset.tiny_films if _CONFIG.value == "tiny" else 1
+    most = max(_sizes() or [preset.tiny_films])
+    train, needed = _PHANTOMS.value - test, most if _CONFIG.value == "tiny" else 1
     if train < needed:
         raise UserError(f"--phantoms={_PHANTOMS.value}: found {train} train films (a third tests), expected at "
                         f"least {needed} for --config={_CONFIG.value}; ask for more")
@@ -129,8 +143,8 @@ def _preset():
     from training import presets
 
     preset = presets.load(_PRESET.value)
-    if _FILMS.value:
-        preset = dataclasses.replace(preset, tiny_films=_FILMS.value)
+    if _sizes():
+        preset = dataclasses.replace(preset, tiny_films=_sizes()[0])
     if _DOT_SIZE.value:
         if _DOT_SIZE.value & (_DOT_SIZE.value - 1) or _DOT_SIZE.value > preset.size:
             raise UserError(f"--dot_size={_DOT_SIZE.value}: expected a power of 2 of at most {preset.size}, the "
@@ -151,13 +165,28 @@ def _preset():
     return preset
 
 
+def _chosen(flag: flags.FlagHolder, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a flag names, or all of `names`."""
+    return names if flag.value == ["all"] else tuple(flag.value)
+
+
+def _sizes() -> list[int]:
+    """The numbers of --films, rising; empty without it."""
+    return numbers("films", _FILMS.value, least=1) if _FILMS.value is not None else []
+
+
 def _run(data: str, cluster: Cluster) -> None:
+    from tools.experiment.draws import Draws
     from tools.experiment.engine import run_tasks_at_once
     from tools.experiment.plan import Experiment
-    from tools.experiment.tasks import run_tasks
+    from tools.experiment.tasks import TaskRecords, run_tasks
 
-    experiment = Experiment(data, _CONFIG.value, _preset(), tuple(_METHODS.value), _SEED.value,
-                            _WORKDIR.value, _command(), tuple(_EXTRAS.value))
+    experiment = Experiment(data, _CONFIG.value, _preset(), _chosen(_METHODS, PAPER_METHODS), _SEED.value,
+                            _WORKDIR.value, _command(), _chosen(_EXTRAS, EXTRAS))
+    if len(_sizes()) > 1 or _SEEDS.value is not None:
+        seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
+        sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])
+        experiment = Draws(experiment, tuple(sizes), tuple(seeds))
     for note in experiment.notes():
         print(f"note: {note}", flush=True)
     if not (_ESTIMATE.value or _DRY_RUN.value):
@@ -169,10 +198,14 @@ def _run(data: str, cluster: Cluster) -> None:
         run_tasks_at_once(experiment.tasks, _WORKDIR.value, cluster, [data])
     else:
         run_tasks(experiment.tasks(), _WORKDIR.value, _DRY_RUN.value)
+    if isinstance(experiment, Draws) and (_ESTIMATE.value or _DRY_RUN.value):
+        tasks = experiment.tasks()
+        records = TaskRecords(tasks, _WORKDIR.value, print)
+        print(experiment.summary([records.state(task) for task in tasks]))
 
 
 def _estimate(experiment) -> None:
-    from tools.experiment.estimate import estimate, table
+    from tools.experiment.estimate import disk_gib, estimate, table
 
     runs, found, measured = experiment.training_jobs(), {}, {}
     for job in runs:
@@ -182,6 +215,7 @@ def _estimate(experiment) -> None:
             measured[nameless] = estimate(job)
         found[job] = measured[nameless]
     print(table(found, runs, _ESTIMATE_DEVICES.value))
+    print(f"Disk: about {disk_gib(found, runs, experiment.picture_bytes()):.2g} GiB.")
     print("Training alone, with the same batches; several devices at best, without what their exchange costs. "
           "Generating and evaluating are not included.")
 
@@ -198,7 +232,8 @@ def _command() -> str:
              *([f"--undotted={','.join(_UNDOTTED.value)}"] if _UNDOTTED.value else [])]
     words += [f"--{'' if flag.value else 'no'}{flag.name}" for flag in (_CHECK_SAMPLES, _STANDARDIZE)
               if flag.value is not None]
-    return shlex.join([*words, f"--seed={_SEED.value}", f"--workdir={_WORKDIR.value}"])
+    words.append(f"--seed={_SEED.value}" if _SEEDS.value is None else f"--seeds={_SEEDS.value}")
+    return shlex.join([*words, f"--workdir={_WORKDIR.value}"])
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         return [*(Task(name, f"chain {name}", (), {}, self._chain) for name in self.names),
-                Task("sum", "sum of chains", tuple(self.names), {}, self._sum)]
+                Task("sum", "sum of chains", tuple(self.names), {}, self._sum, part="all")]
 
     def _chain(self, folder: pathlib.Path) -> None:
         state = folder / "checkpoint"
@@ -85,7 +85,7 @@ def test_a_killed_workers_task_goes_on_elsewhere_to_the_same_result(cluster, tmp
     code, printed = process.end()
     cluster.add()
     assert code == 0, printed
-    assert (one / "sum" / "sum").read_text() == (many / "sum" / "sum").read_text()
+    assert (one / "all" / "sum" / "sum").read_text() == (many / "all" / "sum" / "sum").read_text()
     steps = _steps(many, "b")
     assert [step for step, *_ in steps] == list(range(_STEPS))  # none lost, none twice
     assert steps[-1][1] != worker and len({process for *_, process in steps}) == 2
@@ -111,7 +111,7 @@ def test_ctrl_c_stops_tasks_on_workers(cluster, tmp_path):
     assert code != 0 and "KeyboardInterrupt" in printed
     for name in "abc":
         assert not any(psutil.pid_exists(process) for *_, process in _steps(tmp_path, name))
-    assert not (tmp_path / "sum").exists()
+    assert not (tmp_path / "all" / "sum").exists()
 
 
 def test_where_some_workers_have_gpus_these_compute(cluster, tmp_path):
@@ -182,4 +182,4 @@ def test_after_a_killed_scheduler_the_same_command_continues(tmp_path):
     finally:
         first.close()
     run_tasks(Plan(str(tmp_path), 0).tasks(), str(tmp_path))
-    assert (tmp_path / "sum" / "sum").is_file()
+    assert (tmp_path / "all" / "sum" / "sum").is_file()

@@ -1,10 +1,13 @@
 """Estimates: a schedule's stretches are what the loop does; a measured stage has sensible figures."""
 
+import types
+
+import numpy as np
 import pytest
 
 from tests.helpers.tiny_experiment import PRESET
 from tools.experiment import estimate as estimates
-from tools.experiment.estimate import Estimate, TrainingJob, estimate, stretches, table
+from tools.experiment.estimate import Estimate, TrainingJob, disk_gib, estimate, stretches, table
 from training.config import PGGANConfig, SMANetConfig
 from training.presets import load
 from training.schedules import GrowthSchedule
@@ -43,6 +46,9 @@ class Trainer:
         self.asked.append("step")
         return position + 1, {}
 
+    def trackables(self):
+        return {"network": types.SimpleNamespace(variables=[np.zeros((256, 1024), np.float32)] * 512)}
+
     def grid(self, position):
         self.asked.append(f"grid at {position}")
 
@@ -60,11 +66,18 @@ def test_the_memory_of_a_grid_and_of_a_score_is_measured_too(options, score_ever
     monkeypatch.setattr(estimates, "peak_memory", lambda: 2**30 * len(trainer.asked))
     found = estimates._measure(TrainingJob("segmenter", SMANetConfig(**options), 32, 66, 4))
     assert trainer.asked == ["step"] * 3 + more and found.peak_gib == 3 + len(more)
+    assert found.state_gib == 0.5
 
 
 def test_devices_share_a_batch_at_best():
     found = Estimate(steps=10, first_seconds=0.0, seconds=7200.0, peak_gib=1.0, batch=4)
     assert [found.hours(devices) for devices in (1, 2, 8)] == [2.0, 1.0, 0.5]
+
+
+def test_the_disk_that_runs_and_pictures_take():
+    once, often = (TrainingJob(name, PRESET.dots, 32, 66, 6) for name in ("dots", "segmenter"))
+    small, large = (Estimate(1, 0.0, 1.0, 1.0, 4, state_gib=size) for size in (0.4, 2.0))
+    assert disk_gib({once: small, often: large}, {once: 1, often: 3}, 2**31) == pytest.approx(1 + 15 + 2)
 
 
 def test_the_table_counts_every_run_and_sums():

@@ -1,8 +1,12 @@
 """The task runner: done tasks are skipped, stale ones redone with their former result kept."""
 
+import dataclasses
+
 import pytest
 
-from tools.experiment.tasks import Task, run_tasks
+from datasets.common.errors import UserError
+from datasets.common.folder_lock import lock_folder
+from tools.experiment.tasks import Task, do_task, run_tasks
 
 
 def _tasks(log, settings=1, fail=False):
@@ -47,3 +51,27 @@ def test_dry_run_does_nothing(tmp_path, capsys):
     run_tasks(_tasks(log), tmp_path, dry_run=True)
     assert log == [] and list(tmp_path.iterdir()) == []
     assert "[2/3] b: second (to do)" in capsys.readouterr().out
+
+
+def test_a_part_of_a_plan_is_what_it_is_alone(tmp_path):
+    log = []
+    plan = [dataclasses.replace(task, part=part, reads=tuple(f"{part}/{read}" for read in task.reads))
+            for part in ("one/x", "two/x") for task in _tasks(log)]
+    seconds = run_tasks(plan, tmp_path)
+    assert log == ["a", "b", "c"] * 2
+    assert set(seconds) == {f"{part}/x/{name}" for part in ("one", "two") for name in "abc"}
+    run_tasks(_tasks(log), tmp_path / "one" / "x")
+    assert len(log) == 6  # each is done
+    with lock_folder(tmp_path / "two" / "x", "busy"), pytest.raises(UserError, match="two/x"):
+        run_tasks(plan, tmp_path)
+
+
+def test_what_is_done_by_a_lost_worker_is_not_done_again(tmp_path):
+    log = []
+    task = _tasks(log)[0]
+    (tmp_path / "tasks").mkdir()
+    for _ in range(2):
+        do_task(task, tmp_path, "key")
+    assert log == ["a"]
+    do_task(task, tmp_path, "another")
+    assert log == ["a", "a"]

@@ -47,11 +47,11 @@ def run_tasks_at_once(make_tasks: Callable[[], Sequence[Task]], workdir: str, cl
     with TaskRecords(make_tasks(), workdir, say) as records, sigterm_as_ctrl_c(), cluster.client() as client:
         expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, {})
         todo = records.prepare()
-        orders = {task.name: {
-            "task": task.name, "expected": expected, "places": places, "elsewhere": cluster.elsewhere,
+        orders = {task.id: {
+            "task": task.id, "expected": expected, "places": places, "elsewhere": cluster.elsewhere,
             "folder": os.getcwd(), "environment": {name: os.environ.get(name) for name in _CARRIED},
-            "payload": pickle.dumps((make_tasks, str(workdir), task.name, records.key(task)))} for task in todo}
-        _Run(client, records, {task.name: task for task in todo}, cluster.elsewhere, say).do(orders)
+            "payload": pickle.dumps((make_tasks, str(workdir), task.id, records.key(task)))} for task in todo}
+        _Run(client, records, {task.id: task for task in todo}, cluster.elsewhere, say).do(orders)
         return records.seconds()
 
 

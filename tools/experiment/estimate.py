@@ -21,6 +21,7 @@ from datasets.common.machine import peak_memory
 from datasets.common.own_settings import settle_process
 from training.config import EngineConfig, PGGANConfig, SMANetConfig, total_kimg
 
+MEASURED = 32  # pairs that are held at most: some are as good as all for a step's time
 _TURNS = 2  # measured after the one that traces
 
 
@@ -47,6 +48,7 @@ class Estimate:
       seconds: all steps.
       peak_gib: largest memory of the measuring process.
       batch: images of a step at the end; no more devices than these can share one.
+      state_gib: weights, averages and optimizers, as a checkpoint holds them.
     """
 
     steps: int
@@ -54,6 +56,7 @@ class Estimate:
     seconds: float
     peak_gib: float
     batch: int
+    state_gib: float = 0.0
 
     def hours(self, devices: int = 1) -> float:
         """Hours on `devices` like this one if they shared each batch without loss: a lower bound."""
@@ -72,6 +75,12 @@ def table(estimates: Mapping[TrainingJob, Estimate], runs: Mapping[TrainingJob, 
     sums = [sum(runs[job] * found.hours(count) for job, found in estimates.items()) for count in (1, devices)]
     lines.append(f"| all | {sum(runs[job] for job in estimates)} | | | {sums[0]:.3g} | {sums[1]:.3g} | |")
     return "\n".join(lines)
+
+
+def disk_gib(estimates: Mapping[TrainingJob, Estimate], runs: Mapping[TrainingJob, int],
+             picture_bytes: int) -> float:
+    """About what an experiment takes on disk: two checkpoints and the networks of each run, and its pictures."""
+    return sum(runs[job] * 2.5 * found.state_gib for job, found in estimates.items()) + picture_bytes / 2**30
 
 
 def estimate(job: TrainingJob) -> Estimate:
@@ -121,7 +130,9 @@ def _measure(job: TrainingJob) -> Estimate:
         seconds += each * count / batch
     _draw_and_score(trainer, job)  # last: peak memory covers it
     batch = parts[-1][2] if isinstance(job.config, PGGANConfig) else job.config.batch
-    return Estimate(round(steps), first_seconds, seconds, peak_memory() / 2**30, batch)
+    # 4 bytes each: variables are float32 in every precision.
+    state = sum(4 * math.prod(one.shape) for part in trainer.trackables().values() for one in part.variables)
+    return Estimate(round(steps), first_seconds, seconds, peak_memory() / 2**30, batch, state / 2**30)
 
 
 def _time_steps(trainer, position: int) -> tuple[float, float]:
@@ -159,8 +170,7 @@ def _trainer(job: TrainingJob):
     config, strategy = job.config, prepare(job.config)
     draw = np.random.default_rng(0)
     side = config.resolution if isinstance(config, PGGANConfig) else job.size
-    # Some pairs are as good as all for time; the number of steps is set below.
-    shape = (min(job.pairs, 32), side, side)
+    shape = (min(job.pairs, MEASURED), side, side)  # the number of steps is set below
     codes = draw.integers(0, job.classes, shape, np.uint8)
     films = draw.integers(0, 256, shape if job.channels == 1 else (*shape, job.channels), np.uint8)
     if isinstance(config, PGGANConfig):
@@ -171,6 +181,6 @@ def _trainer(job: TrainingJob):
     to_labels = config.translate_from == "dots"
     coding = LabelCoding(config.label_coding, tuple(range(job.classes))) if to_labels else None
     trainer = Pix2PixHDTrainer(config, codes, codes if coding else films, job.classes, coding, strategy)
-    # From all pairs: the arrays hold 32 at most.
+    # From all pairs: the arrays hold MEASURED at most.
     trainer.total = max(1, round(job.pairs / config.batch)) * (config.epochs + config.epochs_decay)
     return trainer

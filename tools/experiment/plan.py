@@ -177,6 +177,14 @@ class Experiment:
             found[job] = found.get(job, 0) + 1  # equal jobs are measured once
         return found
 
+    def picture_bytes(self) -> int:
+        """About what the pictures take on disk: films barely shrink as PNG, label maps to next to nothing."""
+        store, preset = PairStore(self.data), self.preset
+        films = self._train_pairs() * (len(OPERATIONS) + 1) // len(OPERATIONS) + len(store.ids("test"))
+        samples = len(self._makers()) * (preset.synthetic_train + preset.synthetic_validation)
+        sides = {preset.size, preset.segmentation_size}
+        return sum(side**2 for side in sides) * (films + samples) * store.description.channels
+
     def _gans(self) -> list[str]:
         return [stage for stage in _TITLES if any(stage in STAGES[method.name] for method in self._makers())]
 

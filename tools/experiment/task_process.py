@@ -42,16 +42,17 @@ def _run(handle: int, share: int, threads: int, guarded: bool) -> None:
 
 def _do(connection: Connection, share: int, threads: int, guarded: bool) -> dict[str, str]:
     """Does the task that standard input brings; how it ended."""
-    make_tasks, workdir, name, key = pickle.load(sys.stdin.buffer)
+    make_tasks, workdir, id_, key = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_worker, daemon=True).start()  # the worker may be killed outright
     _take_share(share, threads)
     from tools.experiment.tasks import do_task
 
     root = pathlib.Path(workdir)
     with contextlib.redirect_stdout(Lines(connection)), contextlib.ExitStack() as stack:
+        task = next(task for task in make_tasks() if task.id == id_)
         if guarded:  # a worker that the scheduler has lost may still be at it
-            stack.enter_context(lock_folder(root / "tasks", f"doing {name}", f".{name}.lock", _PATIENCE_SECONDS))
-        task = next(task for task in make_tasks() if task.name == name)
+            stack.enter_context(lock_folder(root / task.part / "tasks", f"doing {id_}", f".{task.name}.lock",
+                                            _PATIENCE_SECONDS))
         return {"end": "done", "text": do_task(task, root, key)}
 
 

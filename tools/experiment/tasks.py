@@ -1,9 +1,11 @@
 """A list of named tasks that is run in order, each once: what is done is skipped, what is stale is redone.
 
 Every task owns the folder WORKDIR/NAME and the record WORKDIR/tasks/NAME.json. A task is stale when its
-settings or those of any task it reads from changed; its folder is then kept under WORKDIR/old.
+settings or those of any task it reads from changed; its folder is then kept under WORKDIR/old. In a plan of
+several experiments each has a folder below WORKDIR that is like the WORKDIR of one alone.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -26,10 +28,11 @@ class Task:
     Attributes:
       name: also the name of its folder.
       title: what it does, for people.
-      reads: names of the tasks whose results it uses.
+      reads: `id` of each task whose result it uses.
       settings: everything else that decides its result, as JSON values.
       run: does the work in the folder it is given; continues there if it was stopped.
       device: whether it computes on a GPU where the workers of a cluster have some.
+      part: folder below WORKDIR of the experiment that it belongs to; empty where there is one alone.
     """
 
     name: str
@@ -38,6 +41,12 @@ class Task:
     settings: dict[str, Any]
     run: Callable[[pathlib.Path], None]
     device: bool = True
+    part: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its part and name: unlike those of all other tasks."""
+        return f"{self.part}/{self.name}" if self.part else self.name
 
 
 def run_tasks(tasks: Sequence[Task], workdir: str, dry_run: bool = False,
@@ -67,15 +76,18 @@ class TaskRecords:
         self._tasks, self._say = tasks, say
         self._keys: dict[str, str] = {}
         for task in tasks:
-            self._keys[task.name] = _key(task, self._keys)  # reads come before: their keys are known
+            self._keys[task.id] = _key(task, self._keys)  # reads come before: their keys are known
 
     def __enter__(self) -> "TaskRecords":
-        atomic_files.make_folder(self.root / "tasks")
-        self._lock = lock_folder(self.root, "running an experiment in this folder")
+        with contextlib.ExitStack() as stack:
+            for part in dict.fromkeys(["", *(task.part for task in self._tasks)]):
+                atomic_files.make_folder(self.root / part / "tasks")
+                stack.enter_context(lock_folder(self.root / part, "running an experiment in this folder"))
+            self._locks = stack.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
-        self._lock.close()
+        self._locks.close()
 
     def prepare(self) -> list[Task]:
         """The tasks to do, in order, after the folders of stale ones are set aside; says which are done."""
@@ -86,21 +98,21 @@ class TaskRecords:
                 self._say(f"{self.head(task)} (done)")
                 continue
             if state == "stale":
-                _set_aside(self.root, task.name, self._say)
+                _set_aside(self.root / task.part, task.name, self._say)
             todo.append(task)
         return todo
 
     def head(self, task: Task) -> str:
         """The line a task begins with: `[3/24] dots: PGGAN of dots`."""
-        return f"[{self._tasks.index(task) + 1}/{len(self._tasks)}] {task.name}: {task.title}"
+        return f"[{self._tasks.index(task) + 1}/{len(self._tasks)}] {task.id}: {task.title}"
 
     def key(self, task: Task) -> str:
         """Changes with the task's settings and with those of all it reads."""
-        return self._keys[task.name]
+        return self._keys[task.id]
 
     def state(self, task: Task) -> str:
         """"to do", "started", "done" or "stale"."""
-        record = _record(self.root, task.name)
+        record = _record(self.root / task.part, task.name)
         if record is None:
             return "to do"
         if record["key"] != self.key(task):
@@ -110,7 +122,7 @@ class TaskRecords:
     def seconds(self) -> dict[str, float]:
         """Seconds each task took, over all its starts."""
         # Over all starts of the present settings.
-        records = {task.name: _record(self.root, task.name) for task in self._tasks}
+        records = {task.id: _record(self.root / task.part, task.name) for task in self._tasks}
         return {name: record["seconds"] if record else 0.0 for name, record in records.items()}
 
 
@@ -120,15 +132,16 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
 
     `root` is the experiment's folder, `key` as in `TaskRecords.key`.
     """
-    path = root / "tasks" / f"{task.name}.json"
-    before = _record(root, task.name)
+    home = root / task.part
+    path = home / "tasks" / f"{task.name}.json"
+    before = _record(home, task.name)
     if before and before["key"] == key and before["done"]:  # by a worker that was lost after it
-        return f"    {task.name} is done"
+        return f"    {task.id} is done"
     record = {"key": key, "done": False, "settings": task.settings,
               # Another key: the time is of another result.
               "seconds": before["seconds"] if before and before["key"] == key else 0.0}
     atomic_files.write_json(path, record)
-    folder = atomic_files.make_folder(root / task.name)
+    folder = atomic_files.make_folder(home / task.name)
     start = time.monotonic()
     try:
         task.run(folder)
@@ -136,11 +149,12 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
     finally:
         record["seconds"] = round(record["seconds"] + time.monotonic() - start, 1)
         atomic_files.write_json(path, record)
-    return f"    {task.name} took {clock(record['seconds'])}"
+    return f"    {task.id} took {clock(record['seconds'])}"
 
 
 def _key(task: Task, keys: dict[str, str]) -> str:
-    # The keys of what it reads hold theirs: a change goes down the whole chain.
+    # The keys of what it reads hold theirs: a change goes down the whole chain. The part is left out: a draw of a
+    # plan is what it is alone.
     parts = [task.name, task.settings, [keys[name] for name in task.reads]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,0 +1,132 @@
+"""Experiments over several numbers of films and seeds as one plan: draws, tables of each number, curves over them.
+
+    RUN/films-5/seed-0/ ...   an experiment's folder, as `--films=5 --seed=0 --workdir=RUN/films-5/seed-0` makes it
+    RUN/films-5/tables/       its tables over all seeds, mean ± standard deviation
+    RUN/curves/               mean J over the number of films
+
+Draws of one seed are nested (the five films are among the eleven). Each seed comes with all numbers before the
+next, so that curves are there early. What is finished stays so when numbers, seeds or methods are added.
+"""
+
+import dataclasses
+import pathlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from evaluation.figures.size_curves import write_curves
+from evaluation.results.table_formats import markdown
+from evaluation.results.tables import comparison
+from evaluation.results.write_tables import Results, write_results
+from tools.experiment.estimate import MEASURED, TrainingJob
+from tools.experiment.plan import Experiment
+from tools.experiment.tasks import Task
+from training.config import Pix2PixHDConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """What is run.
+
+    Attributes:
+      experiment: what all draws have in common; its workdir is the plan's folder.
+      films: numbers of train films, rising; none for all films.
+      seeds: one draw of each.
+    """
+
+    experiment: Experiment
+    films: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def experiments(self) -> dict[str, Experiment]:
+        """Folder below the plan's -> the experiment in it, in the order in which they are run."""
+        return {f"{group}/seed-{seed}": self._draw(group, films, seed)
+                for seed in self.seeds for group, films in self._groups().items()}
+
+    def _groups(self) -> dict[str, int | None]:
+        """Folder of each number of films -> that number."""
+        return {f"films-{films}": films for films in self.films} or {"all-films": None}
+
+    def _draw(self, group: str, films: int | None, seed: int) -> Experiment:
+        preset = self.experiment.preset
+        return dataclasses.replace(
+            self.experiment, preset=dataclasses.replace(preset, tiny_films=films) if films else preset, seed=seed,
+            workdir=str(pathlib.Path(self.experiment.workdir, group, f"seed-{seed}")))
+
+    def tasks(self) -> list[Task]:
+        """The tasks of all draws, then the tables and curves, which read the evaluations."""
+        found = []
+        for part, made in self.experiments().items():
+            found += [dataclasses.replace(task, part=part, reads=tuple(f"{part}/{read}" for read in task.reads))
+                      for task in made.tasks()]
+        tables = [self._tables_task(group) for group in self._groups()]
+        return [*found, *tables, *([self._curves_task()] if len(self.films) > 1 else [])]
+
+    def _tables_task(self, group: str) -> Task:
+        parts, columns = [f"{group}/seed-{seed}" for seed in self.seeds], self.experiment.columns()
+
+        def run(folder: pathlib.Path) -> None:
+            results = Results([pathlib.Path(self.experiment.workdir, part) for part in parts])
+            write_results(results, folder, organs=True)
+            print(f"{results.caption()}\n\n{markdown(comparison(results.pooled))}")
+
+        reads = tuple(f"{part}/evaluate-{column}" for part in parts for column in columns)
+        return Task("tables", f"tables over {_count(len(parts), 'draw')}", reads, {"seeds": list(self.seeds)}, run,
+                    device=False, part=group)
+
+    def _curves_task(self) -> Task:
+        def run(folder: pathlib.Path) -> None:
+            table = write_curves(folder, {films: Results([
+                pathlib.Path(self.experiment.workdir, group, f"seed-{seed}") for seed in self.seeds])
+                for group, films in self._groups().items()})
+            print(f"mean J in percent over the number of train films\n\n{markdown(table)}\n{folder}/curves.png")
+
+        return Task("curves", f"curves over {_count(len(self.films), 'number')} of films",
+                    tuple(f"{group}/tables" for group in self._groups()), {}, run, device=False)
+
+    def notes(self) -> list[str]:
+        """See `Experiment.notes`: each with the draws that it is of, unless it is of all."""
+        return self._gather(Experiment.notes)
+
+    def dot_lines(self) -> list[str]:
+        """See `Experiment.dot_lines`; likewise."""
+        return self._gather(Experiment.dot_lines)
+
+    def _gather(self, lines: Callable[[Experiment], list[str]]) -> list[str]:
+        said: dict[str, list[str]] = {}  # line -> the draws that say it
+        draws = self.experiments()
+        for part, made in draws.items():
+            for line in dict.fromkeys(lines(made)):
+                said.setdefault(line, []).append(part)
+        return [line if len(parts) == len(draws) else f"{_some(parts)}: {line}" for line, parts in said.items()]
+
+    def training_jobs(self) -> dict[TrainingJob, int]:
+        """See `Experiment.training_jobs`: those of all draws, equal but for their seed or what takes no time."""
+        runs: Counter[TrainingJob] = Counter()
+        for made in self.experiments().values():
+            for job, count in made.training_jobs().items():
+                config = dataclasses.replace(job.config, seed=self.seeds[0])
+                # The others' schedules count images or steps, whatever the number of pairs.
+                by_pairs = isinstance(config, Pix2PixHDConfig)
+                name = f"{job.name} ({job.pairs:,} pairs)" if by_pairs and len(self.films) > 1 else job.name
+                pairs = job.pairs if by_pairs else MEASURED
+                runs[dataclasses.replace(job, config=config, name=name, pairs=pairs)] += count
+        return dict(runs)
+
+    def picture_bytes(self) -> int:
+        """See `Experiment.picture_bytes`."""
+        return sum(made.picture_bytes() for made in self.experiments().values())
+
+    def summary(self, states: Sequence[str]) -> str:
+        """A line on the whole plan: draws, tasks, and how many are in each state of `TaskRecords.state`."""
+        counts = Counter(states)
+        found = ", ".join(f"{counts[state]:,} {state}" for state in ("done", "started", "stale", "to do")
+                          if counts[state])
+        return f"plan: {_count(len(self.experiments()), 'draw')}, {_count(len(states), 'task')}: {found}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _some(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{parts[0]} and {len(parts) - 1:,} more"

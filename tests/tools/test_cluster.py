@@ -29,9 +29,10 @@ class Plan:
     seconds: float = 0.05  # of a step
     names: str = "abc"
 
-    def tasks(self) -> list[Task]:
-        return [*(Task(name, f"chain {name}", (), {}, self._chain) for name in self.names),
+    def tasks(self, part: str | None = None) -> list[Task]:
+        made = [*(Task(name, f"chain {name}", (), {}, self._chain) for name in self.names),
                 Task("sum", "sum of chains", tuple(self.names), {}, self._sum, part="all")]
+        return [task for task in made if part in (None, task.part)]
 
     def _chain(self, folder: pathlib.Path) -> None:
         state = folder / "checkpoint"

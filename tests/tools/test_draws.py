@@ -45,6 +45,8 @@ def test_each_draw_is_what_it_is_alone(data, tmp_path):
         assert pathlib.Path(made.workdir) == tmp_path / part
         for task in made.tasks():
             assert alone.key(task) == records.key(tasks[f"{part}/{task.name}"])
+    for part in {task.part for task in draws.tasks()}:
+        assert [task.id for task in draws.tasks(part)] == [id_ for id_ in tasks if tasks[id_].part == part]
     assert set(tasks["films-5/tables"].reads) == {
         f"films-5/seed-{seed}/evaluate-{name}" for seed in (0, 1) for name in ("real", "synth-2", "finetune-2")}
     assert set(tasks["curves"].reads) == {"films-3/tables", "films-5/tables"}

@@ -52,14 +52,17 @@ class Draws:
             self.experiment, preset=dataclasses.replace(preset, tiny_films=films) if films else preset, seed=seed,
             workdir=str(pathlib.Path(self.experiment.workdir, group, f"seed-{seed}")))
 
-    def tasks(self) -> list[Task]:
-        """The tasks of all draws, then the tables and curves, which read the evaluations."""
+    def tasks(self, part: str | None = None) -> list[Task]:
+        """The tasks of all draws, then the tables and curves, which read evaluations; or those of `part` alone,
+        which takes less time."""
         found = []
-        for part, made in self.experiments().items():
-            found += [dataclasses.replace(task, part=part, reads=tuple(f"{part}/{read}" for read in task.reads))
-                      for task in made.tasks()]
-        tables = [self._tables_task(group) for group in self._groups()]
-        return [*found, *tables, *([self._curves_task()] if len(self.films) > 1 else [])]
+        for place, made in self.experiments().items():
+            for task in made.tasks() if part in (None, place) else ():
+                reads = tuple(f"{place}/{read}" for read in task.reads)
+                found.append(dataclasses.replace(task, part=place, reads=reads))
+        tables = [self._tables_task(group) for group in self._groups() if part in (None, group)]
+        curves = [self._curves_task()] if len(self.films) > 1 and part in (None, "") else []
+        return [*found, *tables, *curves]
 
     def _tables_task(self, group: str) -> Task:
         parts, columns = [f"{group}/seed-{seed}" for seed in self.seeds], self.experiment.columns()

@@ -8,6 +8,7 @@ continues.
 """
 
 import contextlib
+import functools
 import os
 import pickle
 import queue
@@ -32,25 +33,31 @@ _CARRIED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLO
             "TF_CPP_MIN_LOG_LEVEL")
 
 
-def run_tasks_at_once(make_tasks: Callable[[], Sequence[Task]], workdir: str, cluster: Cluster,
+def run_tasks_at_once(make_tasks: Callable[..., Sequence[Task]], workdir: str, cluster: Cluster,
                       inputs: Sequence[str] = (), say: Callable[[str], None] = say_line) -> dict[str, float]:
     """Runs what is not done of the tasks that `make_tasks` returns on `cluster`; returns the seconds of each.
 
     Args:
-      make_tasks: called in every task's process, so it must be picklable.
+      make_tasks: called in every task's process, so it must be picklable. Where its tasks are of several parts, it
+        is called there with one of them, for the tasks of this part.
       inputs: files and folders that every worker must see besides `workdir`.
 
     Raises UserError where another process runs tasks in `workdir`, where the cluster or its workers are not as
     they must be (see `check_workers`), if a task raises one, and if its process dies; the other tasks are asked
     to save then. RuntimeError with the task's stack trace for any other error.
     """
-    with TaskRecords(make_tasks(), workdir, say) as records, sigterm_as_ctrl_c(), cluster.client() as client:
+    tasks = make_tasks()
+    parts = {task.part for task in tasks}
+    with TaskRecords(tasks, workdir, say) as records, sigterm_as_ctrl_c(), cluster.client() as client:
         expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, {})
         todo = records.prepare()
-        orders = {task.id: {
-            "task": task.id, "expected": expected, "places": places, "elsewhere": cluster.elsewhere,
-            "folder": os.getcwd(), "environment": {name: os.environ.get(name) for name in _CARRIED},
-            "payload": pickle.dumps((make_tasks, str(workdir), task.id, records.key(task)))} for task in todo}
+        same = {"expected": expected, "places": places, "elsewhere": cluster.elsewhere, "folder": os.getcwd(),
+                "environment": {name: os.environ.get(name) for name in _CARRIED}}
+        orders = {}
+        for task in todo:
+            make = functools.partial(make_tasks, task.part) if len(parts) > 1 else make_tasks
+            payload = pickle.dumps((make, str(workdir), task.id, records.key(task)))
+            orders[task.id] = {**same, "task": task.id, "payload": payload}
         _Run(client, records, {task.id: task for task in todo}, cluster.elsewhere, say).do(orders)
         return records.seconds()
 

@@ -5,14 +5,19 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
 from datasets.synthetic_store import read_journal
-from tests.helpers.processes import ROOT, kill_at, run
+from tests.helpers.clusters import Loopback
+from tests.helpers.processes import ROOT, Process, kill_at, newest_checkpoint, output_of, run, wait_for
+from tests.helpers.tiny_experiment import experiment
 from tests.reliability.comparison import network_weights
 from tests.reliability.conftest import FULL
+from tools.experiment.cluster import Cluster
+from tools.experiment.engine import run_tasks_at_once
 
 _WRITER = """
 import sys, time, types
@@ -28,7 +33,7 @@ def pairs(indices, seed):
     films = [np.random.default_rng([seed, 1, index]).uniform(-1, 1, (16, 16, 1)) for index in kept]
     labels = [np.random.default_rng([seed, 2, index]).integers(0, 6, (16, 16), np.uint8) for index in kept]
     return types.SimpleNamespace(indices=kept, labels=np.stack(labels), films=np.stack(films), rejected=rejected,
-                                 dots=None)
+                                 dots=None, mending=None)
 
 write_synthetic(sys.argv[1], Description("noise", (16, 16), CHEST), pairs, pairs, 150, 30, 7, "test", 8)
 """
@@ -79,6 +84,38 @@ def test_an_experiment_killed_anywhere_ends_with_the_same_report(tmp_path, recor
     found = _differences(whole, killed, tasks)
     record("experiment: SIGKILL in each task", kills, kills, 0 if found else kills)
     assert kills >= len(tasks) // 2 and not found, found
+
+
+def _on_cluster(data, workdir, file):
+    made = experiment(data, workdir, "three")
+    run_tasks_at_once(made.tasks, workdir, Cluster(scheduler_file=file), [data])
+
+
+@pytest.mark.skipif(not FULL, reason="full form only")
+def test_a_worker_killed_in_a_training_costs_no_bit_of_the_report(tmp_path, record):
+    """On a scheduler with three workers, each killed once it has saved something; others take their place."""
+    data, whole, killed = (tmp_path / name for name in ("data", "whole", "killed"))
+    write_phantoms(str(data), 16, 4, 32, 0)
+    run(["tests.helpers.tiny_experiment", str(data), str(whole), "three"])
+    cluster, kills = Loopback(tmp_path, 3), 0
+    try:
+        process = Process(_on_cluster, str(data), str(killed), str(cluster.file))
+        for task in ("dots", "labels_to_film", "synth-3"):
+            wait_for(process, killed, lambda folder, task=task: newest_checkpoint(folder / task) > 0
+                     or (folder / f"evaluate-{task}").is_dir())
+            workers = {child.pid: worker for worker in cluster.workers if worker.poll() is None
+                       for child in psutil.Process(worker.pid).children()}
+            if workers:
+                workers[max(workers)].kill()
+                kills += 1
+                cluster.workers.append(cluster.add())
+        output_of(process)
+    finally:
+        cluster.close()
+    tasks = [path.stem for path in (whole / "tasks").glob("*.json")]
+    found = _differences(whole, killed, tasks)
+    record("experiment on a cluster: SIGKILL of workers", kills, kills, 0 if found else kills)
+    assert kills == 3 and not found, found
 
 
 def _differences(whole, killed, tasks):

@@ -91,6 +91,7 @@ def test_a_killed_workers_task_goes_on_elsewhere_to_the_same_result(cluster, tmp
     assert [step for step, *_ in steps] == list(range(_STEPS))  # none lost, none twice
     assert steps[-1][1] != worker and len({process for *_, process in steps}) == 2
     assert {worker for name in "ac" for _, worker, _ in _steps(many, name)} != {worker}
+    assert "4 of 4 tasks done" in (many / "index.html").read_text()
     assert printed.count("] b: chain b, on ") == 2 and "chain ended" in printed
 
 

@@ -22,6 +22,7 @@ from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
 from tools.experiment.cluster import Cluster, check_workers
+from tools.experiment.plan_page import PlanPage
 from tools.experiment.tasks import Task, TaskRecords
 
 _LOOK_SECONDS = 0.5  # between looks for Ctrl-C
@@ -58,7 +59,10 @@ def run_tasks_at_once(make_tasks: Callable[..., Sequence[Task]], workdir: str, c
             make = functools.partial(make_tasks, task.part) if len(parts) > 1 else make_tasks
             payload = pickle.dumps((make, str(workdir), task.id, records.key(task)))
             orders[task.id] = {**same, "task": task.id, "payload": payload}
-        _Run(client, records, {task.id: task for task in todo}, cluster.elsewhere, say).do(orders)
+        page = None
+        if cluster.elsewhere or len(parts) > 1:
+            page = PlanPage(records.root, tasks, records.seconds(), {task.id for task in todo})
+        _Run(client, records, {task.id: task for task in todo}, cluster.elsewhere, page, say).do(orders)
         return records.seconds()
 
 
@@ -69,9 +73,10 @@ class _Run:
       busy: tasks that began and did not tell their end -> worker that does each.
     """
 
-    def __init__(self, client, records: TaskRecords, todo: dict[str, Task], elsewhere: bool,
+    def __init__(self, client, records: TaskRecords, todo: dict[str, Task], elsewhere: bool, page: PlanPage | None,
                  say: Callable[[str], None]):
         self._client, self._records, self._todo, self._elsewhere, self._say = client, records, todo, elsewhere, say
+        self._page = page
         self._news: queue.SimpleQueue = queue.SimpleQueue()  # ("event", message) or ("end", name)
         self._topic = f"experiment-{uuid.uuid4().hex}"
         self._futures: dict[str, Any] = {}
@@ -86,6 +91,9 @@ class _Run:
         except BaseException:
             self._stop()
             raise
+        finally:
+            if self._page:
+                self._page.write(at_once=True)
 
     def _submit(self, orders: dict[str, dict[str, Any]]) -> None:
         """Hands the whole plan to the scheduler: tasks wait for those they read, which give but their end."""
@@ -131,10 +139,14 @@ class _Run:
         if kind == "begin":
             again = " once more: its worker was lost" if name in self.busy else ""
             self.busy[name] = event["where"]
+            if self._page:
+                self._page.begin(name, event["where"])
             where = f", on {event['where']}{again}" if self._elsewhere else ""
             self._say(f"{self._records.head(self._todo[name])}{where}")
         elif kind == "end":
             self.busy.pop(name, None)
+            if self._page:
+                self._page.end(name, event["done"])
         else:
             self._say(line_of(event, several=len(self.busy) > 1))
 

@@ -54,12 +54,14 @@ def run_task(order: dict[str, Any], ends: Sequence[dict[str, str]]) -> dict[str,
     if reason:
         return {"end": "refused", "text": f"worker {worker.address}: {reason}"}
     tell({"kind": "begin", "where": str(worker.name)})
+    end = None
     try:
         with _share() as share:
             places = order["places"].get(worker.ip, worker.state.nthreads)
-            return _follow(*_start(order, share, max(1, usable_cores() // places)), wanted, tell)
+            end = _follow(*_start(order, share, max(1, usable_cores() // places)), wanted, tell)
+            return end
     finally:
-        tell({"kind": "end"})
+        tell({"kind": "end", "done": end is not None and end["end"] == "done"})
 
 
 @contextlib.contextmanager

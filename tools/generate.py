@@ -10,6 +10,9 @@ have how many), and no translator one of --phase=global_half. As many pairs are 
 (one of 1024 pixels, at most 16). The same command continues a run that was stopped. --method=shape is not the
 paper's: a statistical shape model fitted to those label maps stands in place of the stages before
 --labels_to_film.
+
+--shard=3/8 makes the third of eight parts in --out, on any machine, with else the same options; the same command
+with --join=PART1,...,PART8 in its place makes the set of them, which is the one that a single command makes.
 """
 
 import pathlib
@@ -21,7 +24,8 @@ if not __package__:  # started by its path, from any folder
 from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
-from datasets.common.output_folders import PAIRS, check_output
+from datasets.common.output_folders import PAIRS, SHARD, check_output
+from datasets.synthetic_shards import Shard
 from tools.generation.flags import define_method_flags
 from tools.generation.stages import STAGES
 
@@ -34,6 +38,8 @@ _VALIDATION = flags.DEFINE_integer("validation", None, "how many of them validat
 _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0,
                              upper_bound=2**63 - 1)
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
+_SHARD = flags.DEFINE_string("shard", None, "make this part of the set alone, as 3/8")
+_JOIN = flags.DEFINE_list("join", [], "folders of all parts made with --shard, to be joined")
 _CHECK = flags.DEFINE_bool("check", True, "mend label maps, reject those unlike real ones, and keep the shares of "
                            "classes that come and go; --nocheck keeps every sample as it is, as the paper does")
 
@@ -44,15 +50,21 @@ def main(argv) -> None:
     if validation > _COUNT.value:
         raise UserError(f"--validation={validation} is more than --count={_COUNT.value}")
 
+    shard = None if _SHARD.value is None else Shard.parse(_SHARD.value)
+    if shard and _JOIN.value:
+        raise UserError(f"found --shard={_SHARD.value} and --join={','.join(_JOIN.value)}; leave one out")
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
-    check_output(_OUT.value, PAIRS, [_DATA.value, *runs.values()])
+    check_output(_OUT.value, SHARD if shard else PAIRS, [_DATA.value, *runs.values(), *_JOIN.value])
     # After the flags are checked: these start TensorFlow.
     from datasets.pair_store import PairStore
     from tools.generation.method_from_runs import Assembly
 
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
-    Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots).write(
-        _OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value)
+    assembly = Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots)
+    if shard:
+        assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value)
+    else:
+        assembly.write(_OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value, shards=_JOIN.value)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from datasets.common.litter import why_litter
 PAIRS = ("description.json",)
 RUN = ("config.json", "product.json")
 EXPERIMENT = ("tasks", "phantoms/description.json")
+SHARD = ("shard.json",)
 EXPORT = ("assets/model.json",)
 WEIGHTS = ("global_generator.keras", "local_enhancer.keras", "discriminator.keras", "generator.keras")
 STUDY = ("keep/key.json",)

@@ -45,6 +45,24 @@ def _altered(run, path, **facts):
     return str(path)
 
 
+@pytest.mark.parametrize(("method", "check"), [("three", "--check"), ("single", "--nocheck")])
+def test_parts_are_joined_to_the_set_that_one_command_makes(method, check, runs, store, tmp_path):
+    options = ("--count=20", "--validation=5", "--seed=3", check)
+    parts = [tmp_path / "one", tmp_path / "two"]
+    commands = {"whole": [], "one": ["--shard=1/2"], "two": ["--shard=2/2"],
+                "joined": [f"--join={parts[0]},{parts[1]}"]}
+    for name, more in commands.items():
+        done = _tool("generate", method, runs, store, *options, *more, f"--out={tmp_path / name}")
+        assert done.code == 0, done.err
+    whole, joined = ({str(file.relative_to(tmp_path / name)): file.read_bytes()
+                      for file in (tmp_path / name).rglob("*") if file.is_file()} for name in ("whole", "joined"))
+    assert whole == joined and len(PairStore(tmp_path / "joined").ids()) == 20
+    for more, said in (([f"--join={parts[0]}"], "shard 2 of 2"), (["--shard=3/2"], "--shard=3/2"),
+                       (["--shard=1/2", "--join=x"], "leave one"), ([f"--join={store.path},x"], "shard.json")):
+        binaries.told(_tool("generate", method, runs, store, *options, *more, f"--out={tmp_path / 'no'}"), said)
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.mark.parametrize("method", ["single", "two", "three", "shape"])
 def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path):
     assembly, lines = Assembly(method, runs, store), []

@@ -14,6 +14,7 @@ from datasets.pair_store import PairStore, film_names
 from datasets.sample_checks import dot_check, label_check
 from datasets.sources import piece_model, shape_model
 from datasets.sources.piece_model import PieceModel, fit_label_model
+from datasets.synthetic_shards import Shard, joined, write_shard
 from datasets.synthetic_store import write_synthetic
 from evaluation.results.columns import METHODS
 from evaluation.segmenter.saved_network import Product, load_keras, read_product
@@ -125,20 +126,38 @@ class Assembly:
         return bool(codings) and codings[-1].kind == "grey" and self.rules.rims_between(codings[-1].order)
 
     def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
-              say: Callable[[str], None] = say_line) -> dict[str, Any]:
-        """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`."""
+              say: Callable[[str], None] = say_line, shards: Sequence[str] = ()) -> dict[str, Any]:
+        """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`.
+
+        What `shards` made is joined; see `datasets.synthetic_shards`.
+        """
         real = self.store.description
         source = next(method.source for method in METHODS if method.name == self.method_name)
         # At the size that is made.
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
         description = dataclasses.replace(real, name=f"{real.name}, {source} synthetic",
                                           size=(self.size, self.size), max_value=255, spacing_mm=spacing)
-        if checked:  # where the check refuses too many, the rest is made unchecked
-            method, rest = self.method(checked=True), self.method(checked=False)
-        else:
-            method = rest = self.method(checked=False, mended=False)
+        method = self._first_method(checked)
+        if shards:
+            method = joined(shards, method, self._set(count, seed, checked))
+        # Where the check refuses too many, the rest is made unchecked.
+        rest = self.method(checked=False) if checked else method
         return write_synthetic(path, description, method, rest, count, validation, seed, source, self.batch_size,
                                say, self.maker(), self.rules.shares(), self.real_reasons)
+
+    def write_shard(self, path: str, shard: Shard, count: int, seed: int, checked: bool = True,
+                    say: Callable[[str], None] = say_line) -> int:
+        """Writes a shard of a synthetic set of `count` pairs; see `datasets.synthetic_shards`."""
+        return write_shard(path, shard, self._first_method(checked), self._set(count, seed, checked), say)
+
+    def _first_method(self, checked: bool) -> Method:
+        """What makes a set's candidates, until checks are lifted."""
+        return self.method(checked=True) if checked else self.method(checked=False, mended=False)
+
+    def _set(self, count: int, seed: int, checked: bool) -> dict[str, Any]:
+        """What decides a set's candidates."""
+        return {"method": self.method_name, "count": count, "seed": seed, "checks": checked, "maker": self.maker(),
+                "batch": self.batch_size}
 
     def real_reasons(self) -> list[str | None]:
         """Why each of the train pairs, as many as _REAL of them, would fail the checks; None where it passes."""

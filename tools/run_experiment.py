@@ -71,6 +71,8 @@ _SEEDS = flags.DEFINE_string("seeds", None, "several seeds in place of --seed, a
                              "of each")
 _JOBS = flags.DEFINE_integer("jobs", 1, "tasks run at once, each with its share of the cores, or a GPU",
                              lower_bound=1)
+_THREADS = flags.DEFINE_integer("threads", None, "of each task with --jobs or a scheduler (default: its share of "
+                                "the cores); results agree to the last bit among equal numbers", lower_bound=1)
 _SCHEDULER = flags.DEFINE_string("scheduler", None, "HOST:PORT of a Dask scheduler whose workers run the tasks, "
                                  "in place of --jobs (docs/cluster.md)")
 _SCHEDULER_FILE = flags.DEFINE_string("scheduler_file", None, "file in which that scheduler wrote its address")
@@ -96,7 +98,9 @@ def main(argv) -> None:
     if sizes and _CONFIG.value != "tiny":
         raise UserError(f"--films={_FILMS.value}: is for --config=tiny, found --config={_CONFIG.value}; leave "
                         "one out")
-    cluster = Cluster(_JOBS.value, _SCHEDULER.value, _SCHEDULER_FILE.value)
+    cluster = Cluster(_JOBS.value, _SCHEDULER.value, _SCHEDULER_FILE.value, _THREADS.value)
+    if _THREADS.value and not cluster.elsewhere and cluster.jobs == 1:
+        raise UserError(f"--threads={_THREADS.value}: is for --jobs=2 or more, or a scheduler; found neither")
     if cluster.elsewhere and _JOBS.present:
         raise UserError(f"--jobs={_JOBS.value}: is for this machine, found a scheduler too, whose workers say how "
                         "many tasks they run at once (--nthreads); leave one out")

@@ -86,9 +86,8 @@ def test_an_experiment_killed_anywhere_ends_with_the_same_report(tmp_path, recor
     assert kills >= len(tasks) // 2 and not found, found
 
 
-def _on_cluster(data, workdir, file):
-    made = experiment(data, workdir, "three")
-    run_tasks_at_once(made.tasks, workdir, Cluster(scheduler_file=file), [data])
+def _at_once(data, workdir, *cluster):
+    run_tasks_at_once(experiment(data, workdir, "three").tasks, workdir, Cluster(*cluster), [data])
 
 
 @pytest.mark.skipif(not FULL, reason="full form only")
@@ -96,10 +95,10 @@ def test_a_worker_killed_in_a_training_costs_no_bit_of_the_report(tmp_path, reco
     """On a scheduler with three workers, each killed once it has saved something; others take their place."""
     data, whole, killed = (tmp_path / name for name in ("data", "whole", "killed"))
     write_phantoms(str(data), 16, 4, 32, 0)
-    run(["tests.helpers.tiny_experiment", str(data), str(whole), "three"])
+    output_of(Process(_at_once, str(data), str(whole), 3))
     cluster, kills = Loopback(tmp_path, 3), 0
     try:
-        process = Process(_on_cluster, str(data), str(killed), str(cluster.file))
+        process = Process(_at_once, str(data), str(killed), 3, None, str(cluster.file))
         for task in ("dots", "labels_to_film", "synth-3"):
             wait_for(process, killed, lambda folder, task=task: newest_checkpoint(folder / task) > 0
                      or (folder / f"evaluate-{task}").is_dir())

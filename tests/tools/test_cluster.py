@@ -7,6 +7,7 @@ import pathlib
 import signal
 import time
 
+import cv2
 import psutil
 import pytest
 
@@ -43,7 +44,7 @@ class Plan:
             (folder / "new").write_text(f"{step + 1} {value}")
             os.replace(folder / "new", state)
             with open(folder / "steps", "a") as steps:
-                steps.write(f"{step} {os.getppid()} {os.getpid()}\n")
+                steps.write(f"{step} {os.getppid()} {os.getpid()} {cv2.getNumThreads()}\n")
         print("chain ended")
 
     def _sum(self, folder: pathlib.Path) -> None:
@@ -59,7 +60,7 @@ def cluster(tmp_path_factory):
 
 
 def _steps(root: pathlib.Path, name: str) -> list[list[int]]:
-    """(step, worker, process) of each step done so far."""
+    """(step, worker, process, threads) of each step done so far."""
     path = root / name / "steps"
     lines = path.read_text().splitlines() if path.is_file() else []
     return [list(map(int, line.split())) for line in lines]
@@ -73,7 +74,7 @@ def _wait(moment, process: Process) -> None:
 
 
 def _run(root: str, file: str, seconds: float = 0.05) -> None:
-    run_tasks_at_once(Plan(root, seconds).tasks, root, Cluster(scheduler_file=file))
+    run_tasks_at_once(Plan(root, seconds).tasks, root, Cluster(scheduler_file=file, threads=3))
 
 
 def test_a_killed_workers_task_goes_on_elsewhere_to_the_same_result(cluster, tmp_path):
@@ -89,8 +90,8 @@ def test_a_killed_workers_task_goes_on_elsewhere_to_the_same_result(cluster, tmp
     assert (one / "all" / "sum" / "sum").read_text() == (many / "all" / "sum" / "sum").read_text()
     steps = _steps(many, "b")
     assert [step for step, *_ in steps] == list(range(_STEPS))  # none lost, none twice
-    assert steps[-1][1] != worker and len({process for *_, process in steps}) == 2
-    assert {worker for name in "ac" for _, worker, _ in _steps(many, name)} != {worker}
+    assert steps[-1][1] != worker and len({process for _, _, process, _ in steps}) == 2
+    assert {threads for name in "abc" for *_, threads in _steps(many, name)} == {3}  # as asked for, everywhere
     assert "4 of 4 tasks done" in (many / "index.html").read_text()
     assert printed.count("] b: chain b, on ") == 2 and "chain ended" in printed
 
@@ -112,7 +113,7 @@ def test_ctrl_c_stops_tasks_on_workers(cluster, tmp_path):
     code, printed = process.end()
     assert code != 0 and "KeyboardInterrupt" in printed
     for name in "abc":
-        assert not any(psutil.pid_exists(process) for *_, process in _steps(tmp_path, name))
+        assert not any(psutil.pid_exists(process) for _, _, process, _ in _steps(tmp_path, name))
     assert not (tmp_path / "all" / "sum").exists()
 
 
@@ -127,7 +128,7 @@ def test_where_some_workers_have_gpus_these_compute(cluster, tmp_path):
         _run(str(tmp_path), str(cluster.file), 0)
     finally:
         rich.kill()
-    assert {worker for name in "abc" for _, worker, _ in _steps(tmp_path, name)} == {rich.pid}
+    assert {worker for name in "abc" for _, worker, *_ in _steps(tmp_path, name)} == {rich.pid}
 
 
 def test_workers_that_do_not_see_the_folder_are_told_before_anything_starts(cluster, tmp_path, monkeypatch):

@@ -36,6 +36,8 @@ class Cluster:
       jobs: tasks at once, each in a process on this machine, unless there is a scheduler.
       scheduler: its address, HOST:PORT.
       scheduler_file: in which it wrote its address.
+      threads: of each task; by default this machine's cores are shared among `jobs`, or those of the cluster's
+        machines among the places of their workers, the least of them being each task's.
 
     Raises UserError for what can be no address, and for both of them.
     """
@@ -43,6 +45,7 @@ class Cluster:
     jobs: int = 1
     scheduler: str | None = None
     scheduler_file: str | None = None
+    threads: int | None = None
 
     def __post_init__(self):
         if self.scheduler is not None and self.scheduler_file is not None:
@@ -103,8 +106,9 @@ def check_cluster(cluster: Cluster) -> None:
             _check(client, {"project": project_version()})
 
 
-def check_workers(client, workdir: str, inputs: Sequence[str]) -> tuple[dict[str, Any], dict[str, int]]:
-    """What every worker must find, after each that is there has found it; and tasks at once on each machine.
+def check_workers(client, workdir: str, inputs: Sequence[str]) -> tuple[dict[str, Any], list[int]]:
+    """What every worker must find, after each that is there has found it; and the cores that a task has on each
+    machine.
 
     Raises UserError where no worker is there, where one has another version of the project, and where it does not
     see `workdir`, this folder or one of `inputs`.
@@ -120,29 +124,32 @@ def check_workers(client, workdir: str, inputs: Sequence[str]) -> tuple[dict[str
     return {**expected, "folders": [*folders, str(token.parent)]}, places
 
 
-def _check(client, expected: dict[str, Any]) -> dict[str, int]:
-    """Has every worker look for what is expected; tasks at once on each machine, by its address."""
+def _check(client, expected: dict[str, Any]) -> list[int]:
+    """Has every worker look for what is expected; the cores that a task has on each machine."""
     workers = _workers(client)
 
     # A local function travels by value: a worker without the project can say so.
     def look(wanted):
         try:
+            from datasets.common.machine import usable_cores
             from tools.experiment.cluster import misfit
         except ImportError:
             import os
 
             return (f"finds no project of this version (it was started in {os.getcwd()}); start it in the "
                     "project's folder, as docs/cluster.md has it")
-        return misfit(wanted)
+        return misfit(wanted) or usable_cores()
 
-    for address, reason in client.run(look, expected, on_error="return").items():
-        if reason is not None:
+    found = client.run(look, expected, on_error="return")
+    for address, reason in found.items():
+        if not isinstance(reason, int):
             said = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else reason
             raise UserError(f"worker {address}: {said}")
     places: dict[str, int] = {}
     for worker in workers.values():
         places[worker["host"]] = places.get(worker["host"], 0) + worker["nthreads"]
-    return places
+    return [max(1, found[address] // places[worker["host"]]) for address, worker in workers.items()
+            if address in found]
 
 
 def _workers(client) -> dict[str, Any]:

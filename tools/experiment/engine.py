@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from datasets.common.errors import UserError
+from datasets.common.machine import usable_cores
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
 from tools.experiment.cluster import Cluster, check_workers
@@ -50,9 +51,11 @@ def run_tasks_at_once(make_tasks: Callable[..., Sequence[Task]], workdir: str, c
     tasks = make_tasks()
     parts = {task.part for task in tasks}
     with TaskRecords(tasks, workdir, say) as records, sigterm_as_ctrl_c(), cluster.client() as client:
-        expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, {})
+        expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, [])
         todo = records.prepare()
-        same = {"expected": expected, "places": places, "elsewhere": cluster.elsewhere, "folder": os.getcwd(),
+        # One number for all: results agree to the last bit only among equal numbers of threads.
+        threads = cluster.threads or min(places, default=max(1, usable_cores() // cluster.jobs))
+        same = {"expected": expected, "threads": threads, "elsewhere": cluster.elsewhere, "folder": os.getcwd(),
                 "environment": {name: os.environ.get(name) for name in _CARRIED}}
         orders = {}
         for task in todo:

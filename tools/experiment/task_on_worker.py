@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from datasets.common.machine import usable_cores
 from datasets.common.progress import Passing
 from tools.experiment.cluster import ROOT, misfit
 
@@ -57,8 +56,7 @@ def run_task(order: dict[str, Any], ends: Sequence[dict[str, str]]) -> dict[str,
     end = None
     try:
         with _share() as share:
-            places = order["places"].get(worker.ip, worker.state.nthreads)
-            end = _follow(*_start(order, share, max(1, usable_cores() // places)), wanted, tell)
+            end = _follow(*_start(order, share), wanted, tell)
             return end
     finally:
         tell({"kind": "end", "done": end is not None and end["end"] == "done"})
@@ -76,7 +74,7 @@ def _share() -> Iterator[int]:
         _shares.discard(share)
 
 
-def _start(order: dict[str, Any], share: int, threads: int) -> tuple[subprocess.Popen, Connection]:
+def _start(order: dict[str, Any], share: int) -> tuple[subprocess.Popen, Connection]:
     """The task's process (`tools.experiment.task_process`), and the connection on which it tells.
 
     Not by multiprocessing: the processes of Dask's workers may not have children of that kind.
@@ -88,7 +86,7 @@ def _start(order: dict[str, Any], share: int, threads: int) -> tuple[subprocess.
     with tell:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tools.experiment.task_process", str(tell.fileno()), str(share),
-             str(threads), "guarded" if order["elsewhere"] else "alone"],
+             str(order["threads"]), "guarded" if order["elsewhere"] else "alone"],
             stdin=subprocess.PIPE, pass_fds=[tell.fileno()], cwd=order["folder"], env=environment,
             start_new_session=True)  # Ctrl-C reaches the first process alone, which passes it on once
     with contextlib.suppress(BrokenPipeError):  # it died at once; its end tells

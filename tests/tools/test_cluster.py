@@ -41,10 +41,12 @@ class Plan:
         for step in range(int(done), _STEPS):
             value = hashlib.sha256(value.encode()).hexdigest()
             time.sleep(self.seconds)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a step is done or not
             (folder / "new").write_text(f"{step + 1} {value}")
             os.replace(folder / "new", state)
             with open(folder / "steps", "a") as steps:
                 steps.write(f"{step} {os.getppid()} {os.getpid()} {cv2.getNumThreads()}\n")
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         print("chain ended")
 
     def _sum(self, folder: pathlib.Path) -> None:

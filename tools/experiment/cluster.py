@@ -68,8 +68,8 @@ class Cluster:
         with contextlib.ExitStack() as stack:
             if not self.elsewhere:
                 place = stack.enter_context(LocalCluster(
-                    n_workers=1, threads_per_worker=self.jobs, processes=False, dashboard_address=None,
-                    memory_limit=0, silence_logs=logging.CRITICAL))
+                    n_workers=1, threads_per_worker=self.jobs, processes=False, dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL))
             else:
                 place = self.scheduler or self._written()
             try:

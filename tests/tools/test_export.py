@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.formats.read import read_film
-from datasets.pair_store import Description, PairStore, write_png
-from datasets.sources import own_folders
+from datasets.pair_store import PairStore, write_png
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.segmenter.load import load_any_segmenter, load_segmenter
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.precision import to_float32
+from tests.helpers.binaries import run
 from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store, segmenter
 from tools.export.saved_model import export_method, export_segmenter, method_graph
 from tools.generation.method_from_runs import Assembly
@@ -168,9 +167,9 @@ def test_films_are_fitted_as_imported_pairs_are(functions, shape, tmp_path):
     for kind, picture in (("images", film), ("labels", np.zeros(shape, np.uint8))):
         (tmp_path / kind).mkdir()
         write_png(tmp_path / kind / "a.png", picture)
-    sources, _ = own_folders.match_files(tmp_path / "images", tmp_path / "labels")
-    description = Description("mine", (SIZE, SIZE), ClassTable(("ground", "a")))
-    own_folders.import_pairs(sources, tmp_path / "pairs", description, (), {}, None, lambda *_: None)
+    done = run("tools.import_dataset", f"--images={tmp_path}/images", f"--labels={tmp_path}/labels",
+               "--classes=ground,a", "--train_count=1", f"--size={SIZE}", f"--out={tmp_path}/pairs")
+    assert done.code == 0, done.err
     stored = PairStore(tmp_path / "pairs").image("a")
     inner = stored[np.ix_(stored.any(1), stored.any(0))]
     fitted = _segment(functions, inner)[1]  # as large as the working size: fitted by the import alone

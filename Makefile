@@ -8,6 +8,7 @@ PYTHON ?= $(shell for found in python3.13 python3.12 python3.11 python3 python; 
 	&& echo $$found && break; done)
 DEMO   ?= runs/demo
 GPUS   ?= 0
+TESTERS ?= 3
 BIN    := .venv/bin
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -19,11 +20,12 @@ demo: .venv/installed
 	$(BIN)/python -m tools.run_experiment --phantoms=64 --config=tiny --preset=demo --jobs=2 --workdir=$(DEMO)
 
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TESTERS) --dist=loadfile --no-loadscope-reorder
 
 test-reliability: .venv/installed-dev
 	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \
-		tests/reliability tests/datasets/test_fuzz_readers.py
+		tests/reliability tests/datasets/test_fuzz_readers.py tests/test_quickstart.py tests/training/test_steps.py \
+		tests/tools/test_class_counts.py
 
 test-gpu: export CUDA_VISIBLE_DEVICES = $(GPUS)
 test-gpu: .venv/installed-dev

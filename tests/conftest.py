@@ -21,6 +21,11 @@ def pytest_collection_modifyitems(items):
         return next((place for place, name in enumerate(_FIRST) if path.startswith(name)), len(_FIRST))
 
     items.sort(key=place)
+    if os.environ.get("RELIABILITY") != "full":
+        skip = pytest.mark.skip(reason="takes long: make test-reliability")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(skip)
 
 
 def pytest_collection_finish():

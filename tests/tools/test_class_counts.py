@@ -29,7 +29,8 @@ def _write_files(folder, organs, count=13):
         (folder / "labels" / f"{number:02d}.png").write_bytes(pictures.png(codes))
 
 
-@pytest.mark.parametrize(("organs", "names"), [(1, ALL), (39, SEGMENTER)])  # ALL of both would take twice as long
+@pytest.mark.parametrize(("organs", "names"), [pytest.param(1, ALL, marks=pytest.mark.slow), (1, SEGMENTER),
+                                               (39, SEGMENTER)])
 def test_any_number_of_classes_goes_all_the_way(organs, names, tmp_path):
     _write_files(tmp_path / "files", organs)
     classes = [f"organ {code}" for code in range(1, organs + 1)]

@@ -24,8 +24,8 @@ test: .venv/installed-dev lint
 
 test-reliability: .venv/installed-dev
 	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \
-		tests/reliability tests/datasets/test_fuzz_readers.py tests/test_quickstart.py tests/training/test_steps.py \
-		tests/tools/test_class_counts.py
+		tests/reliability tests/datasets/formats/test_fuzz_readers.py tests/test_quickstart.py tests/training/test_steps.py \
+		tests/tools/experiment/test_class_counts.py
 
 test-gpu: export CUDA_VISIBLE_DEVICES = $(GPUS)
 test-gpu: .venv/installed-dev

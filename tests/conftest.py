@@ -10,9 +10,10 @@ from tests.helpers import process_state
 from tests.reliability.table import pytest_terminal_summary  # noqa: F401 (a hook)
 
 # Files that take longest, begun first so that no worker waits for another's last one.
-_FIRST = ("reliability/test_continuation.py", "tools/test_experiment.py", "reliability/test_distribution.py",
-          "tools/test_engine.py", "tools/test_cluster.py", "tools/test_export.py", "models/test_gan_models.py",
-          "reliability/test_precision.py", "evaluation/test_copies.py", "training", "models")
+_FIRST = ("reliability/test_continuation.py", "tools/experiment/test_experiment.py",
+          "reliability/test_distribution.py", "tools/experiment/test_engine.py", "tools/experiment/test_cluster.py",
+          "tools/export/test_export.py", "models/test_gan_models.py", "reliability/test_precision.py",
+          "evaluation/test_copies.py", "training", "models")
 
 
 def pytest_collection_modifyitems(items):

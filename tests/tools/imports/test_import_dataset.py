@@ -310,7 +310,7 @@ def test_killed_and_continued_it_is_the_same_folder(own):
     whole = contents(own / "out")
     program = """if True:
         import os, pathlib, signal, sys
-        from tests.tools.test_import_dataset import _bring_in
+        from tests.tools.imports.test_import_dataset import _bring_in
         left = [int(sys.argv[2])]
         def watch(event, arguments):
             left[0] -= event == "os.rename"

@@ -10,7 +10,7 @@ from PIL import Image
 from datasets.pair_store import PairStore
 from tests.helpers import binaries
 
-DOMAINS = pathlib.Path(__file__).parents[3] / "shared" / "domains"
+DOMAINS = pathlib.Path(__file__).parents[4] / "shared" / "domains"
 STREET = ",".join(f"c{code}" for code in range(11))
 LABELS = {"nuclei": "instances", "disc_cup": "masks", "vessels": "labels", "street": "labels"}
 OPTIONS = {

@@ -11,8 +11,9 @@ from tests.reliability.table import pytest_terminal_summary  # noqa: F401 (a hoo
 
 # Files that take longest, begun first so that no worker waits for another's last one.
 _FIRST = ("reliability/test_continuation.py", "tools/experiment/test_experiment.py",
-          "reliability/test_distribution.py", "tools/experiment/test_engine.py", "tools/experiment/test_cluster.py",
-          "tools/export/test_export.py", "models/test_gan_models.py", "reliability/test_precision.py",
+          "reliability/test_distribution.py", "tools/experiment/test_engine.py",
+          "tools/experiment/test_cluster.py", "tools/export/test_export.py", "models/test_gan_models.py",
+          "reliability/test_precision.py",
           "evaluation/test_copies.py", "training", "models")
 
 

@@ -4,15 +4,15 @@ Notebooks, other frameworks and containers leave behind a drawing backend, a Ker
 of defaults, warnings as errors, an output that takes ASCII alone or is closed. None of them may cost a result.
 """
 
-import importlib.abc
-import importlib.machinery
 import logging
 import os
 import re
 import sys
+import types
 import warnings
+from collections.abc import Callable
 
-from datasets.common.tensorflow_startup import quiet_tensorflow
+from datasets.common.tensorflow_startup import LoadFinder, quiet_tensorflow
 
 _SET = {
     "KERAS_BACKEND": "tensorflow",
@@ -34,7 +34,7 @@ def settle_process() -> None:
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of folders in which it cannot keep things
-    sys.meta_path.insert(0, _PlainMatplotlib())
+    sys.meta_path.insert(0, LoadFinder("matplotlib", _load_plain))
     quiet_tensorflow()
     for name in ("stdout", "stderr"):
         setattr(sys, name, _steady(getattr(sys, name)))
@@ -46,22 +46,10 @@ def expand_home(arguments: list[str]) -> list[str]:
     return [_HOME.sub(lambda _: home, argument) for argument in arguments]
 
 
-class _PlainMatplotlib(importlib.abc.MetaPathFinder):
-    """Finds matplotlib as always; once it is loaded, forgets what files called matplotlibrc asked for."""
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname != "matplotlib":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None:
-            load = spec.loader.exec_module
-
-            def load_plain(module) -> None:
-                load(module)
-                module.rcdefaults()
-
-            spec.loader.exec_module = load_plain
-        return spec
+def _load_plain(load: Callable[[types.ModuleType], None], module: types.ModuleType) -> None:
+    """Loads matplotlib, and forgets what files called matplotlibrc asked for."""
+    load(module)
+    module.rcdefaults()
 
 
 def _steady(stream):

@@ -16,19 +16,22 @@ def quiet_tensorflow() -> None:
     """
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as much of a GPU's memory as is needed
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0":
-        sys.meta_path.insert(0, _QuietFinder())
+        sys.meta_path.insert(0, LoadFinder("tensorflow", _load_quietly))
 
 
-class _QuietFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as always, and wraps the code that loads it."""
+class LoadFinder(importlib.abc.MetaPathFinder):
+    """Finds the package `name` as always, and has `load(loader, module)` call what loads it, `loader(module)`."""
+
+    def __init__(self, name: str, load: Callable[[Callable, types.ModuleType], None]):
+        self._name, self._load = name, load
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != "tensorflow":
+        if fullname != self._name:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None:
-            load = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _load_quietly(load, module)
+            loader = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: self._load(loader, module)
         return spec
 
 

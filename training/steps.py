@@ -51,8 +51,7 @@ def steps_at_once(config: EngineConfig, strategy: tf.distribute.Strategy) -> int
     """Steps in one call: `config.steps_per_call`, or 10 on one GPU and 1 elsewhere."""
     if config.steps_per_call:
         return config.steps_per_call
-    one_gpu = strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
-    return _AT_ONCE if one_gpu else 1
+    return _AT_ONCE if _one_gpu(strategy) else 1
 
 
 def uses_xla(config: EngineConfig, strategy: tf.distribute.Strategy) -> bool:
@@ -60,5 +59,8 @@ def uses_xla(config: EngineConfig, strategy: tf.distribute.Strategy) -> bool:
     pay; to compile the others takes minutes (docs/performance.md)."""
     if config.xla != "auto":
         return config.xla == "on"
-    one_gpu = strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
-    return one_gpu and isinstance(config, Pix2PixHDConfig)
+    return _one_gpu(strategy) and isinstance(config, Pix2PixHDConfig)
+
+
+def _one_gpu(strategy: tf.distribute.Strategy) -> bool:
+    return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))

@@ -7,9 +7,9 @@
 come and how often, in how many pieces, how large) is learnt from its train pairs; candidates that are unlike are
 counted and left out. --dots and --dots_to_labels must be runs of the same dots (size, radius, and which classes
 have how many), and no translator one of --phase=global_half. As many pairs are made at a time as memory allows
-(one of 1024 pixels, at most 16). The same command continues a run that was stopped. --method=shape is not the
-paper's: a statistical shape model fitted to those label maps stands in place of the stages before
---labels_to_film.
+(one of 1024 pixels, at most 16). The same command continues a run that was stopped. Two methods are not
+the paper's: --method=shape has a statistical shape model fitted to those label maps in place of the stages before
+--labels_to_film, and --method=warp the maps themselves, deformed.
 
 --shard=3/8 makes the third of eight parts in --out, on any machine, with else the same options; the same command
 with --join=PART1,...,PART8 in its place makes the set of them, which is the one that a single command makes.

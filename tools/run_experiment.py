@@ -25,7 +25,7 @@ the workers of a Dask scheduler run them, on any machines that share the folders
 
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
-networks that make label maps.
+networks that make label maps; warp, real label maps deformed, in their place.
 """
 
 import dataclasses

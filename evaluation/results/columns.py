@@ -50,6 +50,7 @@ METHODS = (
     Method("two", "2", "Two-stage", "two-stage", "#0072B2"),
     Method("three", "3", "Three-stage", "three-stage", "#009E73"),
     Method("shape", "shape", "Shape model", "shape-model", "#CC79A7"),
+    Method("warp", "warp", "Warped maps", "warped-maps", "#E69F00"),
 )
 SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":", "...."), Look("-.", "xxxx")
 _BLACK, _GREY = "#000000", "#777777"
@@ -79,6 +80,8 @@ COLUMNS = (  # in the tables' order: the paper's, then the baselines beside them
     column("mix-3", "MIX", DOTTED, "mix"),
     column("synth-shape", "SYNTH", DASHED, "shape"),
     column("finetune-shape", "FINETUNE", SOLID, "shape"),
+    column("synth-warp", "SYNTH", DASHED, "warp"),
+    column("finetune-warp", "FINETUNE", SOLID, "warp"),
 )
 EXTRAS = tuple(dict.fromkeys(known.extra for known in COLUMNS if known.extra))
 PAPER_METHODS = tuple(method.name for method in METHODS if method.name not in EXTRAS)

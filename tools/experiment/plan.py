@@ -1,13 +1,14 @@
 """The paper's experiment as a list of tasks: data, GANs, synthetic sets, segmenters, evaluations, report.
 
 Columns of the tables (`evaluation.results.columns`): real; and for each method k (1 single, 2 two, 3 three
-stages) synth-k, trained on its pairs alone, and finetune-k, that segmenter trained on with the real films. Two
-baselines that the paper does not have stand behind them where they are asked for:
+stages) synth-k, trained on its pairs alone, and finetune-k, that segmenter trained on with the real films.
+Baselines that the paper does not have stand behind them where they are asked for:
 
     mix     mix-k: a segmenter trained from scratch on method k's pairs and the real ones together, half of each,
             for as many updates as synth-k and finetune-k have between them
     shape   synth-shape and finetune-shape: label maps of a statistical shape model (datasets.sources.shape_model)
             in place of the networks that make them; films by the two- and three-stage methods' translator
+    warp    synth-warp and finetune-warp: real label maps, deformed (datasets.sources.warp_model), in their place
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ from evaluation.segmenter.sliding_window import probabilities_of
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
-from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
+from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from tools.generation.stages import STAGES
 from training import pggan, pix2pixhd, smanet
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
@@ -91,7 +92,7 @@ class Experiment:
                 if column.extra in ("", *self.extras) and column.method in (None, *self._makers())]
 
     def _makers(self) -> list[Method]:
-        """What makes synthetic pairs: the methods, and the shape model if asked for."""
+        """What makes synthetic pairs: the methods, and the models beside them that are asked for."""
         return [method for method in columns.METHODS if method.name in (*self.methods, *self.extras)]
 
     @property
@@ -214,7 +215,7 @@ class Experiment:
         preset = self.preset
         settings = {"count": preset.synthetic_train + preset.synthetic_validation,
                     "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples,
-                    **(SHAPE_SETTINGS if method.name == "shape" else {})}
+                    **MODEL_SETTINGS.get(method.name, {})}
 
         def run(folder: pathlib.Path) -> None:
             real = PairStore(self._path("data", "gan-augmented"))

@@ -1,4 +1,4 @@
-"""Puts the networks of finished runs together as one of the paper's methods, or as the baseline beside them."""
+"""Puts the networks of finished runs together as one of the paper's methods, or as a baseline beside them."""
 
 import dataclasses
 import hashlib
@@ -9,11 +9,14 @@ import numpy as np
 
 from datasets.common.errors import UserError
 from datasets.common.progress import say as say_line
+from datasets.deform import Deformation
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, film_names
 from datasets.sample_checks import dot_check, label_check
 from datasets.sources import piece_model, shape_model
 from datasets.sources.piece_model import PieceModel, fit_label_model
+from datasets.sources.shape_model import ShapeModel
+from datasets.sources.warp_model import WarpModel
 from datasets.synthetic_shards import Shard, joined, write_shard
 from datasets.synthetic_store import write_synthetic
 from evaluation.results.columns import METHODS
@@ -24,18 +27,21 @@ from tools.generation.stages import MADE_BY, NEEDED, STAGES, command_line
 
 _REAL = 100  # real maps that are checked where candidates fail
 _PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
-# What decides the shape model besides the label maps it is fitted to.
-SHAPE_SETTINGS = {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH}
+# Methods that draw label maps without a network -> what decides these, besides the real maps they come from.
+MODEL_SETTINGS = {
+    "shape": {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH},
+    "warp": dataclasses.asdict(Deformation()),
+}
 
 
 class Assembly:
     """A method and what it is made of, loaded once.
 
     Args:
-      method: "single", "two", "three" or "shape".
+      method: "single", "two", "three", "shape" or "warp".
       runs: run folder of every stage of the method, by the names in STAGES.
-      store: pairs the networks were trained on. Rules are learnt from its train label maps, and the shape model
-        is fitted to them.
+      store: pairs the networks were trained on. Rules are learnt from its train label maps, the shape model
+        is fitted to them, and they are what is warped.
       snapshots: stage -> position of the snapshot to use instead of the run's choice.
 
     Attributes:
@@ -72,7 +78,11 @@ class Assembly:
         ids = store.ids("train")  # of the training films, augmented
         maps = [store.filled_label(id_) for id_ in ids]
         self.rules = LabelRules.learn(maps, self.classes, len(set(film_names(store, ids))))
-        self._shape = fit_label_model(maps, self.rules) if method == "shape" else None
+        self._model = self._label_model(maps) if method in MODEL_SETTINGS else None
+
+    def _label_model(self, maps: Sequence[np.ndarray]) -> ShapeModel | PieceModel | WarpModel:
+        """What draws label maps in place of a network, from the train label maps [H, W]."""
+        return fit_label_model(maps, self.rules) if self.method_name == "shape" else WarpModel(maps)
 
     def _check_channels(self, path: str) -> None:
         """Raises UserError unless the last stage, of run `path`, makes films of the store's number of channels."""
@@ -105,7 +115,7 @@ class Assembly:
         if self.method_name == "three":
             return methods.three_stage(stages["dots"], stages["dots_to_labels"], stages["labels_to_film"],
                                        check_dots, check_labels)
-        return methods.two_stage(lambda indices, seed: self._shape.sample(indices, seed, self.size),
+        return methods.two_stage(lambda indices, seed: self._model.sample(indices, seed, self.size),
                                  stages["labels_to_film"], check_labels)
 
     def _stage(self, stage: str) -> Stage:
@@ -183,8 +193,9 @@ class Assembly:
         if self.dot:
             digest.update(repr(self.dot).encode())  # the paper's
             digest.update(repr(self.dot.classes).encode() if self.dot.classes else b"")
-        if self._shape:
-            settings = SHAPE_SETTINGS | (piece_model.SETTINGS if isinstance(self._shape, PieceModel) else {})
+        if self._model:
+            pieces = piece_model.SETTINGS if isinstance(self._model, PieceModel) else {}
+            settings = MODEL_SETTINGS[self.method_name] | pieces
             digest.update(repr((settings, self.store.fingerprint())).encode())
         for stage, network in self.networks.items():
             digest.update(stage.encode())  # a stage's name parts it from the one before

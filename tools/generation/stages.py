@@ -1,11 +1,12 @@
 """Which run folders a method is made of, and what made them."""
 
-# method -> the run folders it is made of, first stage first; "shape" draws label maps from a model without network
+# method -> the run folders it is made of, first stage first; "shape" and "warp" draw label maps without a network
 STAGES = {
     "single": ("pairs",),
     "two": ("labels", "labels_to_film"),
     "three": ("dots", "dots_to_labels", "labels_to_film"),
     "shape": ("labels_to_film",),
+    "warp": ("labels_to_film",),
 }
 # stage -> what its run's product.json says: the trainer, and the option that tells what it makes
 MADE_BY = {

@@ -11,11 +11,12 @@ from tests.helpers.tiny_experiment import PRESET, experiment
 from tests.helpers.tiny_networks import method_runs, phantom_store
 from tools.experiment.plan import Experiment
 from tools.experiment.tasks import TaskRecords
-from tools.generation.method_from_runs import SHAPE_SETTINGS, Assembly
+from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from training import presets
 
-EXTRA = {"mix-1", "mix-2", "mix-3", "synthetic-shape", "synth-shape", "finetune-shape"}
-EXTRA |= {f"evaluate-{name}" for name in EXTRA if name != "synthetic-shape"}
+MODELS = ("shape", "warp")  # that make label maps without a network
+EXTRA = {"mix-1", "mix-2", "mix-3", *(f"{kind}-{model}" for kind in ("synth", "finetune") for model in MODELS)}
+EXTRA |= {f"evaluate-{name}" for name in EXTRA} | {f"synthetic-{model}" for model in MODELS}
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +35,13 @@ def _keys(made):
 def test_extras_change_no_other_task_but_the_report(data, name):
     preset = PRESET if name == "tiny" else presets.load(name)
     plain = Experiment(data, "tiny", preset, ("single", "two", "three"), 1, "nowhere")
-    both = _keys(dataclasses.replace(plain, extras=("mix", "shape")))
+    both = _keys(dataclasses.replace(plain, extras=("mix", "shape", "warp")))
     before = _keys(plain)
     assert set(both) - set(before) == EXTRA
     assert {task for task in before if both[task] != before[task]} == {"report"}
     assert both["report"][2][:7] == before["report"][2]
     assert both["report"][2][7:] == tuple(f"evaluate-{name}" for name in (
-        "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape"))
+        "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape", "synth-warp", "finetune-warp"))
 
 
 def test_each_extra_stands_alone(data):
@@ -54,17 +55,18 @@ def test_each_extra_stands_alone(data):
         data, "nowhere", "two,three", "mix,shape").columns()
 
 
-def test_what_decides_the_baselines(data):
-    made = experiment(data, "nowhere", extras="mix,shape")
+@pytest.mark.parametrize("model", MODELS)
+def test_what_decides_the_baselines(data, model):
+    made = experiment(data, "nowhere", extras=f"mix,{model}")
     tasks = {task.name: task for task in made.tasks()}
     preset = made.preset
     assert tasks["mix-3"].reads == ("synthetic-3", "data")
     assert tasks["mix-3"].settings["steps"] == preset.segmenter.steps + preset.finetune.steps
     assert {**tasks["mix-3"].settings, "steps": preset.segmenter.steps} == tasks["synth-3"].settings
-    assert tasks["synthetic-shape"].reads == ("data", "labels_to_film")
-    assert tasks["synthetic-shape"].settings == {**tasks["synthetic-3"].settings, **SHAPE_SETTINGS}
+    assert tasks[f"synthetic-{model}"].reads == ("data", "labels_to_film")
+    assert tasks[f"synthetic-{model}"].settings == {**tasks["synthetic-3"].settings, **MODEL_SETTINGS[model]}
     for kind in ("synth", "finetune"):
-        assert tasks[f"{kind}-shape"].settings == tasks[f"{kind}-3"].settings
+        assert tasks[f"{kind}-{model}"].settings == tasks[f"{kind}-3"].settings
 
 
 def test_the_estimate_counts_every_segmenter(data):
@@ -79,10 +81,11 @@ def test_the_estimate_counts_every_segmenter(data):
         "pairs", "labels_to_film"]
 
 
-def test_the_shape_model_makes_pairs_with_the_films_of_the_translator(tmp_path):
+@pytest.mark.parametrize(("model", "source"), [("shape", "shape-model"), ("warp", "warped-maps")])
+def test_a_model_makes_pairs_with_the_films_of_the_translator(tmp_path, model, source):
     store = phantom_store(tmp_path / "real", count=4)
     run = {"labels_to_film": method_runs(tmp_path / "runs")["labels_to_film"]}
-    assembly = Assembly("shape", run, store)
+    assembly = Assembly(model, run, store)
     pairs = assembly.method(checked=True)(np.arange(12), 3)
     assert len(pairs.labels) >= 9 and pairs.films.shape == (*pairs.labels.shape, 1) and pairs.dots is None
     assert {code for labels in pairs.labels for code in np.unique(labels)} == set(range(6))
@@ -91,13 +94,12 @@ def test_the_shape_model_makes_pairs_with_the_films_of_the_translator(tmp_path):
     np.testing.assert_allclose(one.films[0], pairs.films[4], atol=1e-5)
     assembly.write(str(tmp_path / "made"), 6, 2, 3, say=lambda line: None)
     made = PairStore(tmp_path / "made")
-    assert {entry.source for entry in made.entries} == {"shape-model"}
-    assert made.description.name == "phantoms, shape-model synthetic"
+    assert {entry.source for entry in made.entries} == {source}
+    assert made.description.name == f"phantoms, {source} synthetic"
     assert made.label(made.ids()[4]).tobytes() == pairs.labels[4].tobytes()
 
 
 def test_other_training_maps_make_another_set(tmp_path):
     runs = method_runs(tmp_path / "runs")
-    makers = [Assembly("shape", runs, phantom_store(tmp_path / str(count), count=count)).maker()
-              for count in (3, 4)]
-    assert makers[0] != makers[1]
+    stores = [phantom_store(tmp_path / str(count), count=count) for count in (3, 4)]
+    assert len({Assembly(model, runs, store).maker() for store in stores for model in MODELS}) == 4

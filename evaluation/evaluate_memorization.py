@@ -10,6 +10,9 @@ calibrates what "near" means; without one, its training films do, each against t
 --without_copies=FOLDER also writes the samples of which neither film nor label map is flagged as a copy as a pair
 folder, to train on or to share. That no copy is left in it is not said: the rule finds clear ones (see
 evaluation/synthetic/copies.py).
+
+--mark writes copies.csv and copies.json into --synthetic itself, as tools.generate does with the sets that it
+makes: a distance and a flag for each pair.
 """
 
 import pathlib
@@ -39,11 +42,13 @@ flags.DEFINE_float("percentile", PERCENTILE, "Percentile of the real distances b
 flags.DEFINE_integer("seed", 0, "Seed of the draw.", lower_bound=0)
 flags.DEFINE_string("without_copies", None, "New pair folder to write of the samples looked at that are "
                     "no copies.")
+flags.DEFINE_bool("mark", False, "Also mark each pair of --synthetic in its folder, in copies.csv.")
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     from evaluation.synthetic.copies_report import describe, report_memorization, training_ids
+    from evaluation.synthetic.marked_copies import mark_copies
 
     if FLAGS.count < 1 or not 0 < FLAGS.percentile < 100:
         raise UserError(f"--count={FLAGS.count} --percentile={FLAGS.percentile}: expected a positive count and a "
@@ -53,10 +58,12 @@ def main(argv: Sequence[str]) -> None:
         refuse_existing(FLAGS.without_copies)
         check_output(FLAGS.without_copies, PAIRS, [FLAGS.real, FLAGS.synthetic])
     real, synthetic = PairStore(FLAGS.real), PairStore(FLAGS.synthetic)
-    found = report_memorization(real, synthetic, FLAGS.out,
-                                training=training_ids(real, FLAGS.training_ids), count=FLAGS.count,
+    training = training_ids(real, FLAGS.training_ids)
+    found = report_memorization(real, synthetic, FLAGS.out, training=training, count=FLAGS.count,
                                 percentile=FLAGS.percentile, seed=FLAGS.seed)
     print(describe(found))
+    if FLAGS.mark:
+        mark_copies(synthetic, real, training)
     if FLAGS.without_copies is not None:
         kept = write_subset(synthetic, found.no_copies, FLAGS.without_copies)
         print(f"{kept.path}: {len(kept.ids())} of {len(found.samples)} samples, without copies")

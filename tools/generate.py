@@ -11,6 +11,9 @@ have how many), and no translator one of --phase=global_half. As many pairs are 
 the paper's: --method=shape has a statistical shape model fitted to those label maps in place of the stages before
 --labels_to_film, and --method=warp the maps themselves, deformed.
 
+OUT/copies.csv tells of each pair how near it comes to its nearest training film, and whether it is flagged as a
+copy of it (docs/sharing.md).
+
 --shard=3/8 makes the third of eight parts in --out, on any machine, with else the same options; the same command
 with --join=PART1,...,PART8 in its place makes the set of them, which is the one that a single command makes.
 """
@@ -57,6 +60,7 @@ def main(argv) -> None:
     check_output(_OUT.value, SHARD if shard else PAIRS, [_DATA.value, *runs.values(), *_JOIN.value])
     # After the flags are checked: these start TensorFlow.
     from datasets.pair_store import PairStore
+    from evaluation.synthetic.marked_copies import mark_copies
     from tools.generation.method_from_runs import Assembly
 
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
@@ -65,6 +69,7 @@ def main(argv) -> None:
         assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value)
     else:
         assembly.write(_OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value, shards=_JOIN.value)
+        mark_copies(PairStore(_OUT.value), assembly.store)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL
 from evaluation.results.per_film import LEAST_FILMS
-from evaluation.synthetic.copies_report import LEAST_TRAINING
+from evaluation.synthetic.marked_copies import LEAST_TRAINING
 from evaluation.synthetic.realism_report import LEAST_PAIRS
 
 DIFFERENCES, REALISM, COPIES = "differences between columns", "realism and diversity", "copies"

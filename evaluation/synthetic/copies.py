@@ -38,7 +38,98 @@ class Memorization:
     @property
     def no_copies(self) -> list[str]:
         """Ids of the samples of which neither film nor label map is flagged as a copy."""
-        return list(self.samples["id"][~(self.samples["film_copy"] | self.samples["label_copy"])])
+        return list(self.samples["id"][~is_copy(self.samples)])
+
+
+def is_copy(samples: pd.DataFrame) -> pd.Series:
+    """Whether film or label map of each sample is flagged as a copy."""
+    return samples["film_copy"] | samples["label_copy"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyCheck:
+    """Training films, and how near to them new real films come: what a sample is judged by.
+
+    Attributes:
+      training: un-augmented pairs.
+      held_out: real pairs the training did not see, or None.
+      classes: of both.
+      percentile: of the real distances, below which a sample is close.
+      reference: kind -> distance of each new real picture to its nearest training picture, float [N].
+    """
+
+    training: ImageSet
+    held_out: ImageSet | None
+    classes: ClassTable
+    percentile: float
+    reference: dict[str, np.ndarray]
+
+    @classmethod
+    def calibrate(cls, training: ImageSet, held_out: ImageSet | None, classes: ClassTable,
+                  percentile: float = PERCENTILE) -> "CopyCheck":
+        """Measures the real distances; None as `held_out` leaves each training film out against the others.
+
+        Raises ValueError for fewer than 2 training pairs, or 3 without held-out ones.
+        """
+        if len(training) < (3 if held_out is None else 2):
+            raise ValueError("expected 3 training pairs (2 with held-out ones); received "
+                             f"{len(training)} training pairs")
+        reference = {kind: _real_distances(kind, training, held_out, classes) for kind in KINDS}
+        return cls(training, held_out, classes, percentile, reference)
+
+    def threshold(self, kind: str) -> float:
+        """The distance below which a sample is close."""
+        return float(np.percentile(self.reference[kind], self.percentile))
+
+    @property
+    def expected_share(self) -> float:
+        """Chance that one more real picture lies below the interpolated percentile of those measured."""
+        count = len(self.reference["film"])
+        return (1 + self.percentile / 100 * (count - 1)) / (count + 1)
+
+    @property
+    def calibration(self) -> str:
+        """What the real distances were measured on."""
+        if self.held_out is None:
+            return f"{len(self.training)} training films, each against the others (no test films given)"
+        return f"{len(self.held_out)} test films against {len(self.training)} training films"
+
+    def judge(self, synthetic: ImageSet) -> pd.DataFrame:
+        """One row per sample, each judged by itself; columns as `compare` describes `samples`."""
+        columns: dict[str, Any] = {"id": list(synthetic.ids)}
+        for kind in KINDS:
+            distances, mirrored = _distances(kind, synthetic, self.training, self.classes)
+            place = distances.argmin(1)
+            closest, second = np.partition(distances, 1)[:, :2].T  # the two smallest of each row
+            columns |= {f"{kind}_distance": closest,
+                        f"{kind}_nearest": [self.training.ids[index] for index in place],
+                        f"{kind}_mirrored": mirrored[np.arange(len(place)), place],
+                        f"{kind}_ratio": closest / np.maximum(second, 1e-6),
+                        f"{kind}_close": closest < self.threshold(kind)}
+        samples = pd.DataFrame(columns)
+        clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
+        same = samples["film_nearest"] == samples["feature_nearest"]
+        samples["film_copy"], samples["label_copy"] = clear["film"] & clear["feature"] & same, clear["label"]
+        known = {id_: find_boxes(film) for id_, film in zip(self.training.ids, self.training.films, strict=True)}
+        found = [find_boxes(film) for film in synthetic.films]
+        samples["boxes"] = [len(boxes) for boxes in found]
+        samples["box_source"] = [_source(boxes, known) for boxes in found]
+        return samples
+
+    def examine(self, synthetic: ImageSet) -> Memorization:
+        """All samples and what they come to together. Raises ValueError without any."""
+        if not len(synthetic):
+            raise ValueError("expected a sample; received none")
+        samples = self.judge(synthetic)
+        return Memorization(samples, {
+            "synthetic": len(synthetic), "training": len(self.training), "percentile": self.percentile,
+            "expected_share": self.expected_share, "calibration": self.calibration,
+            **{kind: _describe(samples[f"{kind}_distance"].to_numpy(), self.reference[kind], self.threshold(kind))
+               for kind in KINDS},
+            "film_copies": float(samples["film_copy"].mean()),
+            "film_copies_mirrored": float((samples["film_copy"] & samples["film_mirrored"]).mean()),
+            "label_copies": float(samples["label_copy"].mean()),
+            "burnt_in": _box_shares(samples, self.training, self.held_out)})
 
 
 def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, classes: ClassTable,
@@ -50,7 +141,7 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
     the real distances). `label_copy` is a map that is close and of a small ratio (`COPY_RATIO`); `film_copy` a
     film of which this holds by pixels and by features, for the same training film. A training film that stands
     there twice hides its copies from this rule, not from the shares. `boxes` counts the burnt-in rectangles of
-    the film; `box_source` is a training film with one at the same place.
+    the film; `box_source` is a training film with one at the same place, "" for none.
 
     `summary` holds per kind the threshold, the share below it and the quantiles of both distances; how it was
     calibrated and the share to expect without copying; the shares of copies and of films with boxes.
@@ -60,39 +151,7 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
       held_out: real pairs the training did not see; None calibrates by leave-one-out among the training ones.
       percentile: in (0, 100).
     """
-    if len(training) < (3 if held_out is None else 2) or not len(synthetic):
-        raise ValueError("expected a sample and 3 training pairs (2 with held-out ones); received "
-                         f"{len(synthetic)} samples and {len(training)} training pairs")
-    columns, kinds = {"id": list(synthetic.ids)}, {}
-    for kind in KINDS:
-        distances, mirrored = _distances(kind, synthetic, training, classes)
-        reference = _real_distances(kind, training, held_out, classes)
-        threshold = float(np.percentile(reference, percentile))
-        place = distances.argmin(1)
-        closest, second = np.partition(distances, 1)[:, :2].T  # the two smallest of each row
-        columns |= {f"{kind}_distance": closest, f"{kind}_nearest": [training.ids[index] for index in place],
-                    f"{kind}_mirrored": mirrored[np.arange(len(place)), place],
-                    f"{kind}_ratio": closest / np.maximum(second, 1e-6), f"{kind}_close": closest < threshold}
-        kinds[kind] = _describe(closest, reference, threshold)
-    samples = pd.DataFrame(columns)
-    clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
-    same = samples["film_nearest"] == samples["feature_nearest"]
-    samples["film_copy"], samples["label_copy"] = clear["film"] & clear["feature"] & same, clear["label"]
-    # Chance that one more real picture lies below the interpolated percentile of those measured.
-    expected = (1 + percentile / 100 * (len(reference) - 1)) / (len(reference) + 1)
-    if held_out is None:
-        calibration = f"{len(training)} training films, each against the others (no test films given)"
-    else:
-        calibration = f"{len(held_out)} test films against {len(training)} training films"
-    boxes, source, burnt_in = _compare_boxes(synthetic, training, held_out)
-    samples["boxes"], samples["box_source"] = boxes, source
-    return Memorization(samples, {
-        "synthetic": len(synthetic), "training": len(training), "percentile": percentile,
-        "expected_share": expected, "calibration": calibration, **kinds,
-        "film_copies": float(samples["film_copy"].mean()),
-        "film_copies_mirrored": float((samples["film_copy"] & samples["film_mirrored"]).mean()),
-        "label_copies": float(samples["label_copy"].mean()),
-        "burnt_in": burnt_in})
+    return CopyCheck.calibrate(training, held_out, classes, percentile).examine(synthetic)
 
 
 def _distances(kind: str, images: ImageSet, training: ImageSet, classes: ClassTable) -> nearest_films.Distances:
@@ -119,20 +178,17 @@ def _describe(closest: np.ndarray, reference: np.ndarray, threshold: float) -> d
             "real_quantiles": {str(q): float(np.quantile(reference, q)) for q in quantiles}}
 
 
-def _compare_boxes(synthetic: ImageSet, training: ImageSet,
-                   held_out: ImageSet | None) -> tuple[list[int], list[str], dict[str, float]]:
-    """Boxes of each synthetic film, the training film that has one at the same place ("" for none), and shares."""
+def _box_shares(samples: pd.DataFrame, training: ImageSet, held_out: ImageSet | None) -> dict[str, float]:
+    """Shares of the films with burnt-in boxes, and with one where a training film has one."""
     known = {id_: find_boxes(film) for id_, film in zip(training.ids, training.films, strict=True)}
-    found = [find_boxes(film) for film in synthetic.films]
-    sources = [_source(boxes, known) for boxes in found]
-    shares = {"share_with_box": float(np.mean([bool(boxes) for boxes in found])),
-              "share_at_training_place": float(np.mean([bool(source) for source in sources])),
+    shares = {"share_with_box": float((samples["boxes"] > 0).mean()),
+              "share_at_training_place": float((samples["box_source"] != "").mean()),
               "training_share_with_box": float(np.mean([bool(boxes) for boxes in known.values()]))}
     if held_out is not None:
         test = [find_boxes(film) for film in held_out.films]
         shares |= {"test_share_with_box": float(np.mean([bool(boxes) for boxes in test])),
                    "test_share_at_training_place": float(np.mean([bool(_source(boxes, known)) for boxes in test]))}
-    return [len(boxes) for boxes in found], sources, shares
+    return shares
 
 
 def _source(boxes: list[Box], known: dict[str, list[Box]]) -> str:

@@ -12,12 +12,11 @@ from datasets.common.errors import UserError
 from datasets.formats.find import picture_stem
 from datasets.pair_store import PairStore, describe_ids
 from evaluation.pictures import colour_labels
-from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization, compare
+from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
+from evaluation.synthetic.marked_copies import comparison_size, load_check
 
-SIDE = 256  # pixels to which larger pairs are reduced
 SHOWN, COLUMNS = 12, 3  # pairs in a sheet, and side by side
-LEAST_TRAINING = 2  # films, where there are test films; one more without
 
 
 def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.PathLike, *,
@@ -34,22 +33,17 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
     Raises UserError for stores of other classes or channels, and with too few films to calibrate on.
     """
     check_same_classes(real, synthetic)
-    training = unaugmented(real, "train") if training is None else training
-    test = unaugmented(real, "test")
-    least = LEAST_TRAINING + (not test)
-    if len(training) < least or not synthetic.entries:
-        raise UserError(f"{real.path}: found {len(training)} training films, and {synthetic.path}: found "
-                        f"{len(synthetic.entries)} samples; expected at least {least} and 1")
+    if not synthetic.entries:
+        raise UserError(f"{synthetic.path}: found 0 samples, expected at least 1")
+    check = load_check(real, training, percentile)
     out = atomic_files.make_folder(out)
-    size = tuple(min(SIDE, side) for side in real.description.size)
-    originals = ImageSet.load("training", real, training, size)
-    held_out = ImageSet.load("test", real, test, size) if test else None
-    samples = ImageSet.load("synthetic", synthetic, draw_ids(synthetic.ids(), count, seed), size)
-    found = compare(samples, originals, held_out, real.classes, percentile)
+    ids = draw_ids(synthetic.ids(), count, seed)
+    samples = ImageSet.load("synthetic", synthetic, ids, comparison_size(real))
+    found = check.examine(samples)
     atomic_files.write_json(out / "memorization.json", found.summary)
     atomic_files.write_text(out / "memorization.csv", found.samples.to_csv(index=False))
     for kind in ("film", "label"):
-        write_sheet(out / f"closest_{kind}.png", found, samples, originals, kind)
+        write_sheet(out / f"closest_{kind}.png", found, samples, check.training, kind)
     return found
 
 

@@ -12,6 +12,7 @@ from datasets.common.errors import UserError
 from datasets.dots import ClassDots, Dot
 from datasets.label_cleaning import clean_labels
 from datasets.pair_store import PairStore, read_png
+from evaluation.synthetic.marked_copies import read_marks
 from models import methods
 from tests.helpers import binaries
 from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, dots_of_kind, method_runs, phantom_store
@@ -109,7 +110,8 @@ def test_rules_that_real_maps_break_are_blamed_and_not_the_training(runs, store,
 def test_generate_as_a_command(runs, store, tmp_path):
     done = _tool("generate", "three", runs, store, "--count=3", "--validation=1", f"--out={tmp_path / 'made'}")
     assert done.code == 0 and "3 of 3 pairs" in done.out, done.err
-    assert len(PairStore(tmp_path / "made").ids()) == 3
+    made = PairStore(tmp_path / "made")
+    assert len(made.ids()) == 3 and list(read_marks(made)[0]["id"]) == made.ids()
     more = _tool("generate", "single", runs, store, "--count=1", "--validation=2", f"--out={tmp_path / 'other'}")
     binaries.told(more, "--validation=2", "--count=1")
 

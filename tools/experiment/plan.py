@@ -33,6 +33,7 @@ from evaluation.results.experiment_folder import RULES
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
+from evaluation.synthetic.marked_copies import mark_copies
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
@@ -223,6 +224,7 @@ class Experiment:
             made = folder / "gan"
             Assembly(method.name, runs, real).write(
                 str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
+            mark_copies(PairStore(made), PairStore(self._path("data", "gan-films")))
             if preset.segmentation_size != preset.size:  # the segmenter's size is its own
                 store = PairStore(made)
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)

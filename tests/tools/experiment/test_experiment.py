@@ -12,6 +12,7 @@ from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import read_pooled
+from evaluation.synthetic.marked_copies import read_marks
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tools.experiment.plan import Experiment, with_steps
 from tools.experiment.tasks import run_tasks
@@ -89,6 +90,7 @@ def test_synthetic_sets_are_whole(finished, number):
     for id_ in store.ids():
         assert store.image(id_).shape == store.label(id_).shape == (32, 32)
     assert len(set(json.loads((folder / "generation.json").read_text())["accepted"])) == 12
+    assert list(read_marks(store)[0]["id"]) == store.ids()
 
 
 def test_what_is_done_is_not_done_again(finished):

@@ -1,0 +1,142 @@
+"""Marks in a synthetic pair folder: how near each pair comes to its nearest training film, and if it is a copy.
+
+    SET/copies.csv    a row per pair, in the manifest's order: id, copy (0 or 1), and the columns that
+                      `evaluation.synthetic.copies.compare` describes
+    SET/copies.json   what they were judged by, and the counts; done is whether all pairs are
+
+The names of training films stand in copies.csv: it belongs to the set as made, and is not for publishing.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.common.progress import Passing
+from datasets.common.progress import say as say_line
+from datasets.pair_store import PairStore
+from evaluation.synthetic.copies import COPY_RATIO, KINDS, PERCENTILE, CopyCheck, is_copy
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, unaugmented
+
+MARKS, FACTS = "copies.csv", "copies.json"
+SIDE = 256  # pixels to which larger pairs are reduced
+LEAST_TRAINING = 2  # films, where there are test films; one more without
+_CHUNK = 512  # pairs judged at a time: a multiple of what `nearest_films` multiplies at once, for the same bits
+
+
+def comparison_size(real: PairStore) -> tuple[int, int]:
+    """Height and width at which pairs are compared with those of `real`."""
+    height, width = real.description.size
+    return min(SIDE, height), min(SIDE, width)
+
+
+def load_check(real: PairStore, training: Sequence[str] | None = None,
+               percentile: float = PERCENTILE) -> CopyCheck:
+    """The check against the films of `real`, calibrated on its test films where it has some.
+
+    Args:
+      training: ids of the films the networks saw; None is the un-augmented train split.
+
+    Raises UserError for too few films.
+    """
+    training = unaugmented(real, "train") if training is None else training
+    test = unaugmented(real, "test")
+    least = LEAST_TRAINING + (not test)
+    if len(training) < least:
+        raise UserError(f"{real.path}: found {len(training)} training films, expected at least {least} to tell "
+                        "copies by")
+    size = comparison_size(real)
+    held_out = ImageSet.load("test", real, test, size) if test else None
+    return CopyCheck.calibrate(ImageSet.load("training", real, training, size), held_out, real.classes, percentile)
+
+
+def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] | None = None,
+                say: Callable[[str], None] = say_line) -> pd.DataFrame | None:
+    """Judges all pairs of `synthetic`, some hundred at a time, and writes copies.csv and copies.json beside its
+    manifest; continues what was stopped, and leaves what is done.
+
+    Args:
+      training: as in `load_check`.
+
+    Returns the rows; None, and a line that says why, where `real` has too few training films to tell copies by.
+    Raises UserError for stores of other classes or channels.
+    """
+    check_same_classes(real, synthetic)
+    try:
+        check = load_check(real, training)
+    except UserError as error:
+        say(f"copies are not marked: {error}")
+        return None
+    path, ids, size = synthetic.path, synthetic.ids(), comparison_size(real)
+    facts = {"judged_by": _digest(check), "calibration": check.calibration, "percentile": check.percentile,
+             "expected_share": check.expected_share, "training": len(check.training),
+             "thresholds": {kind: check.threshold(kind) for kind in KINDS}, "pairs": len(ids)}
+    lines = _known_lines(path, facts, ids)
+    for start in range(len(lines) - 1 if lines else 0, len(ids), _CHUNK):
+        chunk = ids[start:start + _CHUNK]
+        text = _to_csv(check.judge(ImageSet.load("synthetic", synthetic, chunk, size)))
+        lines += text.splitlines() if not lines else text.splitlines()[1:]
+        atomic_files.write_text(path / MARKS, "\n".join(lines) + "\n")
+        done = start + len(chunk)
+        say(Passing.at(f"{done:,} of {len(ids):,} pairs looked at for copies", start, done, len(ids)))
+    rows = read_rows(path / MARKS)
+    if rows is None or list(rows["id"]) != ids:
+        raise UserError(f"{path / MARKS}: does not fit the manifest; remove it, and it is made anew")
+    counts = {"copies": int(rows["copy"].sum()), "film_copies": int(rows["film_copy"].sum()),
+              "label_copies": int(rows["label_copy"].sum()), "with_box": int((rows["boxes"] > 0).sum())}
+    atomic_files.write_json(path / FACTS, {**facts, "done": True, **counts})
+    say(f"{counts['copies']:,} of {len(ids):,} pairs are flagged as copies of a training film in {path / MARKS} "
+        f"(film {counts['film_copies']:,}, label map {counts['label_copies']:,})")
+    return rows
+
+
+def read_marks(synthetic: PairStore) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """Rows and facts of a set that is marked to the end; None for another."""
+    if not (synthetic.path / FACTS).is_file():
+        return None
+    facts, rows = atomic_files.read_json(synthetic.path / FACTS), read_rows(synthetic.path / MARKS)
+    whole = isinstance(facts, dict) and facts.get("done") is True and rows is not None
+    return (rows, facts) if whole and list(rows["id"]) == synthetic.ids() else None
+
+
+def read_rows(path: pathlib.Path) -> pd.DataFrame | None:
+    """The rows of a copies.csv; None where it is missing or something else."""
+    try:
+        rows = pd.read_csv(path, dtype={"id": str, "box_source": str,
+                                        **{f"{kind}_nearest": str for kind in KINDS}}, keep_default_na=False)
+        return rows.astype({name: bool for name in rows if name.endswith("copy")})
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _to_csv(rows: pd.DataFrame) -> str:
+    rows = rows.copy()
+    rows.insert(1, "copy", is_copy(rows))
+    flags = rows.select_dtypes(bool).columns
+    return rows.astype(dict.fromkeys(flags, int)).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _known_lines(path: pathlib.Path, facts: dict[str, Any], ids: Sequence[str]) -> list[str]:
+    """Lines of copies.csv that a stopped process left, header first; of other facts, none, and facts are noted."""
+    if (path / FACTS).is_file() and (path / MARKS).is_file():
+        known = atomic_files.read_json(path / FACTS)
+        lines = (path / MARKS).read_text(encoding="utf-8").splitlines()
+        same = isinstance(known, dict) and known.get("judged_by") == facts["judged_by"]
+        if same and [line.split(",", 1)[0] for line in lines[1:]] == list(ids[:len(lines) - 1]):
+            return lines
+    (path / MARKS).unlink(missing_ok=True)
+    atomic_files.write_json(path / FACTS, {**facts, "done": False})
+    return []
+
+
+def _digest(check: CopyCheck) -> str:
+    """Of the films and the rule that pairs are judged by."""
+    digest = hashlib.sha256(repr((COPY_RATIO, check.percentile, check.training.ids)).encode())
+    for images in (check.training, check.held_out):
+        for array in (images.films, images.labels) if images else ():
+            digest.update(array.tobytes())
+    return digest.hexdigest()[:16]

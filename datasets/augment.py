@@ -75,6 +75,12 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
     return PairStore(path)
 
 
+def without_copies(store: PairStore, ids: Sequence[str]) -> list[str]:
+    """Those of `ids` that are not copies of a film as `augment_store` makes them: the films themselves."""
+    sources = {entry.id: entry.source for entry in store.entries}
+    return [id_ for id_ in ids if id_ not in {f"{sources[id_]}-{operation}" for operation in OPERATIONS[1:]}]
+
+
 def _matrix(operation: str, shape: tuple[int, int], rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
     """The 2 x 3 affine matrix of a rotation or translation, in pixels (x, y)."""
     height, width = shape

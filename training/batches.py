@@ -1,6 +1,6 @@
 """Endless training batches that are a function of (seed, position) and shared out over replicas."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,8 @@ from datasets.pair_cache import crop_rows, stream_rows
 
 
 def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], batch: int, seed: int,
-                        position: int, crop: int | None = None, rows: np.ndarray | None = None) -> Iterator:
+                        position: int, crop: int | None = None, rows: np.ndarray | None = None,
+                        cut: Callable = crop_rows) -> Iterator:
     """Batches of the shuffled stream of rows from image `position` on, as `strategy.run` takes them.
 
     Each global batch holds the next `batch` rows of the stream, dealt to the replicas in turn like cards; a run
@@ -22,6 +23,7 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
       batch: images per step over all replicas.
       crop: side of a random square cut from all arrays at the same place; the whole picture if it is smaller.
       rows: the rows that are shuffled, some perhaps several times; None is each once.
+      cut: what cuts the crops; takes and gives what `crop_rows` does.
 
     Yields tuples of tensors [batch / replicas, h, w, ...].
     Raises UserError if the replicas cannot share a batch evenly.
@@ -34,13 +36,14 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines  # replicas fed by this process
         first = context.input_pipeline_id * local  # of this process
-        return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows)
+        return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows,
+                      cut)
 
     return iter(strategy.distribute_datasets_from_function(pipeline))
 
 
 def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, crop: int | None, replicas: int,
-           first: int, local: int, chosen: np.ndarray | None) -> tf.data.Dataset:
+           first: int, local: int, chosen: np.ndarray | None, cut: Callable) -> tf.data.Dataset:
     """The parts of replicas first ... first + local - 1, step by step, as tensors."""
     part = batch // replicas
     # A crop is common to all arrays; uncropped, each keeps its own sides (dots have few pixels).
@@ -56,7 +59,7 @@ def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, c
         if not crop:
             return [array[rows] for array in arrays]
         # Cut by place in the stream: the same for any number of replicas.
-        return crop_rows(arrays, rows, crop, range(start, start + batch)[dealt], seed)
+        return cut(arrays, rows, crop, range(start, start + batch)[dealt], seed)
 
     def fetch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.numpy_function(load, [number], [array.dtype for array in arrays], stateful=False)

@@ -11,7 +11,7 @@ from datasets.dots import Dot
 
 
 def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, most: float | None = None,
-           decides: str = "result") -> Any:
+           decides: str = "result", later: bool = False) -> Any:
     """A field with its help text, what values it takes (`choices`, or numbers from `least` to `most`), and what it
     decides:
 
@@ -19,9 +19,11 @@ def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, mo
         input    likewise, by the content of the file or run folder that it names
         length   how far a run goes: its folder continues under another value, an experiment's task is done again
         nothing  how a run is watched, saved and spread over devices
+
+    `later` is an option that came when experiments had been run: at its default their records do without it.
     """
     return dataclasses.field(default=default, metadata={"help": meaning, "choices": choices, "least": least,
-                                                        "most": most, "decides": decides})
+                                                        "most": most, "decides": decides, "later": later})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,6 +159,13 @@ class SMANetConfig(EngineConfig):
     classes: str = option("scored", "segment the organs the tables score, or all", ("scored", "all"))
     crop: int = option(377, "side of the random training crops in pixels; shrinks to small images", least=16)
     batch: int = option(17, "crops per step", least=1)
+    augment: str = option("none", "strong: the crops are augmented on the fly as nnU-Net does, but not mirrored, "
+                                  "and cut from the films alone, not from copies that --data augments", later=True,
+                          choices=("none", "strong"))
+    elastic: float = option(0.0, "share of strongly augmented crops that are deformed elastically too", most=1,
+                            later=True)
+    cutmix: float = option(0.0, "share of crops into which a rectangle of another film is set (CutMix)", most=1,
+                           later=True)
     # How long.
     steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")

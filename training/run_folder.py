@@ -227,10 +227,13 @@ def decisive(config: EngineConfig) -> dict[str, Any]:
     """All that decides what a run with `config` becomes: options, and digests of what they name.
 
     A run folder holds to it, but for how far the run goes; an experiment's task is done again when it changes.
-    Empty text decides nothing, and is left out: so it was before there were such options.
+    Empty text decides nothing, and is left out, as is a `later` option at its default: so it was before there
+    were such options.
     """
+    unset = {field.name: field.default for field in dataclasses.fields(config) if field.metadata["later"]}
     options = options_deciding(config, "result", "length")
-    return {**{name: value for name, value in options.items() if value != ""}, **_digests(config)}
+    return {**{name: value for name, value in options.items() if value not in ("", unset.get(name, ""))},
+            **_digests(config)}
 
 
 def _digests(config: EngineConfig) -> dict[str, str]:

@@ -4,16 +4,19 @@ The step itself is `models.smanet.SMANet.train_step`.
 Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from datasets import grey, pair_cache
+from datasets.augment import without_copies
+from datasets.augmented_crops import AugmentedCrops
 from datasets.class_table import IGNORED
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
+from datasets.strong_augment import StrongAugmentation
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.saved_network import load_network, network_digest
@@ -64,6 +67,7 @@ class SMANetTrainer:
         self.score_every = config.validate_every if validation else 0
         self._shown = np.arange(min(_GRID_ROWS, len(films))) if shown is None else np.asarray(shown)
         self._batches, self._next = None, -1
+        self._cut = _cutter(config, IGNORED if ignored else 0)
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
             self.model = SMANet(
                 num_classes, depth=config.depth, width=config.width, attention=config.attention,
@@ -91,7 +95,7 @@ class SMANetTrainer:
         if position != self._next:  # first, or continued
             self._batches = distributed_batches(
                 self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch,
-                crop=self.config.crop, rows=self._rows)
+                crop=self.config.crop, rows=self._rows, cut=self._cut)
         count = min(self._at_once, (until or position + 1) - position)
         self._next = position + count
         return self._next, self._steps.run(self._batches, [0.0] * count)
@@ -166,6 +170,8 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
 
     Raises UserError where `mixed_with` has other classes, or pictures of another size or channel.
     """
+    if config.elastic and config.augment == "none":
+        raise UserError(f"--elastic={config.elastic}: is a part of --augment=strong; set that too")
     store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
     strategy = prepare(config)
     digests = _digests(store, validation, finetune_from, mixed)
@@ -173,8 +179,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
-        films, labels, rows = _load_pairs(store, mixed, scored)
-        shown = different_films(store, split_ids(store, "train"), _GRID_ROWS)
+        ids = _train_ids(store, config, folder)
+        films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, folder), scored)
+        shown = different_films(store, ids, _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_pairs(validation), strategy, classes.names, rows, shown,
                                 classes.ignored, store.description.channel)
@@ -185,10 +192,29 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         folder.close()
 
 
-def _load_pairs(store: PairStore, mixed: PairStore | None,
-                scored: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The train pairs of `store` and those of `mixed` behind them, and the rows that make them equal halves."""
+def _cutter(config: SMANetConfig, outside: int) -> Callable:
+    """What cuts the crops; see `training.batches`."""
+    if config.augment == "none" and not config.cutmix:
+        return pair_cache.crop_rows
+    strong = StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
+    return AugmentedCrops(strong, config.cutmix, outside)
+
+
+def _train_ids(store: PairStore | None, config: SMANetConfig, folder: RunFolder) -> list[str]:
+    """Train pairs of `store`; without copies that an experiment's augmentation made where crops get a stronger."""
+    if store is None:
+        return []
     ids = split_ids(store, "train")
+    kept = without_copies(store, ids) if config.augment == "strong" else ids
+    if len(kept) < len(ids):
+        folder.say(f"{store.path}: crops of {len(kept)} films; {len(ids) - len(kept)} augmented copies of them "
+                   "are left out")
+    return kept
+
+
+def _load_pairs(store: PairStore, ids: Sequence[str], mixed: PairStore | None, others: Sequence[str],
+                scored: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The pairs `ids` of `store` and `others` of `mixed` behind them, and the rows that make them equal halves."""
     if mixed is None:
         return *pair_cache.load_pairs(store, ids, scored), None  # None: each pair once
     for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
@@ -197,7 +223,6 @@ def _load_pairs(store: PairStore, mixed: PairStore | None,
         if ours != theirs:
             raise UserError(f"{mixed.path}: found {name} {theirs}, expected {ours} as in {store.path}; mix pairs "
                             "of the same classes, size and channel")
-    others = split_ids(mixed, "train")
     return (*pair_cache.load_pairs(store, ids, scored, behind=(mixed, others)),
             pair_cache.half_and_half(len(ids), len(others)))
 

@@ -3,6 +3,7 @@
     python -m training.train_smanet --data=SYNTHETIC --validation=SYNTHETIC --workdir=RUN1 --preset=cpu
     python -m training.train_smanet --data=REAL --finetune_from=RUN1 --workdir=RUN2 --preset=cpu
     python -m training.train_smanet --data=SYNTHETIC --mixed_with=REAL --workdir=RUN3 --preset=cpu
+    python -m training.train_smanet --data=REAL --augment=strong --workdir=RUN4 --preset=cpu
 
 Trains on the train pairs of --data; keeps the weights with the best mean J on the validation pairs of
 --validation, or the last ones without it. The same command continues a run that was stopped; a larger --steps

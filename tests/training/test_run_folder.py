@@ -13,7 +13,7 @@ from datasets.common.errors import UserError
 from evaluation.results.run_log import read_rows
 from tests.helpers.tiny_networks import write_run
 from training.checkpoints import Checkpoints, Progress
-from training.config import PGGANConfig, Pix2PixHDConfig
+from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.run_folder import RunFolder, decisive
 
 CONFIG = PGGANConfig(resolution=16, fmap_max=8)
@@ -173,6 +173,9 @@ def test_a_folder_older_than_an_option_was_made_by_its_default(tmp_path):
         _open(tmp_path, dataclasses.replace(CONFIG, undotted="heart"))
     assert "undotted" not in decisive(CONFIG)  # an experiment's task of before is done
     assert decisive(dataclasses.replace(CONFIG, undotted="heart"))["undotted"] == "heart"
+    assert not {"augment", "elastic", "cutmix"} & set(decisive(SMANetConfig()))
+    asked = decisive(SMANetConfig(augment="strong", cutmix=0.5))
+    assert (asked["augment"], asked["cutmix"]) == ("strong", 0.5) and "elastic" not in asked
 
 
 def test_how_far_a_run_goes_and_how_it_is_watched_may_change(tmp_path):

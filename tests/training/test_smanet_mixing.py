@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
 
+from datasets.augment import augment_store
 from datasets.class_table import CHEST, IGNORED, ClassTable
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairWriter
+from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET
 from training import smanet
@@ -79,6 +81,18 @@ def test_unlike_sets_are_refused(tmp_path):
         real = _store(tmp_path / name, 200, 2, **other)
         with pytest.raises(UserError, match=f"{name}: found {name} .* expected "):
             smanet.train(CONFIG, synthetic, str(tmp_path / f"run-{name}"), mixed_with=real)
+
+
+def test_strong_augmentation_sees_films_and_not_their_copies(tmp_path):
+    store, said = PairStore(_store(tmp_path / "films", 90, 3)), []
+    copies = augment_store(store, store.ids(), tmp_path / "copies", 0)
+    folder, strong = types.SimpleNamespace(say=said.append), dataclasses.replace(CONFIG, augment="strong")
+    assert smanet._train_ids(copies, strong, folder) == [f"{id_}-original" for id_ in store.ids()]
+    assert len(said) == 1 and "3 films; 15 augmented copies" in said[0]
+    assert smanet._train_ids(copies, CONFIG, folder) == copies.ids("train") and len(said) == 1
+    with pytest.raises(UserError, match=r"--elastic=0\.5: .*--augment=strong"):
+        smanet.train(dataclasses.replace(CONFIG, elastic=0.5), str(copies.path), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_ignored_pixels_teach_nothing_and_are_no_mistakes(tmp_path):

@@ -25,7 +25,10 @@ the workers of a Dask scheduler run them, on any machines that share the folders
 
 --extras adds baselines that the paper does not have, to a finished experiment too: mix, one segmenter per method
 trained on synthetic and real pairs together from the start; shape, a statistical shape model in place of the
-networks that make label maps; warp, real label maps deformed, in their place.
+networks that make label maps; warp, real label maps deformed, in their place. At as many updates as FINETUNE has
+in both its phases: real-2x, REAL; augment, REAL on films strongly augmented on the fly; mix-real, that with a
+rectangle of another film in half of all crops; finetune+augment, strong augmentation in both phases of SYNTH and
+FINETUNE; mix+augment, in mix. The tables tell the updates of each column.
 """
 
 import dataclasses

@@ -26,7 +26,7 @@ class Method(NamedTuple):
 class Look(NamedTuple):
     """What tells the kinds of columns apart without colour."""
 
-    line: str  # matplotlib's style of a curve
+    line: str | tuple  # matplotlib's style of a curve
     hatch: str | None  # matplotlib's pattern of a box
 
 
@@ -43,6 +43,11 @@ class Column(NamedTuple):
     look: Look
     extra: str  # the word of --extras that asks for it; the paper's columns have none
 
+    @property
+    def start(self) -> str:
+        """The column from whose weights this one's training starts; empty where it starts from none."""
+        return f"synth{self.name.removeprefix(self.kind)}" if self.kind == "finetune" else ""
+
 
 # Okabe and Ito's colours, one per method.
 METHODS = (
@@ -53,6 +58,8 @@ METHODS = (
     Method("warp", "warp", "Warped maps", "warped-maps", "#E69F00"),
 )
 SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":", "...."), Look("-.", "xxxx")
+# The same with strong augmentation: long and short dashes, and dots far apart.
+AUGMENTED = {SOLID: Look((0, (9, 2)), "++"), DASHED: Look((0, (2, 1)), "\\\\"), DOTTED: Look((0, (1, 4)), "oo")}
 _BLACK, _GREY = "#000000", "#777777"
 NAME = re.compile(r"[a-z][a-z0-9_+-]*", re.IGNORECASE)  # of every column: a part of a folder's name
 
@@ -82,6 +89,13 @@ COLUMNS = (  # in the tables' order: the paper's, then the baselines beside them
     column("finetune-shape", "FINETUNE", SOLID, "shape"),
     column("synth-warp", "SYNTH", DASHED, "warp"),
     column("finetune-warp", "FINETUNE", SOLID, "warp"),
+    column("real-2x", "REAL 2x", DASHED, "real-2x"),
+    column("real+augment", "REAL + AUG", AUGMENTED[SOLID], "augment"),
+    column("mix-real", "CUTMIX + AUG", AUGMENTED[DOTTED], "mix-real"),
+    *(column(f"{kind}-{method.suffix}+augment", f"{kind.upper()} + AUG", AUGMENTED[look], extra)
+      for method in METHODS for kind, look, extra in (
+          ("synth", DASHED, "finetune+augment"), ("finetune", SOLID, "finetune+augment"),
+          ("mix", DOTTED, "mix+augment"))),
 )
 EXTRAS = tuple(dict.fromkeys(known.extra for known in COLUMNS if known.extra))
 PAPER_METHODS = tuple(method.name for method in METHODS if method.name not in EXTRAS)

@@ -48,6 +48,20 @@ class ExperimentFolder:
         """See `evaluation.results.per_film.read_per_film`."""
         return read_per_film(self.path / f"evaluate-{column}" / "per_film.csv")
 
+    def updates(self, column: str) -> int | None:
+        """How often the segmenter's weights were updated on the way to `column`, in all its phases; None where the
+        folder does not say, as for a user's own column."""
+        path, start = self.path / column / "config.json", columns.find(column).start
+        before = self.updates(start) if start else 0
+        if not path.is_file() or before is None:
+            return None
+        value = atomic_files.read_json(path)
+        try:
+            return before + int(value["config"]["steps"])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{path}: not the settings of a segmenter's training; expected what "
+                            "tools.run_experiment writes") from None
+
     def prediction(self, column: str, id_: str) -> np.ndarray:
         """Predicted codes uint8 [H, W] of a test film."""
         path = self.path / f"evaluate-{column}" / "predictions" / f"{id_}.png"

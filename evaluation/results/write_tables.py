@@ -82,8 +82,18 @@ class Results:
         runs = len(self.experiments)
         spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
         films = "test films" if self.tested > 1 else "test film"
-        return (f"{title}: J and DSC in percent, pixels pooled over {self.tested} {films}{spread}. "
-                f"{left_out(self.pooled, organs)}").strip()
+        said = f"{title}: J and DSC in percent, pixels pooled over {self.tested} {films}{spread}."
+        return " ".join(part for part in (said, left_out(self.pooled, organs), self._budget()) if part)
+
+    def _budget(self) -> str:
+        """A sentence on the updates behind each column that says them; empty without any."""
+        budgets: dict[int, list[str]] = {}
+        for name in self.columns:
+            found = {experiment.updates(name) for experiment in self.experiments}
+            if len(found) == 1 and found != {None}:
+                budgets.setdefault(found.pop(), []).append(columns.title(name))
+        parts = [f"{steps:,} for {', '.join(names)}" for steps, names in sorted(budgets.items())]
+        return f"Updates of the segmenter in all: {'; '.join(parts)}." if parts else ""
 
     def without(self) -> dict[str, str]:
         """Files that cannot be written for want of films -> why."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from evaluation.results import columns, table_formats, tables
 from evaluation.results.published import our_row, published_rows, table3
@@ -176,6 +177,19 @@ def test_the_papers_columns_come_first_then_mixed_ones_then_the_shape_models(tmp
     assert [key[0] for key in read.columns[1:7]] == ["Three-stage"] * 2 + ["Single-stage", "Three-stage"] + [
         "Shape model"] * 2
     assert "Shape model SYNTH" in (tmp_path / "out" / "differences.md").read_text()
+
+
+def test_updates_are_counted_over_all_phases_and_told(tmp_path):
+    folder = write_experiment(tmp_path / "run", dict.fromkeys(("real", "synth-3", "finetune-3", "another"), 1))
+    assert "Updates" not in Results([folder]).caption()  # kept without its runs
+    for name, steps in (("real", 1500), ("finetune-3", 500), ("synth-3", 1000)):
+        assert Results([folder]).experiments[0].updates("finetune-3") is None  # as long as a phase is not known
+        atomic_files.write_json(folder / name / "config.json", {"config": {"steps": steps}})
+    assert Results([folder]).caption().endswith(
+        "in all: 1,000 for Three-stage SYNTH 3; 1,500 for REAL, Three-stage FINETUNE.")
+    atomic_files.write_json(folder / "real" / "config.json", {"config": [1500]})
+    with pytest.raises(UserError, match=r"real/config\.json"):
+        Results([folder]).caption()
 
 
 def test_the_smallest_type_for_the_most_columns():

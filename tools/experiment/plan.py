@@ -9,6 +9,15 @@ Baselines that the paper does not have stand behind them where they are asked fo
     shape   synth-shape and finetune-shape: label maps of a statistical shape model (datasets.sources.shape_model)
             in place of the networks that make them; films by the two- and three-stage methods' translator
     warp    synth-warp and finetune-warp: real label maps, deformed (datasets.sources.warp_model), in their place
+
+and at as many updates as synth-k and finetune-k have between them:
+
+    real-2x           real
+    augment           real+augment: crops of the films, strongly augmented on the fly (datasets.strong_augment), in
+                      place of the copies x6
+    mix-real          the same, a rectangle of another film in half of all crops (datasets.augmented_crops)
+    finetune+augment  synth-k+augment and finetune-k+augment: strong augmentation in both phases
+    mix+augment       mix-k+augment: mix-k with strong augmentation
 """
 
 import dataclasses
@@ -47,6 +56,7 @@ from training.run_folder import decisive
 _TITLES = {"pairs": "PGGAN of label maps and films together", "labels": "PGGAN of label maps",
            "dots": "PGGAN of dots", "dots_to_labels": "Pix2PixHD from dots to label maps",
            "labels_to_film": "Pix2PixHD from label maps to films"}
+CUTMIX = 0.5  # share of mixed crops where films are mixed, as Yun et al. 2019 have it for small pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,26 +244,34 @@ class Experiment:
 
     def _column_task(self, column: Column) -> Task:
         """Trains the segmenter of `column`."""
-        suffix = column.method.suffix if column.method else ""
+        synthetic = f"synthetic-{column.method.suffix}" if column.method else ""
         match column.kind, column.augmented:
-            case "real", False:
+            case ("real", _) | ("real-2x" | "mix-real", False):
                 return self._segmenter_task(column, "data")
-            case "synth", False:
-                return self._segmenter_task(column, f"synthetic-{suffix}")
-            case "finetune", False:
-                return self._segmenter_task(column, "data", f"synth-{suffix}")
-            case "mix", False:
-                return self._mixed_task(column, f"synthetic-{suffix}")
+            case "synth", _:
+                return self._segmenter_task(column, synthetic)
+            case "finetune", _:
+                return self._segmenter_task(column, "data", column.start)
+            case "mix", _:
+                return self._mixed_task(column, synthetic)
         raise NotImplementedError(f"{column.name}: no task trains columns of this kind")
 
     def _segmenter_job(self, column: Column) -> tuple[str, SMANetConfig]:
-        """What a column's training is called in the estimate, and its options."""
+        """What a column's training is called in the estimate, and its options.
+
+        What is not in two phases has as many updates as training and fine-tuning have together, but for the
+        paper's REAL.
+        """
         scratch, finetune = self.preset.segmenter, self.preset.finetune
-        # Mixed training has as many updates as training and fine-tuning have together.
-        mixed = dataclasses.replace(scratch, steps=scratch.steps + finetune.steps)
-        name, config = {"finetune": ("fine-tuning", finetune), "mix": ("mixed", mixed)}.get(
-            column.kind, ("segmenter", scratch))
-        return name, dataclasses.replace(config, seed=self.seed)
+        long = dataclasses.replace(scratch, steps=scratch.steps + finetune.steps)
+        name, config = {"finetune": ("fine-tuning", finetune), "synth": ("segmenter", scratch),
+                        "mix": ("mixed", long), "real": ("segmenter", long if column.augmented else scratch),
+                        }.get(column.kind, (column.name, long))
+        if column.augmented or column.kind == "mix-real":
+            config = dataclasses.replace(config, augment="strong")
+        if column.kind == "mix-real":
+            config = dataclasses.replace(config, cutmix=CUTMIX)
+        return f"{name}{'+augment' * column.augmented}", dataclasses.replace(config, seed=self.seed)
 
     def _segmenter_task(self, column: Column, source: str, start: str | None = None) -> Task:
         """A segmenter on `source`, either from scratch or from column `start`."""
@@ -267,6 +285,7 @@ class Experiment:
                          finetune_from=self._path(start) if start else None)
 
         title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
+        title += ", strongly augmented" * (config.augment == "strong")
         return Task(column.name, title, (source, start) if start else (source,), decisive(config), run)
 
     def _mixed_task(self, column: Column, source: str) -> Task:
@@ -277,8 +296,9 @@ class Experiment:
             smanet.train(config, self._path(source, self._segmenter), str(folder),
                          mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
-        return Task(column.name, f"segmenter on {source} and real films in equal parts", (source, "data"),
-                    decisive(config), run)
+        title = f"segmenter on {source} and real films in equal parts"
+        title += ", strongly augmented" * (config.augment == "strong")
+        return Task(column.name, title, (source, "data"), decisive(config), run)
 
     def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter

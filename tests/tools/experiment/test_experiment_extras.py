@@ -7,6 +7,8 @@ import pytest
 
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
+from evaluation.results import columns
+from evaluation.results.columns import EXTRAS
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tests.helpers.tiny_networks import method_runs, phantom_store
 from tools.experiment.plan import Experiment
@@ -67,6 +69,27 @@ def test_what_decides_the_baselines(data, model):
     assert tasks[f"synthetic-{model}"].settings == {**tasks["synthetic-3"].settings, **MODEL_SETTINGS[model]}
     for kind in ("synth", "finetune"):
         assert tasks[f"{kind}-{model}"].settings == tasks[f"{kind}-3"].settings
+
+
+def test_every_column_beside_the_paper_has_the_updates_of_two_phases(data):
+    made = experiment(data, "nowhere", "three", ",".join(EXTRAS))
+    tasks, preset = {task.name: task for task in made.tasks()}, made.preset
+    first, second = preset.segmenter.steps, preset.finetune.steps
+    for column in map(columns.find, made.columns()):
+        updates = tasks[column.name].settings["steps"]
+        updates += tasks[column.start].settings["steps"] if column.start else 0
+        assert updates == (first if column.name == "real" or column.kind == "synth" else first + second)
+        settings = {key: tasks[column.name].settings.get(key) for key in ("augment", "cutmix")}
+        strong = column.augmented or column.name == "mix-real"
+        assert settings == {"augment": "strong" if strong else None,
+                            "cutmix": 0.5 if column.name == "mix-real" else None}
+    assert tasks["finetune-3+augment"].reads == ("data", "synth-3+augment")
+    assert tasks["mix-3+augment"].reads == ("synthetic-3", "data")
+    assert tasks["real-2x"].settings == tasks["real"].settings | {"steps": first + second}
+    asked = {extra: experiment(data, "nowhere", "three", extra).columns()[3:] for extra in EXTRAS}
+    assert asked["augment"] == ["real+augment"] and asked["real-2x"] == ["real-2x"]
+    assert asked["finetune+augment"] == ["synth-3+augment", "finetune-3+augment"]
+    assert asked["mix+augment"] == ["mix-3+augment"] and asked["mix-real"] == ["mix-real"]
 
 
 def test_the_estimate_counts_every_segmenter(data):

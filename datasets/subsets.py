@@ -45,8 +45,12 @@ def _shuffled(ids: Sequence[str], seed: int) -> list[str]:
     return first + rng.permutation([id_ for id_ in ids if id_ not in set(first)]).tolist()
 
 
-def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) -> PairStore:
+def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike,
+                 kinds: Sequence[str] = ("images", "labels", "masks", "dots")) -> PairStore:
     """Writes the pairs `ids` of `store` as a pair folder of their own: the same files, all of them or none.
+
+    Args:
+      kinds: folders of which files are taken.
 
     Raises UserError if `path` is there already, or a file cannot be read or written.
     """
@@ -54,7 +58,7 @@ def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike) 
     with atomic_files.replacing_folder(path) as made:
         writer = PairWriter(made, store.description)
         for id_ in ids:
-            for kind in ("images", "labels", "masks", "dots"):
+            for kind in kinds:
                 source = store.path / kind / f"{id_}.png"
                 if source.is_file():
                     shutil.copyfile(source, atomic_files.make_folder(made / kind) / source.name)

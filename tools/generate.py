@@ -62,6 +62,7 @@ def main(argv) -> None:
     from datasets.pair_store import PairStore
     from evaluation.synthetic.marked_copies import mark_copies
     from tools.generation.method_from_runs import Assembly
+    from tools.publish.version import code_version
 
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
     assembly = Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots)
@@ -69,7 +70,7 @@ def main(argv) -> None:
         assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value)
     else:
         assembly.write(_OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value, shards=_JOIN.value)
-        mark_copies(PairStore(_OUT.value), assembly.store)
+        mark_copies(PairStore(_OUT.value), assembly.store, version=code_version())
 
 
 if __name__ == "__main__":

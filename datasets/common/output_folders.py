@@ -24,6 +24,8 @@ EXPORT = ("assets/model.json",)
 WEIGHTS = ("global_generator.keras", "local_enhancer.keras", "discriminator.keras", "generator.keras")
 STUDY = ("keep/key.json",)
 EXCHANGE = ("dataset.json", "annotations", "pairs.csv")  # in nnU-Net's format, COCO's, as NIfTI
+PUBLISHED = ("SHA256SUMS",)
+INTERNAL = ("DO-NOT-PUBLISH.txt",)
 RESULTS = ("per_film.csv", "per_film_summary.csv", "captions.md", "realism.csv", "memorization.json", "areas.csv",
            "attention.json", "reader_study.md")
 

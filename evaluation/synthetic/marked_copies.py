@@ -9,7 +9,7 @@ The names of training films stand in copies.csv: it belongs to the set as made, 
 
 import hashlib
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -55,12 +55,15 @@ def load_check(real: PairStore, training: Sequence[str] | None = None,
 
 
 def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] | None = None,
-                say: Callable[[str], None] = say_line) -> pd.DataFrame | None:
+                say: Callable[[str], None] = say_line, version: Mapping[str, str] | None = None,
+                folder: pathlib.Path | None = None) -> pd.DataFrame | None:
     """Judges all pairs of `synthetic`, some hundred at a time, and writes copies.csv and copies.json beside its
     manifest; continues what was stopped, and leaves what is done.
 
     Args:
       training: as in `load_check`.
+      version: of the code, noted in copies.json.
+      folder: where marks are read and written instead, for a set that must stay as it is.
 
     Returns the rows; None, and a line that says why, where `real` has too few training films to tell copies by.
     Raises UserError for stores of other classes or channels.
@@ -71,11 +74,12 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
     except UserError as error:
         say(f"copies are not marked: {error}")
         return None
-    path, ids, size = synthetic.path, synthetic.ids(), comparison_size(real)
+    path, ids, size = folder or synthetic.path, synthetic.ids(), comparison_size(real)
     facts = {"judged_by": _digest(check), "calibration": check.calibration, "percentile": check.percentile,
              "expected_share": check.expected_share, "training": len(check.training),
-             "thresholds": {kind: check.threshold(kind) for kind in KINDS}, "pairs": len(ids)}
-    lines = _known_lines(path, facts, ids)
+             "thresholds": {kind: check.threshold(kind) for kind in KINDS}, "pairs": len(ids),
+             **({"version": dict(version)} if version else {})}
+    lines, facts = _known_lines(path, facts, ids)
     for start in range(len(lines) - 1 if lines else 0, len(ids), _CHUNK):
         chunk = ids[start:start + _CHUNK]
         text = _to_csv(check.judge(ImageSet.load("synthetic", synthetic, chunk, size)))
@@ -89,7 +93,7 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
     counts = {"copies": int(rows["copy"].sum()), "film_copies": int(rows["film_copy"].sum()),
               "label_copies": int(rows["label_copy"].sum()), "with_box": int((rows["boxes"] > 0).sum())}
     atomic_files.write_json(path / FACTS, {**facts, "done": True, **counts})
-    say(f"{counts['copies']:,} of {len(ids):,} pairs are flagged as copies of a training film in {path / MARKS} "
+    say(f"{counts['copies']:,} of {len(ids):,} pairs are flagged as copies of a training film "
         f"(film {counts['film_copies']:,}, label map {counts['label_copies']:,})")
     return rows
 
@@ -120,17 +124,19 @@ def _to_csv(rows: pd.DataFrame) -> str:
     return rows.astype(dict.fromkeys(flags, int)).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _known_lines(path: pathlib.Path, facts: dict[str, Any], ids: Sequence[str]) -> list[str]:
-    """Lines of copies.csv that a stopped process left, header first; of other facts, none, and facts are noted."""
+def _known_lines(path: pathlib.Path, facts: dict[str, Any],
+                 ids: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Lines of copies.csv that an earlier process left, header first, and its facts; no lines and `facts`, which
+    are noted, where pairs were judged by other films or there was none."""
     if (path / FACTS).is_file() and (path / MARKS).is_file():
         known = atomic_files.read_json(path / FACTS)
         lines = (path / MARKS).read_text(encoding="utf-8").splitlines()
         same = isinstance(known, dict) and known.get("judged_by") == facts["judged_by"]
-        if same and [line.split(",", 1)[0] for line in lines[1:]] == list(ids[:len(lines) - 1]):
-            return lines
+        if same and lines and [line.split(",", 1)[0] for line in lines[1:]] == list(ids[:len(lines) - 1]):
+            return lines, known
     (path / MARKS).unlink(missing_ok=True)
     atomic_files.write_json(path / FACTS, {**facts, "done": False})
-    return []
+    return [], facts
 
 
 def _digest(check: CopyCheck) -> str:

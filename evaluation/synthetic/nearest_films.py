@@ -50,6 +50,12 @@ def feature_distances(films: np.ndarray, training: np.ndarray) -> Distances:
     return np.maximum(1 - np.maximum(*best), 0), best[1] > best[0]
 
 
+def film_vectors(films: np.ndarray) -> np.ndarray:
+    """Films uint8 [N, H, W] or [N, H, W, 3] as unit vectors float32 [N, D]; 1 - their product is the distance by
+    pixels without shift, rotation and mirroring."""
+    return _unit(_band_passed(films), centred=True)
+
+
 def _registered(queries: np.ndarray, training: np.ndarray, centred: bool) -> Distances:
     """1 - the highest cosine over shifts, angles and mirroring; maps are float32 [N, side, side, C]."""
     shift, side = round(MAX_SHIFT * queries.shape[1]), queries.shape[1]

@@ -27,6 +27,7 @@ MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, an
     "tools.make_phantoms": (["--out=o", "--count=2", "--test_count=3"], "--test_count=3"),
     "tools.predict": (["model", "absent.png", "--out=o"], "absent.png"),
     "tools.prepare_jsrt": (["--jsrt_dir=absent", "--scr_dir=s", "--out=o", "--size=32"], "absent"),
+    "tools.publish_dataset": (["run", "--out=o", "--license=CC BY"], "--license=CC BY"),
     "tools.reader_study": (["report", "--out=o"], "--key"),
     "tools.run_experiment": (["--workdir=w", "--methods=four"], "four"),
     "tools.show_attention": (["--model=m", "--data=d", "--out=o", _MORE], _MORE),

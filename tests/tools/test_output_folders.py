@@ -28,6 +28,7 @@ WRITING = {
     "tools.make_phantoms": (["--count=2"], "--out"),
     "tools.predict": (["A", "B"], "--out"),
     "tools.prepare_jsrt": (["--jsrt_dir=A", "--scr_dir=B", "--size=32"], "--out"),
+    "tools.publish_dataset": (["A"], "--out"),
     "tools.reader_study": (["build", "--data=A", "--results=B"], "--out"),
     "tools.run_experiment": (["--data=A", "--preset=demo"], "--workdir"),
     "tools.show_attention": (["--model=A", "--data=B"], "--out"),

@@ -48,6 +48,7 @@ from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from tools.generation.stages import STAGES
+from tools.publish.version import code_version
 from training import pggan, pix2pixhd, smanet
 from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
@@ -234,7 +235,7 @@ class Experiment:
             made = folder / "gan"
             Assembly(method.name, runs, real).write(
                 str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
-            mark_copies(PairStore(made), PairStore(self._path("data", "gan-films")))
+            mark_copies(PairStore(made), PairStore(self._path("data", "gan-films")), version=code_version())
             if preset.segmentation_size != preset.size:  # the segmenter's size is its own
                 store = PairStore(made)
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)

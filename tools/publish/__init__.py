@@ -1,0 +1,1 @@
+"""A synthetic set made ready to be shared, with its papers."""

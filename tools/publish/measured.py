@@ -1,0 +1,73 @@
+"""The figures of a published set: what is measured here, and what the run's folder knows."""
+
+import pathlib
+
+from datasets.pair_store import PairStore
+from evaluation.report.needs import REALISM, lacking
+from evaluation.results import columns
+from evaluation.results.columns import Method
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.tables import AVERAGE, scores
+from evaluation.synthetic.fit_to_share import THRESHOLDS, Figure
+from evaluation.synthetic.image_sets import unaugmented
+from evaluation.synthetic.realism_report import FLOOR, report_realism
+from tools.publish.chosen_pairs import ChosenPairs
+
+COUNT = 1000  # pairs whose realism is measured at most
+_ANATOMY = {"complete": "share of the label maps with every class that all real ones have",
+            "outside": "share of the label maps with a measure outside the range of the real ones",
+            "spread": "spread of the label maps' measures as a share of the real ones'"}
+_KINDS = {"synth": "mean J of a segmenter trained on the set as made alone, on real test films, in percent",
+          "finetune": "mean J of that segmenter fine-tuned on the real training films, in percent",
+          "real": "mean J of a segmenter trained on the real training films alone, in percent"}
+
+
+def privacy_figures(chosen: ChosenPairs) -> dict[str, Figure]:
+    """Of the check for copies."""
+    rows, kept = chosen.rows, chosen.kept_rows()
+    near, expected = float(kept["film_close"].mean()), chosen.facts["expected_share"]
+    return {
+        "copies_made": Figure(float(rows["copy"].mean()), "privacy", THRESHOLDS["copies_made"].title),
+        "near_published": Figure(near / expected, "privacy", THRESHOLDS["near_published"].title),
+        "boxes_published": Figure(float((kept["boxes"] > 0).mean()), "privacy",
+                                  "share of the published films with a burnt-in rectangle, such as covers a name")}
+
+
+def fidelity_figures(chosen: ChosenPairs, published: PairStore, scratch: pathlib.Path) -> dict[str, Figure]:
+    """Realism of the published pairs against the training films; empty where these are too few or too small."""
+    side, training = min(published.description.size), unaugmented(chosen.real, "train")
+    if REALISM in lacking(len(training), 1, side, len(published.entries)):
+        return {}
+    report = report_realism(chosen.real, {"published": published}, scratch, count=COUNT)
+    swd, table = THRESHOLDS["films_swd"].title, report.realism
+    found = {"films_swd": Figure(table.loc["published", ("films", "SWD mean")], "fidelity", swd),
+             "films_swd_real": Figure(table.loc[FLOOR, ("films", "SWD mean")], "fidelity",
+                                      "the same of one half of the training films to the other, which are fewer"),
+             "labels_swd": Figure(table.loc["published", ("labels", "SWD mean")], "fidelity",
+                                  "sliced Wasserstein distance x 1e3 of the label maps to those of the training "
+                                  "films")}
+    for name, of in (("films_ms_ssim", "published"), ("films_ms_ssim_real", FLOOR)):
+        value = table.loc[of, ("films", "MS-SSIM")]
+        if value is not None and value == value:  # NaN is not itself
+            found[name] = Figure(float(value), "fidelity", "likeness of the films to one another (MS-SSIM)" if
+                                 of == "published" else "the same of the training films")
+    for name, title in _ANATOMY.items():
+        if name in report.methods:
+            found[f"labels_{name}"] = Figure(float(report.methods.loc["published", name]), "fidelity", title)
+    return {name: Figure(float(figure.value), figure.panel, figure.title) for name, figure in found.items()
+            if figure.value == figure.value}
+
+
+def utility_figures(run: ExperimentFolder, method: Method) -> dict[str, Figure]:
+    """Mean J of the run's columns that know the set, and of REAL; those that were evaluated."""
+    found = {}
+    names = {path.parent.name.removeprefix("evaluate-") for path in run.path.glob("evaluate-*/pooled.json")}
+    for kind, title in _KINDS.items():
+        name = kind if kind == "real" else f"{kind}-{method.suffix}"
+        if name in names:
+            pooled = run.pooled(name)
+            value = float(scores(pooled)["J", AVERAGE])
+            if value == value:  # no test film shows an organ otherwise
+                found[f"{kind}_j"] = Figure(value, "utility", f"{title} ({columns.title(name)}, {pooled['films']} "
+                                            "films)")
+    return found

@@ -7,9 +7,13 @@ Several folders are runs (seeds) of one configuration: cells are then mean ± st
 written as .md, .csv, .tex (booktabs, multirow) and .html:
 
     table1 (FULL) or table2 (TINY)  J and DSC of the scored organs, pixels pooled, best of each row bold
-    table1-organs                   --organs: all organs evaluated, HD95 and ASSD in mm (pixels if unknown)
+    table1-organs                   --organs: all organs evaluated, HD95, ASSD and surface Dice in mm (pixels if
+                                    unknown), the worst tenth of films, the share under J 0.7
     table3                          --table3: published results on SCR beside the best column
     differences                     every column against REAL: bootstrap interval, Wilcoxon p
+    comparisons                     those named before the run (evaluation/results/comparisons.py): interval, p
+                                    after Holm, equivalence, a verdict: better, worse, alike or undecided
+    per_film.csv                    all measures of every film, organ, column and run
     per_film_summary.csv            mean, std and quartiles over films
     hardest.csv                     the 20 films of lowest J
 """
@@ -36,12 +40,11 @@ def main(argv: Sequence[str]) -> None:
     del argv
     check_output(_OUT.value, RESULTS, beside=_RESULTS.value)
     from evaluation.results.table_formats import markdown
-    from evaluation.results.tables import comparison
     from evaluation.results.write_tables import Results, write_results
 
     results = Results(_RESULTS.value)
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
-    print(f"{results.caption()}\n\n{markdown(comparison(results.pooled))}")
+    print(f"{results.caption()}\n\n{markdown(results.main_table())}")
     print(f"{_OUT.value}: {', '.join(names)}")
     for name, reason in results.without().items():
         print(f"left out: {name}: {reason}")

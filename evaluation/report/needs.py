@@ -1,7 +1,7 @@
 """What the parts of a report need, so that it is said before an experiment's first step what its end will lack."""
 
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL
-from evaluation.results.per_film import LEAST_FILMS
+from evaluation.results.comparisons import LEAST_FILMS
 from evaluation.synthetic.marked_copies import LEAST_TRAINING
 from evaluation.synthetic.realism_report import LEAST_PAIRS
 

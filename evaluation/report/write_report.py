@@ -13,8 +13,8 @@ from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import summarize
 from evaluation.results.table_formats import markdown
-from evaluation.results.tables import AVERAGE, comparison, mean_scores, printed
-from evaluation.results.write_tables import Results, write_results
+from evaluation.results.tables import AVERAGE, mean_scores, printed
+from evaluation.results.write_tables import MEASURES, Results, comparisons_caption, write_results
 
 _HARDEST = 10
 
@@ -41,7 +41,11 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
     parts = _Parts(page)
     page.text(results.caption())
     page.table_html((folder / f"{results.name}.html").read_text(encoding="utf-8"))
+    _add_comparisons(page, results, folder)
     _add_differences(parts, results, folder)
+    page.section("All measures")
+    page.text(MEASURES)
+    page.table_html((folder / f"{results.name}-organs.html").read_text(encoding="utf-8"))
     _add_data(page, experiment)
     _add_figures(parts, experiment, atomic_files.make_folder(folder / "figures"))
     _add_films(page, results)
@@ -51,7 +55,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
         parts.add(COPIES, lambda: add_copies(page, experiment, folder, seed), needs.get(COPIES))
     _add_tasks(page, root, command)
     page.write(folder / "report.html")
-    return "\n".join([markdown(comparison(results.pooled)), *parts.left_out])
+    return "\n".join([markdown(results.main_table()), *parts.left_out])
 
 
 def summary(results: Results) -> str:
@@ -101,6 +105,12 @@ def _lacking(experiment: ExperimentFolder) -> dict[str, str]:
     samples = min(len(experiment.synthetic(method).ids()) for method in experiment.methods())
     return lacking(len(experiment.subset()["train"]), len(store.ids("test")), min(store.description.size),
                    min(samples, COUNT))
+
+
+def _add_comparisons(page: Page, results: Results, folder: pathlib.Path) -> None:
+    if results.comparisons():
+        page.text(comparisons_caption(results))
+        page.table_html((folder / "comparisons.html").read_text(encoding="utf-8"))
 
 
 def _add_differences(parts: _Parts, results: Results, folder: pathlib.Path) -> None:

@@ -22,9 +22,15 @@ FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentFolder:
-    """An experiment's folder. Everything is read when asked for; a missing or foreign file is a UserError."""
+    """An experiment's folder. Everything is read when asked for; a missing or foreign file is a UserError.
+
+    Attributes:
+      path: the folder.
+      external: name of an external set of films: columns and their scores are then those on it.
+    """
 
     path: pathlib.Path
+    external: str = ""
 
     def __post_init__(self):
         if not self.path.is_dir():
@@ -32,21 +38,31 @@ class ExperimentFolder:
 
     def columns(self) -> list[str]:
         """Evaluated columns in the tables' order; see `evaluation.results.columns.in_order`."""
-        found = {path.parent.name.removeprefix("evaluate-") for path in self.path.glob("evaluate-*/pooled.json")}
+        pattern = self.results("*").relative_to(self.path) / "pooled.json"
+        found = {path.parent.name.removeprefix("evaluate-") for path in self.path.glob(str(pattern))}
         # Names that people gave to folders are no columns.
         found = {name for name in found if columns.NAME.fullmatch(name)}
         if not found:
-            raise UserError(f"{self.path}: found no evaluated column (evaluate-*/pooled.json); run "
+            raise UserError(f"{self.path}: found no evaluated column ({pattern}); run "
                             "tools.run_experiment to its end")
         return columns.in_order(found)
 
+    def externals(self) -> list[str]:
+        """Names of the external sets on which columns were scored."""
+        return sorted({path.parent.parent.name.removeprefix("external-")
+                       for path in self.path.glob("external-*/*/pooled.json")})
+
+    def results(self, column: str) -> pathlib.Path:
+        """The folder of a column's results on the films."""
+        return self.path / (f"external-{self.external}/{column}" if self.external else f"evaluate-{column}")
+
     def pooled(self, column: str) -> dict:
         """See `evaluation.results.tables.read_pooled`."""
-        return read_pooled(self.path / f"evaluate-{column}" / "pooled.json")
+        return read_pooled(self.results(column) / "pooled.json")
 
     def per_film(self, column: str) -> pd.DataFrame:
         """See `evaluation.results.per_film.read_per_film`."""
-        return read_per_film(self.path / f"evaluate-{column}" / "per_film.csv")
+        return read_per_film(self.results(column) / "per_film.csv")
 
     def updates(self, column: str) -> int | None:
         """How often the segmenter's weights were updated on the way to `column`, in all its phases; None where the
@@ -96,9 +112,12 @@ class ExperimentFolder:
 
     def title(self) -> str:
         """Name of the data set, or of the folder where the films are not kept."""
-        # Films may be left out of a shared folder.
-        kept = any((self.path / "data" / name).is_dir() for name in FILMS)
-        return self.films().description.name if kept else self.path.resolve().name
+        return self.films().description.name if self.keeps_films else self.path.resolve().name
+
+    @property
+    def keeps_films(self) -> bool:
+        """Whether the test films are there; they may be left out of a shared folder."""
+        return any((self.path / "data" / name).is_dir() for name in FILMS)
 
     def synthetic(self, method: Method) -> PairStore:
         """Synthetic pairs of `method` at the size they were made."""

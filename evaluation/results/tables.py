@@ -15,13 +15,15 @@ import pandas as pd
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from evaluation.metrics.overlap import dice, jaccard, shown
+from evaluation.metrics.surface import measure_titles
 from evaluation.results import columns
 from evaluation.results.safe_text import heading
 from evaluation.results.table_formats import Table
 
+Rows = Mapping[str, Sequence[pd.Series]]  # column -> numbers of each run of it, by (metric, row)
 AVERAGE = "Average"
 ABSENT = "–"  # a score that no film gives
-_DISTANCES = {"hd95": "HD95", "assd": "ASSD"}  # key in pooled.json -> its name; less is better
+_LESS = ("HD95", "ASSD", "Under J")  # what the names of metrics begin with of which less is better
 
 
 def read_pooled(path: str | pathlib.Path) -> dict:
@@ -86,42 +88,60 @@ def left_out(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | N
 
 
 def distances(result: Mapping, organs: Sequence[str], averaged: Sequence[str] | None = None) -> pd.Series:
-    """Mean border distances by (metric with unit, organ), and over the organs `averaged` (default: all).
+    """Mean border distances and surface Dice (percent) by (metric with unit, organ).
 
-    Empty where none were measured.
+    The average is over the organs `averaged` (default: all). Empty where none were measured.
     """
     surface = result.get("surface")
     if not surface:
         return pd.Series(dtype=float)
     cells = {}
-    for key, name in _DISTANCES.items():
-        values = [surface["organs"][organ][key] for organ in organs]
-        values = [math.nan if value is None else value for value in values]  # null in JSON
+    for key, name in measure_titles(surface["unit"]).items():
+        values = [surface["organs"][organ].get(key) for organ in organs]  # of earlier results no surface Dice
+        values = [math.nan if value is None else value * (100 if key == "surface_dice" else 1) for value in values]
         kept = [value for organ, value in zip(organs, values, strict=True)
                 if averaged is None or organ in averaged]
         # One missing: no mean.
         mean = float(np.mean(kept)) if kept else math.nan
         for organ, value in zip([*organs, AVERAGE], [*values, mean], strict=True):
-            cells[f"{name} ({surface['unit']})", heading(organ)] = value
+            cells[name, heading(organ)] = value
     return pd.Series(cells)
 
 
-def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> Table:
+def comparison(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None,
+               externals: Mapping[str, Mapping[str, Sequence[Mapping]]] | None = None) -> Table:
     """The formatted table.
 
     Args:
       results: column ("real", "synth-1", "finetune-1", ...) -> pooled counts of each run (seed) of it.
       organs: rows, instead of the scored organs.
+      externals: name of an external set of films -> its results, blocks of rows below.
     """
-    averaged = _averaged(results, organs)
-    return _over_runs({name: [scores(run, organs, averaged) for run in runs] for name, runs in results.items()})
+    blocks = {name: _scores_of_runs(found) for name, found in (externals or {}).items()}
+    return _over_runs(_with_blocks(_scores_of_runs(results, organs), blocks))
 
 
-def extended(results: Mapping[str, Sequence[Mapping]]) -> Table:
+def extended(results: Mapping[str, Sequence[Mapping]], films: Rows | None = None,
+             externals: Mapping[str, tuple[Mapping[str, Sequence[Mapping]], Rows]] | None = None) -> Table:
     """`comparison` with every organ that was evaluated, scored ones first, and border distances where measured.
+
+    Args:
+      results: as there.
+      films: further rows of each run of a column, of `evaluation.results.per_film.film_rows`.
+      externals: name of an external set of films -> its results and rows.
 
     Raises UserError where runs were evaluated on different organs or measured in different units.
     """
+    blocks = {name: _measures_of_runs(*found) for name, found in (externals or {}).items()}
+    return _over_runs(_with_blocks(_measures_of_runs(results, films), blocks))
+
+
+def _scores_of_runs(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | None = None) -> Rows:
+    averaged = _averaged(results, organs)
+    return {name: [scores(run, organs, averaged) for run in runs] for name, runs in results.items()}
+
+
+def _measures_of_runs(results: Mapping[str, Sequence[Mapping]], films: Rows | None) -> Rows:
     runs = [run for column in results.values() for run in column]
     organs = [*runs[0]["scored"], *(organ for organ in runs[0]["counts"] if organ not in runs[0]["scored"])]
     for run in runs:
@@ -131,9 +151,24 @@ def extended(results: Mapping[str, Sequence[Mapping]]) -> Table:
     if len({run["surface"]["unit"] for run in runs if "surface" in run}) > 1:
         raise UserError("border distances are in mm in one run and in pixels in another; evaluate on the same "
                         "films")
-    averaged = _averaged(results, organs)
-    return _over_runs({name: [pd.concat([scores(run, organs, averaged), distances(run, organs, averaged)])
-                              for run in column] for name, column in results.items()})
+    averaged, films = _averaged(results, organs), films or {}
+    return {name: [pd.concat([scores(run, organs, averaged), distances(run, organs, averaged),
+                              *([films[name][place]] if name in films else [])])
+                   for place, run in enumerate(column)] for name, column in results.items()}
+
+
+def _with_blocks(own: Rows, externals: Mapping[str, Rows]) -> Rows:
+    """`own` rows with those of every external set behind them, its name in their metrics. Where it has one organ
+    alone there is no average."""
+    return {column: [pd.concat([rows, *(_renamed(found[column][place], name) for name, found in externals.items()
+                                        if column in found)]) for place, rows in enumerate(runs)]
+            for column, runs in own.items()}
+
+
+def _renamed(rows: pd.Series, films: str) -> pd.Series:
+    organs = {row for metric, row in rows.index if metric == "J"} - {AVERAGE}
+    return pd.Series({(f"{metric}, {films}", row): value for (metric, row), value in rows.items()
+                      if row != AVERAGE or len(organs) > 1})
 
 
 def unmatched(results: Mapping[str, Sequence[Mapping]]) -> str:
@@ -169,11 +204,12 @@ def printed(value: float, digits: int = 2) -> str:
 def best_cells(means: pd.DataFrame) -> pd.DataFrame:
     """True where a number is its row's best; equals are all best, a single column never is, nor is NaN.
 
-    More is better, but for border distances. A score of 0.00 is no merit: no cell of such a row is best.
+    More is better, but for border distances and shares of bad films. A score of 0.00 is no merit: no cell of such
+    a row is best.
     """
     # Equal as printed: Python rounds a float as its own format does, numpy by way of a multiplication.
     shortened = means.map(lambda value: round(float(value), 2))
-    less = np.array([metric.startswith(tuple(_DISTANCES.values())) for metric, _ in means.index])
+    less = np.array([metric.startswith(_LESS) for metric, _ in means.index])
     best = shortened.max(axis=1).where(~less, shortened.min(axis=1))
     best = best.where((best > 0) | less)
     return shortened.eq(best, axis=0) & (means.shape[1] > 1)
@@ -188,7 +224,7 @@ def _averaged(results: Mapping[str, Sequence[Mapping]], organs: Sequence[str] | 
 
 def _over_runs(runs: Mapping[str, Sequence[pd.Series]]) -> Table:
     frames = {name: pd.DataFrame(list(found)) for name, found in runs.items()}
-    order = next(iter(frames.values())).columns  # of the rows
+    order = list(dict.fromkeys(row for frame in frames.values() for row in frame.columns))
     means, spread = (pd.DataFrame({name: getattr(frame, kind)(skipna=False) for name, frame in frames.items()})
                      for kind in ("mean", "std"))  # a score that one run lacks is no mean over all of them
     return formatted(means.reindex(order), spread.reindex(order))

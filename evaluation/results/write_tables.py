@@ -1,5 +1,6 @@
 """The result files of an experiment, or of several runs (seeds) of it: tables, per-film results, comparisons."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -9,44 +10,51 @@ import pandas as pd
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from evaluation.metrics.overlap import overlap_counts
-from evaluation.metrics.surface import organ_distances
+from evaluation.metrics.surface import METRICS, organ_distances
 from evaluation.results import columns
-from evaluation.results.experiment_folder import ExperimentFolder
-from evaluation.results.per_film import (
+from evaluation.results.comparisons import (
     LEAST_FILMS,
+    MARGIN,
     Difference,
     compare,
-    film_scores,
-    format_p,
-    hardest,
-    holm,
-    merge_runs,
-    summarize,
+    comparison_table,
+    named_among,
 )
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.inference import format_p, holm
+from evaluation.results.per_film import film_rows, film_scores, hardest, merge_runs, summarize
 from evaluation.results.published import table3
 from evaluation.results.table_formats import Table, write_table
 from evaluation.results.tables import comparison, extended, left_out, unmatched, unshown
 from evaluation.segmenter.evaluate import Result
 
+MEASURES = ("HD95, ASSD and surface Dice: means over films. Worst tenth: mean over the tenth of films with the "
+            "lowest mean J.")
 NAMES = {"FULL": "table1", "TINY": "table2"}  # the paper's numbers
 
 
 class Results:
     """What one or several experiment folders of the same configuration hold.
 
+    Args:
+      folders: of tools.run_experiment.
+      external: name of an external set of films, on which its columns are those that every folder has; without,
+        the experiments' test films.
+
     Raises UserError where their configuration, columns or scored organs differ, and where one is named twice.
     """
 
-    def __init__(self, folders: Sequence[str | pathlib.Path]):
+    def __init__(self, folders: Sequence[str | pathlib.Path], external: str = ""):
         # A folder named twice would count as two runs.
         if not folders or len({pathlib.Path(folder).resolve() for folder in folders}) != len(folders):
             raise UserError(f"--results={','.join(map(str, folders))}: expected one or more folders, each once")
-        self.experiments = [ExperimentFolder(pathlib.Path(folder)) for folder in folders]
+        self.experiments = [ExperimentFolder(pathlib.Path(folder), external) for folder in folders]
         first = self.experiments[0]
-        self.columns = first.columns()
+        found = [experiment.columns() for experiment in self.experiments]
+        self.columns = [name for name in found[0] if all(name in names for names in found)]
         self.pooled = {name: [] for name in self.columns}
         for experiment in self.experiments:
-            if (experiment.choice, experiment.columns()) != (first.choice, self.columns):
+            if experiment.choice != first.choice or (not external and experiment.columns() != self.columns):
                 raise UserError(f"{experiment.path}: is {experiment.choice} with columns "
                                 f"{', '.join(experiment.columns())}, but {first.path} is {first.choice} "
                                 f"with {', '.join(self.columns)}; make a table of each")
@@ -62,8 +70,18 @@ class Results:
             for name, gold in golds.items():
                 known = golds[self.columns[0]]
                 if gold != known and gold.keys() == known.keys():  # e.g. a user's own, of earlier films
-                    raise UserError(f"{experiment.path}/evaluate-{name}: was scored on other films or sizes than "
+                    raise UserError(f"{experiment.results(name)}: was scored on other films or sizes than "
                                     f"{self.columns[0]}; evaluate it again")
+        self._measured: dict[str, list[tuple[dict, pd.DataFrame]]] = {}
+
+    @functools.cached_property
+    def externals(self) -> dict[str, "Results"]:
+        """Name of each external set of films that every run has a column of -> its results."""
+        folders = [experiment.path for experiment in self.experiments]
+        names = [experiment.externals() for experiment in self.experiments]
+        shared = [name for name in names[0] if all(name in found for found in names)]
+        scored = {name: [set(ExperimentFolder(folder, name).columns()) for folder in folders] for name in shared}
+        return {name: Results(folders, name) for name, found in scored.items() if set.intersection(*found)}
 
     @property
     def name(self) -> str:
@@ -83,7 +101,8 @@ class Results:
         spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
         films = "test films" if self.tested > 1 else "test film"
         said = f"{title}: J and DSC in percent, pixels pooled over {self.tested} {films}{spread}."
-        return " ".join(part for part in (said, left_out(self.pooled, organs), self._budget()) if part)
+        outside = [f"{name}: {found.tested} films of elsewhere." for name, found in self.externals.items()]
+        return " ".join(filter(None, [said, *outside, left_out(self.pooled, organs), self._budget()]))
 
     def _budget(self) -> str:
         """A sentence on the updates behind each column that says them; empty without any."""
@@ -94,6 +113,26 @@ class Results:
                 budgets.setdefault(found.pop(), []).append(columns.title(name))
         parts = [f"{steps:,} for {', '.join(names)}" for steps, names in sorted(budgets.items())]
         return f"Updates of the segmenter in all: {'; '.join(parts)}." if parts else ""
+
+    def main_table(self) -> Table:
+        """The paper's table, with a block of rows for each external set."""
+        return comparison(self.pooled, externals={name: found.pooled for name, found in self.externals.items()})
+
+    def measures_table(self) -> Table:
+        """The same with all organs, border distances, surface Dice, and what single films add."""
+        return extended(*self._all_measures(), {name: found._all_measures()
+                                                for name, found in self.externals.items()})
+
+    def _all_measures(self) -> tuple[dict[str, list[dict]], dict[str, list[pd.Series]]]:
+        """Pooled results of every run, and `film_rows`, by column."""
+        measured = {name: self.measured(name) for name in self.columns}
+        return ({name: [pooled for pooled, _ in runs] for name, runs in measured.items()},
+                {name: [film_rows(films, self.scored) for _, films in runs] for name, runs in measured.items()})
+
+    def drawn(self) -> str:
+        """What intervals are over."""
+        draws = len(self.experiments)
+        return f"{draws} draws and films" if draws > 1 else "films"
 
     def without(self) -> dict[str, str]:
         """Files that cannot be written for want of films -> why."""
@@ -107,12 +146,29 @@ class Results:
 
     def per_film(self, column: str) -> pd.DataFrame:
         """A row per film and organ, runs put together; see `merge_runs`."""
-        return merge_runs([experiment.per_film(column) for experiment in self.experiments])
+        return merge_runs(self.per_film_of_runs(column))
 
-    def with_distances(self, column: str) -> list[dict]:
-        """Pooled counts of every run, with border distances measured on the kept predictions where they lack."""
-        return [run if "surface" in run else _measure(experiment, column)
+    def per_film_of_runs(self, column: str) -> list[pd.DataFrame]:
+        """The same of each run."""
+        return [films for _, films in self.measured(column)]
+
+    def measured(self, column: str) -> list[tuple[dict, pd.DataFrame]]:
+        """Pooled results and single films of every run, with border distances measured on the kept predictions
+        where they lack."""
+        if column not in self._measured:
+            self._measured[column] = [
+                (run, experiment.per_film(column)) if _is_measured(run) or not _kept(experiment, column)
+                else _measure(experiment, column)
                 for experiment, run in zip(self.experiments, self.pooled[column], strict=True)]
+        return self._measured[column]
+
+    def films(self) -> pd.DataFrame:
+        """All single films: a row for each set of films ("test" or an external one), column, run (its folder's
+        name), film and organ."""
+        parts = {(place, column, experiment.path.resolve().name): films
+                 for place, results in {"test": self, **self.externals}.items() for column in results.columns
+                 for experiment, films in zip(results.experiments, results.per_film_of_runs(column), strict=True)}
+        return pd.concat(parts, names=["set", "column", "run"]).reset_index([0, 1, 2])
 
     def summary(self) -> pd.DataFrame:
         """Spread over films of every column, by (column, metric, organ); see `summarize`."""
@@ -136,9 +192,22 @@ class Results:
             if name not in self.columns:
                 raise UserError(f"{self.experiments[0].path}: has no column {name!r}; there are "
                                 f"{', '.join(self.columns)}")
-        reference = self.per_film(right)
-        return [compare(self.per_film(left), reference, self.scored, (left, right), seed=seed)
-                for left in lefts]
+        return [self._compare(left, right, seed) for left in lefts]
+
+    def _compare(self, left: str, right: str, seed: int = 0) -> Difference:
+        return compare(self.per_film_of_runs(left), self.per_film_of_runs(right), self.scored, (left, right),
+                       seed=seed)
+
+    def comparisons(self) -> list[tuple[str, list[Difference]]]:
+        """What `evaluation.results.comparisons.NAMED` names, on each set of films that has two or more; sets
+        without any are left out."""
+        sets = {"test": self, **self.externals}
+        found = {films: [results._compare(*pair) for pair in named_among(results.columns)]
+                 for films, results in sets.items() if results._comparable()}
+        return [(films, family) for films, family in found.items() if family]
+
+    def _comparable(self) -> bool:
+        return self.tested >= LEAST_FILMS and len(unshown(self.pooled)) < len(self.scored)
 
     def table3(self) -> Table:
         """The paper's Table 3 with this experiment's best column as its last row."""
@@ -152,8 +221,20 @@ def _gold_pixels(pooled: dict) -> dict[str, int]:
     return {organ: hits + missed for organ, (hits, _, missed) in pooled["counts"].items()}
 
 
-def _measure(experiment: ExperimentFolder, column: str) -> dict:
-    """What `evaluation.segmenter.evaluate` writes to pooled.json today."""
+def _is_measured(pooled: dict) -> bool:
+    """Whether border distances of all METRICS are there."""
+    return all(metric in organ for organ in pooled.get("surface", {"organs": {"": {}}})["organs"].values()
+               for metric in METRICS)
+
+
+def _kept(experiment: ExperimentFolder, column: str) -> bool:
+    """Whether there are the films and predictions that can be measured."""
+    return (not experiment.external and experiment.keeps_films
+            and (experiment.results(column) / "predictions").is_dir())
+
+
+def _measure(experiment: ExperimentFolder, column: str) -> tuple[dict, pd.DataFrame]:
+    """What `evaluation.segmenter.evaluate` writes today."""
     store, table = experiment.films(), experiment.table(column)
     ids = list(dict.fromkeys(experiment.per_film(column)["film"]))  # each film once
     pairs = [(experiment.prediction(column, id_), experiment.gold(column, id_)) for id_ in ids]
@@ -162,7 +243,8 @@ def _measure(experiment: ExperimentFolder, column: str) -> dict:
     # 1.0: pixels
     distances = np.array([organ_distances(*pair, table.regions.values(), spacing or 1.0) for pair in pairs])
     scored = tuple(experiment.pooled(column)["scored"])
-    return Result(tuple(ids), tuple(table.regions), scored, counts, distances, "mm" if spacing else "px").to_json()
+    result = Result(tuple(ids), tuple(table.regions), scored, counts, distances, "mm" if spacing else "px")
+    return result.to_json(), result.per_film()
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
@@ -178,27 +260,41 @@ def difference_table(differences: Sequence[Difference]) -> Table:
     return Table(pd.DataFrame(rows))
 
 
+def comparisons_caption(results: Results) -> str:
+    """What the table of comparisons shows."""
+    one = len(results.experiments) == 1
+    return ("Comparisons named before the run, in points of pooled mean J: 95 % interval by bootstrap over "
+            f"{results.drawn()}; p of the difference and of its being within {MARGIN:g} points (two one-sided "
+            "tests), each after Holm's adjustment over the comparisons on the same films."
+            + (" One draw: another one of the training films may decide otherwise." if one else ""))
+
+
 def write_results(results: Results, out: pathlib.Path, organs: bool = False,
                   with_table3: bool = False) -> list[str]:
     """Writes all tables as .md, .csv, .tex and .html and the per-film files as .csv; returns the names.
 
     Names: table1 or table2; with `organs` NAME-organs; with `with_table3` table3; with a column "real"
-    differences, but see `Results.without`; per_film_summary.csv, hardest.csv.
+    differences, but see `Results.without`; comparisons, where columns are compared that were named for it;
+    per_film.csv, per_film_summary.csv (and one of each external set), hardest.csv.
     """
-    tables = [(results.name, comparison(results.pooled), results.caption())]
+    tables = [(results.name, results.main_table(), results.caption())]
     if organs:
-        measured = {name: results.with_distances(name) for name in results.columns}
+        measured = {name: [run for run, _ in results.measured(name)] for name in results.columns}
         every = list(next(iter(measured.values()))[0]["counts"])
-        note = f"{results.caption(every)} HD95 and ASSD: means over films. {unmatched(measured)}".strip()
-        tables.append((f"{results.name}-organs", extended(measured), note))
+        note = f"{results.caption(every)} {MEASURES} {unmatched(measured)}".strip()
+        tables.append((f"{results.name}-organs", results.measures_table(), note))
     if with_table3:
         tables.append(("table3", results.table3(), "Published results on the SCR data set in percent, as in Ciano "
                        "et al. 2021, and this experiment."))
     if "real" in results.columns and len(results.columns) > 1 and "differences" not in results.without():
         tables.append(("differences", difference_table(results.differences()), "Differences from REAL in points "
-                       "of pooled mean J: bootstrap interval over films; Wilcoxon's signed-rank test of the "
-                       "films' mean J."))
-    lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4)}
+                       f"of pooled mean J: bootstrap interval over {results.drawn()}; Wilcoxon's signed-rank test "
+                       "of the films' mean J."))
+    if families := results.comparisons():
+        tables.append(("comparisons", comparison_table(families), comparisons_caption(results)))
+    lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4),
+             "per_film": results.films().round(6).set_index("set"),
+             **{f"per_film_summary-{name}": found.summary().round(4) for name, found in results.externals.items()}}
     out = atomic_files.make_folder(out)  # nothing is written before all is computed
     for name, rows in lists.items():
         atomic_files.write_text(out / f"{name}.csv", rows.to_csv())

@@ -11,7 +11,7 @@ from datasets import grey
 from datasets.common import atomic_files
 from datasets.pair_store import PairStore, write_png
 from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled, shown
-from evaluation.metrics.surface import METRICS, organ_distances
+from evaluation.metrics.surface import METRICS, measure_names, organ_distances
 from evaluation.segmenter.sliding_window import Predict, sliding_window
 
 Segment = Callable[[str], np.ndarray]  # id of a film -> its predicted codes, uint8 [H, W]
@@ -26,8 +26,7 @@ class Result:
       organs: names of what was scored, as `ClassTable.regions` has them.
       scored: names in the tables' order.
       counts: int64 [films, organs, 3]: true positives, false positives, false negatives.
-      distances: float64 [films, organs, 2], see `evaluation.metrics.surface`; NaN where an organ is in one map
-        only.
+      distances: float64 [films, organs, 3], the METRICS of `evaluation.metrics.surface`, NaN where there is none.
       unit: of the distances, "mm" or "px".
     """
 
@@ -46,14 +45,15 @@ class Result:
         return float(np.mean(jaccard(counts[there]))) if there.any() else 0.0
 
     def per_film(self) -> pd.DataFrame:
-        """A row per film and organ: film, organ, tp, fp, fn, j, dsc, and hd95_mm, assd_mm (or _px)."""
+        """A row per film and organ: film, organ, tp, fp, fn, j, dsc, and `measure_names` of the unit."""
         index = pd.MultiIndex.from_product([self.films, self.organs], names=["film", "organ"])
         flat = self.counts.reshape(-1, 3)
         table = pd.DataFrame(flat, index, ["tp", "fp", "fn"])
         table["j"], table["dsc"] = jaccard(flat), dice(flat)
         if self.distances is not None:
-            for place, metric in enumerate(METRICS):
-                table[f"{metric}_{self.unit}"] = self.distances.reshape(-1, 2)[:, place]
+            for name, values in zip(measure_names(self.unit).values(), self.distances.reshape(-1, len(METRICS)).T,
+                                    strict=True):
+                table[name] = values
         return table.reset_index()
 
     def to_json(self) -> dict:
@@ -66,15 +66,16 @@ class Result:
         return value
 
     def _mean_distances(self) -> dict[str, dict[str, float | int | None]]:
-        """Organ -> mean distances over the films where it is in both maps, and in how many it is in one only."""
+        """Organ -> means over films: distances where it is in both maps, surface Dice where it is in any; and in
+        how many it is in one only."""
         found = {}
         for place, organ in enumerate(self.organs):
             values, counts = self.distances[:, place], self.counts[:, place]
-            measured = ~np.isnan(values[:, 0])
+            there = ~np.isnan(values)
+            means = {metric: float(values[there[:, column], column].mean()) if there[:, column].any() else None
+                     for column, metric in enumerate(METRICS)}
             # NaN without counts is an organ that neither map has
-            means = values[measured].mean(0).tolist() if measured.any() else [None, None]
-            found[organ] = {**dict(zip(METRICS, means, strict=True)),
-                            "unmatched": int(np.sum(~measured & (counts.sum(-1) > 0)))}
+            found[organ] = {**means, "unmatched": int(np.sum(~there[:, 0] & (counts.sum(-1) > 0)))}
         return found
 
 

@@ -7,8 +7,9 @@ import pytest
 from datasets.pair_store import PairStore, write_png
 from evaluation.figures.chart_figures import box_plots
 from evaluation.results import tables
+from evaluation.results.comparisons import compare
 from evaluation.results.experiment_folder import ExperimentFolder
-from evaluation.results.per_film import compare, film_scores, summarize
+from evaluation.results.per_film import film_scores, summarize
 from evaluation.results.write_tables import Results, write_results
 from evaluation.segmenter.evaluate import Result
 from tests.helpers.binaries import run
@@ -31,7 +32,7 @@ def test_the_means_of_a_table_differ_by_its_differences(left, right):
     pooled = {name: [result.to_json()] for name, result in results.items()}
     means = tables.mean_scores(pooled)
     films = {name: result.per_film() for name, result in results.items()}
-    found = compare(films["finetune-1"], films["real"], ORGANS, ("finetune-1", "real"), resamples=50)
+    found = compare([films["finetune-1"]], [films["real"]], ORGANS, ("finetune-1", "real"), resamples=50)
     assert found.difference == pytest.approx(means["finetune-1"] - means["real"], abs=1e-9)
     table = tables.comparison(pooled)
     cells = table.cells.loc[("J", "Average")].tolist()

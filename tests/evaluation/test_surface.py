@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from evaluation.metrics.surface import organ_distances, surface_distances
+from evaluation.metrics.surface import organ_distances, surface_dice, surface_distances
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.segmenter.evaluate import Result, evaluate
 from tests.helpers.result_folders import write_experiment
@@ -74,6 +74,30 @@ def test_an_edge_of_the_film_is_a_border():
     assert hd95 > 4.0
 
 
+def test_surface_dice_is_one_within_the_tolerance_and_none_beyond():
+    square = _square(10, 10, 12)
+    assert surface_dice(square, square) == surface_dice(square, _square(10, 12, 12)) == 1.0
+    assert surface_dice(square, _square(10, 12, 12), 2.0) < 1.0  # now 4 away
+    assert surface_dice(_square(2, 2, 4), _square(30, 30, 4)) == 0.0
+
+
+def test_surface_dice_of_a_square_moved_by_more_than_the_tolerance():
+    """A square of side 10, 3 to the right, tolerance 2. Each border has 4 x 9 corners of length 1 between its
+    pixels and 4 ends of sqrt(1/2). Of the left one's, along top and bottom all but the first lie within 2 of the
+    other: 9 each, and the right ends; of its right side the two corners next to top and bottom; of its left side
+    none. The other border has the same by symmetry."""
+    expected = (2 * 9 + 4 + 2 * np.sqrt(0.5)) / (36 + 4 * np.sqrt(0.5))
+    assert surface_dice(_square(5, 5, 10), _square(5, 8, 10), 1.0, 2.0) == pytest.approx(expected)
+    assert surface_dice(_square(5, 5, 10), _square(5, 8, 10), 0.5, 1.0) == pytest.approx(expected)  # in mm
+
+
+def test_surface_dice_of_discs_in_one_another():
+    """Radii 12 and 15, one centre: borders 3 apart all around."""
+    far = np.hypot(*np.mgrid[-19.5:20.5, -19.5:20.5])
+    small, large = far < 12, far < 15
+    assert surface_dice(small, large, 1.0, 4.0) == 1.0 and surface_dice(small, large, 1.0, 1.9) == 0.0
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_against_all_pairs_of_border_pixels(seed):
     rng = np.random.default_rng(seed)
@@ -88,6 +112,8 @@ def test_an_absent_organ_has_no_distance():
     empty = np.zeros((40, 40), bool)
     for pair in ((empty, empty), (_square(1, 1, 3), empty), (empty, _square(1, 1, 3))):
         assert np.isnan(surface_distances(*pair)).all()
+    assert np.isnan(surface_dice(empty, empty))
+    assert surface_dice(_square(1, 1, 3), empty) == surface_dice(empty, _square(1, 1, 3)) == 0.0
     with pytest.raises(ValueError, match="one shape"):
         surface_distances(empty, empty[1:])
 
@@ -95,16 +121,18 @@ def test_an_absent_organ_has_no_distance():
 def test_organs_keep_apart():
     gold = _square(2, 2, 5).astype(np.uint8) + 2 * _square(20, 20, 9).astype(np.uint8)
     found = organ_distances(np.where(gold == 2, 0, gold), gold, [[1], [2]], 0.5)
-    assert found[0].tolist() == [0.0, 0.0] and np.isnan(found[1]).all()
+    assert found[0].tolist() == [0.0, 0.0, 1.0]
+    assert np.isnan(found[1][:2]).all() and found[1][2] == 0.0
 
 
 def test_means_leave_out_and_count_films_without_the_organ():
     counts = np.array([[[5, 1, 1]], [[0, 0, 4]], [[0, 0, 0]]])
-    distances = np.array([[[2.0, 1.0]], [[np.nan] * 2], [[np.nan] * 2]])
+    distances = np.array([[[2.0, 1.0, 0.9]], [[np.nan, np.nan, 0.0]], [[np.nan] * 3]])
     surface = Result(("a", "b", "c"), ("heart",), ("heart",), counts, distances, "mm").to_json()["surface"]
-    assert surface == {"unit": "mm", "organs": {"heart": {"hd95": 2.0, "assd": 1.0, "unmatched": 1}}}
+    assert surface == {"unit": "mm", "organs": {"heart": {"hd95": 2.0, "assd": 1.0, "surface_dice": 0.45,
+                                                            "unmatched": 1}}}
     nothing = Result(("b",), ("heart",), ("heart",), counts[1:2], distances[1:2]).to_json()["surface"]
-    assert nothing["organs"]["heart"] == {"hd95": None, "assd": None, "unmatched": 1}
+    assert nothing["organs"]["heart"] == {"hd95": None, "assd": None, "surface_dice": 0.0, "unmatched": 1}
 
 
 def test_evaluation_measures_in_the_stores_millimetres(tmp_path):

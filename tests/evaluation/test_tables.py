@@ -271,13 +271,14 @@ def test_our_row_of_table_3_is_the_papers_when_fed_its_table_1():
 def test_the_files_of_an_experiment(tmp_path):
     folder = write_experiment(tmp_path / "run", config="full", scored=False)
     names = write_results(Results([folder]), tmp_path / "out", organs=True, with_table3=True)
-    assert names[:4] == ["table1", "table1-organs", "table3", "differences"]
+    assert names[:5] == ["table1", "table1-organs", "table3", "differences", "comparisons"]
     main = pd.read_csv(tmp_path / "out" / "table1.csv", header=[0, 1], index_col=[0, 1])
     counts = json.loads((folder / "evaluate-real" / "pooled.json").read_text())["counts"]["heart"]
     assert main.loc[("J", "Heart"), main.columns[0]] == round(100 * counts[0] / sum(counts), 2)
     assert main.shape == (8, 3)
     organs = pd.read_csv(tmp_path / "out" / "table1-organs.csv", header=[0, 1], index_col=[0, 1])
-    assert set(organs.index.get_level_values(0)) == {"J", "DSC", "HD95 (mm)", "ASSD (mm)"}
+    assert set(organs.index.get_level_values(0)) == {
+        "J", "DSC", "HD95 (mm)", "ASSD (mm)", "Surface Dice, 2 mm", "Worst tenth", "Under J 0.7"}
     assert "Left Clavicle" in organs.index.get_level_values(1)
     assert len(pd.read_csv(tmp_path / "out" / "hardest.csv")) == 6
 
@@ -286,8 +287,11 @@ def test_distances_of_runs_without_them_are_measured_from_their_predictions(tmp_
     folder = write_experiment(tmp_path / "run")
     path = folder / "evaluate-real" / "pooled.json"
     measured = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in measured.items() if key != "surface"}))
-    assert Results([folder]).with_distances("real") == [measured]
+    distances = {organ: {"hd95": 1.0, "assd": 1.0, "unmatched": 0} for organ in measured["surface"]["organs"]}
+    for known in ({}, {"surface": {"unit": "mm", "organs": distances}}):  # of earlier versions
+        path.write_text(json.dumps({key: value for key, value in measured.items() if key != "surface"} | known))
+        (run, films), = Results([folder]).measured("real")
+        assert run == measured and films["surface_dice_2mm"].between(0, 1).all()
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 
 from evaluation.figures.size_curves import write_curves
 from evaluation.results.table_formats import markdown
-from evaluation.results.tables import comparison
 from evaluation.results.write_tables import Results, write_results
 from tools.experiment.estimate import MEASURED, TrainingJob
 from tools.experiment.plan import Experiment
@@ -70,7 +69,7 @@ class Draws:
         def run(folder: pathlib.Path) -> None:
             results = Results([pathlib.Path(self.experiment.workdir, part) for part in parts])
             write_results(results, folder, organs=True)
-            print(f"{results.caption()}\n\n{markdown(comparison(results.pooled))}")
+            print(f"{results.caption()}\n\n{markdown(results.main_table())}")
 
         reads = tuple(f"{part}/evaluate-{column}" for part in parts for column in columns)
         return Task("tables", f"tables over {_count(len(parts), 'draw')}", reads, {"seeds": list(self.seeds)}, run,

@@ -1,12 +1,17 @@
-"""Readers compare gold and predicted outlines of the hardest films without knowing which is which.
+"""Blinded readers compare gold and predicted outlines of the hardest films, or tell real films from made ones.
 
     python -m tools.reader_study build --experiment=runs/demo --column=finetune-3 --out=study
+    python -m tools.reader_study build --kind=real-or-synthetic --experiment=runs/demo --method=three --out=study
     python -m tools.reader_study report --key=study/keep/key.json --answers=FOLDER --out=study/report
 
 `build` writes for-readers/reader-study.html, one page that works offline, from a file and on a phone, and
 keep/key.json, which readers must not get. Instead of --experiment, --data (a pair folder) and --results (a folder
 with per_film.csv and predictions/) name films and predictions of any origin. `report` joins the key with the
 files that readers saved from the page: preferences, sign test, agreement and comments, as Markdown, CSV and LaTeX.
+
+--kind=real-or-synthetic shows test films and synthetic ones that are not flagged as copies, half of each, one at a
+time; with --data, --synthetic names their pair folder. Its report has accuracy with its interval, the shares of
+synthetic and of real films that were found, and Fleiss' kappa.
 """
 
 import pathlib
@@ -19,13 +24,18 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, STUDY, check_output
+from evaluation.results.columns import METHODS
 
+_KIND = flags.DEFINE_enum("kind", "outlines", ["outlines", "real-or-synthetic"], "build: what readers are asked")
 _EXPERIMENT = flags.DEFINE_string("experiment", None, "build: folder of an experiment (tools.run_experiment)")
 _COLUMN = flags.DEFINE_string("column", "finetune-3", "build: column of the table whose predictions are shown")
 _DATA = flags.DEFINE_string("data", None, "build: pair folder of the films, instead of --experiment")
 _RESULTS = flags.DEFINE_string("results", None, "build: folder with per_film.csv and predictions/, with --data")
-_FILMS = flags.DEFINE_integer("films", 20, "build: how many films, those with the smallest mean J (paper: 20)",
-                              lower_bound=1, upper_bound=100)
+_METHOD = flags.DEFINE_enum("method", "three", [method.name for method in METHODS], "build: whose films are told "
+                            "from real ones")
+_SYNTHETIC = flags.DEFINE_string("synthetic", None, "build: pair folder of synthetic films, with --data")
+_FILMS = flags.DEFINE_integer("films", 20, "build: how many films, those with the smallest mean J (paper: 20); of "
+                              "real and synthetic ones together", lower_bound=1, upper_bound=100)
 _SEED = flags.DEFINE_integer("seed", None, "build: draws the hidden order; without it nobody can guess the order. "
                                            "Kept in the key", lower_bound=0)
 _SIDE = flags.DEFINE_integer("side", 768, "build: larger films are shown reduced to this side, in pixels",
@@ -45,7 +55,7 @@ def main(argv) -> None:
     if not _OUT.value:
         raise UserError(f"{command}: give --out=FOLDER, where the results go")
     if command == "build":
-        build()
+        build() if _KIND.value == "outlines" else build_realism()
     else:
         report()
 
@@ -71,15 +81,46 @@ def build() -> None:
     print(f"keep to yourself: {pathlib.Path(_OUT.value) / KEY}")
 
 
+def build_realism() -> None:
+    """Writes page and key of the study of real and synthetic films."""
+    from datasets.pair_store import PairStore
+    from evaluation.reader_study.realism_study import write_realism_study
+    from evaluation.reader_study.study import KEY, PAGE
+    from evaluation.results.experiment_folder import ExperimentFolder
+
+    check_output(_OUT.value, STUDY, [_DATA.value, _SYNTHETIC.value], beside=[_EXPERIMENT.value])
+    if bool(_EXPERIMENT.value) == bool(_DATA.value) or bool(_DATA.value) != bool(_SYNTHETIC.value):
+        raise UserError("build: give either --experiment=RUN, or --data=STORE and --synthetic=STORE")
+    if _EXPERIMENT.value:
+        run = ExperimentFolder(pathlib.Path(_EXPERIMENT.value))
+        method = next(method for method in METHODS if method.name == _METHOD.value)
+        real, synthetic = PairStore(run.path / "data" / "gan-films"), run.synthetic(method)
+    else:
+        real, synthetic = PairStore(_DATA.value), PairStore(_SYNTHETIC.value)
+    title = f"{real.description.name} and {synthetic.description.name}"
+    write_realism_study(real, synthetic, _FILMS.value, _OUT.value, title, _SEED.value, _SIDE.value)
+    out = pathlib.Path(_OUT.value)
+    print(f"{_FILMS.value} films, half of them real: {title}")
+    print(f"give to readers: {out / PAGE} ({(out / PAGE).stat().st_size / 1e6:.1f} MB)")
+    print(f"keep to yourself: {out / KEY}")
+
+
 def report() -> None:
     """Joins key and answers."""
+    from evaluation.reader_study.key import TruthKey
+    from evaluation.reader_study.realism_study import realism_answers, write_realism_answers
     from evaluation.reader_study.report import make_report, read_study, write_reader_report
 
     if not _KEY.value or not _ANSWERS.value:
         raise UserError("report: give --key=key.json and --answers=FILE,FILE or a folder of answer files")
     check_output(_OUT.value, RESULTS, [_KEY.value, *_ANSWERS.value])
-    found = make_report(*read_study(_KEY.value, _ANSWERS.value))
-    write_reader_report(found, _OUT.value)
+    key, answers = read_study(_KEY.value, _ANSWERS.value)
+    if isinstance(key, TruthKey):
+        found = realism_answers(key, answers)
+        write_realism_answers(found, _OUT.value)
+    else:
+        found = make_report(key, answers)
+        write_reader_report(found, _OUT.value)
     print(found.to_markdown())
     print(f"tables: {_OUT.value}")
 

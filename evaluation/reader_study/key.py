@@ -15,6 +15,8 @@ from datasets.formats.raster import read_bytes
 
 FORMAT = 1  # of both files
 GOLD, PREDICTION, NONE = "gold", "prediction", "no preference"
+REAL, SYNTHETIC = "real", "synthetic"
+TRUTH_KIND = "real-or-synthetic"
 MAX_FILE = 2**20  # bytes of an answer or key file
 MAX_COMMENT = 1000  # characters, as the page's field takes
 MAX_READER = 60
@@ -47,6 +49,34 @@ class Key:
     title: str
     films: tuple[KeyFilm, ...]
 
+    choices = (0, 1, 2)
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class TruthFilm:
+    """What a film of the page is: its neutral name, its id, and whether it is REAL or SYNTHETIC."""
+
+    film: str
+    id: str
+    truth: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TruthKey:
+    """The key of a study in which readers tell real films from synthetic ones; choice 1 is real, 2 synthetic."""
+
+    format: int
+    study: str
+    seed: int
+    title: str
+    films: tuple[TruthFilm, ...]
+    kind: str = TRUTH_KIND
+
+    choices = (1, 2)
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -68,10 +98,12 @@ class Answers:
     answers: tuple[Answer, ...]
 
 
-def read_key(path: str | os.PathLike) -> Key:
-    """Raises UserError if `path` is not a key as `evaluation.reader_study.study` writes it."""
+def read_key(path: str | os.PathLike) -> Key | TruthKey:
+    """Raises UserError if `path` is not a key as `evaluation.reader_study.study` or `realism_study` writes it."""
     value = _read(path, "the key of a reader study")
     try:
+        if isinstance(value, dict) and "kind" in value:
+            return _truth_key(value)
         films = tuple(KeyFilm(**film) for film in value["films"])
         key = Key(**{**value, "films": films})
         texts = [key.study, key.title, *(text for film in films for text in (film.film, film.id))]
@@ -85,7 +117,17 @@ def read_key(path: str | os.PathLike) -> Key:
                         "wrote") from None
 
 
-def read_answers(path: str | os.PathLike, key: Key) -> Answers:
+def _truth_key(value: dict[str, Any]) -> TruthKey:
+    """Raises KeyError, TypeError or ValueError for anything else."""
+    key = TruthKey(**{**value, "films": tuple(TruthFilm(**film) for film in value["films"])})
+    texts = [key.study, key.title, *(text for film in key.films for text in (film.film, film.id))]
+    if key.format != FORMAT or key.kind != TRUTH_KIND or not key.films or not all(
+            isinstance(text, str) for text in texts) or {film.truth for film in key.films} - {REAL, SYNTHETIC}:
+        raise ValueError
+    return key
+
+
+def read_answers(path: str | os.PathLike, key: Key | TruthKey) -> Answers:
     """A reader's answers, its texts cleaned by `clean`.
 
     Raises UserError naming what is wrong for anything but a whole answer file to this study.
@@ -102,7 +144,7 @@ def read_answers(path: str | os.PathLike, key: Key) -> Answers:
     _expect(path, reader != "", "holds no reader's name; fill it in on the page and save again")
     _expect(path, isinstance(value["answers"], list) and len(value["answers"]) == len(key.films),
             f"expected answers to {len(key.films)} films")
-    given = [_answer(path, entry) for entry in value["answers"]]
+    given = [_answer(path, entry, key.choices) for entry in value["answers"]]
     _expect(path, [answer.film for answer in given] == [film.film for film in key.films],
             "expected one answer to each film of the study, in its order")
     return Answers(reader, tuple(given))
@@ -115,14 +157,14 @@ def clean(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-def _answer(path: str | os.PathLike, entry: Any) -> Answer:
+def _answer(path: str | os.PathLike, entry: Any, choices: tuple[int, ...]) -> Answer:
     _expect(path, isinstance(entry, dict) and set(entry) == {"film", "choice", "comment"},
             "expected film, choice and comment in every answer")
     film, choice, comment = entry["film"], entry["choice"], entry["comment"]
     _expect(path, isinstance(film, str), "a film's name is not a text")
     # True is an int too, and no choice
-    _expect(path, choice is None or (type(choice) is int and 0 <= choice <= 2),
-            "a choice is none of 1, 2, 0 (no preference) and null (not answered)")
+    _expect(path, choice is None or (type(choice) is int and choice in choices),
+            f"a choice is none of {', '.join(map(str, choices))} and null (not answered)")
     _expect(path, isinstance(comment, str) and len(comment) <= MAX_COMMENT,
             f"a comment is not a text of up to {MAX_COMMENT:,} characters")
     return Answer(film, choice, clean(comment))

@@ -7,9 +7,12 @@
   const narrow = matchMedia("(max-width: 700px) and (orientation: portrait)");
   const byId = (id) => document.getElementById(id);
   const all = (selector) => [...document.querySelectorAll(selector)];
+  const views = all("#panels figure").map((figure) => +figure.dataset.view);  // 0 film, 1 and 2 the outlines
+  const choices = all("#choices button").map((button) => +button.dataset.choice);
+  const firstView = Math.min(1, views.length - 1);
 
   let state = emptyState();
-  let view = 1;          // the picture shown where only one is: 0 film, 1 and 2 the outlines
+  let view = firstView;  // the picture shown where only one is
   let enlarged = false;
   let drawn = null;      // name of the film in the panels
   let seen = new Set();  // the pictures of this film that were shown
@@ -35,7 +38,7 @@
     for (const film of films) {
       const answer = kept.answers && kept.answers[film.film];
       if (!answer) continue;
-      if ([0, 1, 2].includes(answer.choice)) restored.answers[film.film].choice = answer.choice;
+      if (choices.includes(answer.choice)) restored.answers[film.film].choice = answer.choice;
       if (typeof answer.comment === "string") restored.answers[film.film].comment = answer.comment;
     }
     return restored;
@@ -105,7 +108,7 @@
     const answer = state.answers[film.film];
     const single = isSingle();
     draw(film);
-    for (const at of single ? [view] : [0, 1, 2]) seen.add(at);
+    for (const at of single ? [view] : views) seen.add(at);
     byId("film").classList.toggle("single", single);
     all("#panels figure").forEach((figure) => figure.classList.toggle("shown", +figure.dataset.view === view));
     all("#tabs button").forEach((tab) => tab.setAttribute("aria-pressed", +tab.dataset.view === view));
@@ -135,7 +138,7 @@
     const next = Math.min(Math.max(place, -1), films.length);
     if (next >= 0 && !state.reader.trim()) return;
     if (next !== state.place) {
-      view = 1;
+      view = firstView;
       seen = new Set();
     }
     state.place = next;
@@ -148,7 +151,7 @@
 
   function choose(choice) {
     const answer = state.answers[films[state.place].film];
-    const unseen = [1, 2].find((at) => !seen.has(at));
+    const unseen = views.find((at) => at > 0 && !seen.has(at));
     if (unseen !== undefined && answer.choice === null) {  // one picture at a time: nobody chooses unseen
       look(unseen);
       notify("This is outline " + unseen + ". Choose now that you have seen both.");
@@ -198,9 +201,9 @@
     if (event.key === "ArrowLeft") go(state.place - 1);
     else if (event.key === "ArrowRight") go(state.place + 1);
     else if (!onFilm) return;
-    else if (["0", "1", "2"].includes(event.key)) choose(+event.key);
-    else if (event.key === "ArrowUp" && enlarged) look((view + 2) % 3);
-    else if (event.key === "ArrowDown" && enlarged) look((view + 1) % 3);
+    else if (choices.map(String).includes(event.key)) choose(+event.key);
+    else if (event.key === "ArrowUp" && enlarged) look((view + views.length - 1) % views.length);
+    else if (event.key === "ArrowDown" && enlarged) look((view + 1) % views.length);
     else return;
     event.preventDefault();
   }
@@ -216,7 +219,7 @@
   }
 
   function onPicture(at) {
-    if (narrow.matches) look((at + 1) % 3);
+    if (narrow.matches) look((at + 1) % views.length);
     else setEnlarged(!enlarged, at);
   }
 

@@ -24,19 +24,54 @@ _HERE = pathlib.Path(__file__).parent
 
 
 @dataclasses.dataclass(frozen=True)
+class Question:
+    """What readers are asked of each film. Texts are HTML.
+
+    Attributes:
+      heading, intro: of the start; intro may say {count}, the number of films.
+      views: captions of the pictures side by side: the film, then the outlines.
+      choices: number in the answer and its key -> text of the button, in order.
+      keys: keys -> what they do.
+      hint: how to see the pictures one at a time; "" where there is one.
+    """
+
+    heading: str
+    intro: str
+    views: tuple[str, ...]
+    choices: dict[int, str]
+    keys: dict[str, str]
+    hint: str = ""
+
+
+OUTLINES = Question(
+    "Which outline do you prefer?",
+    "You will see {count} films. Each comes with two outlines of the same organs, in random order. For each film "
+    "choose the outline that you think is better, or no preference, and add a comment if you like.",
+    ("Film", "Outline 1", "Outline 2"), {1: "Outline 1", 0: "No preference", 2: "Outline 2"},
+    {"<kbd>1</kbd> <kbd>2</kbd>": "prefer that outline", "<kbd>0</kbd>": "no preference",
+     "<kbd>&uarr;</kbd> <kbd>&darr;</kbd>": "when enlarged: film, outline 1, outline 2 in the same place"},
+    "Tap the picture to go from film to outline 1 to outline 2 in the same place.")
+REALISM = Question(
+    "Real or synthetic?",
+    "You will see {count} films, half of them of patients, half of them made by a computer, in random order. For "
+    "each film say which it is; guess where you cannot tell. Add a comment if you like, as on what gave it away.",
+    ("Film",), {1: "Real", 2: "Synthetic"}, {"<kbd>1</kbd>": "real", "<kbd>2</kbd>": "synthetic"})
+
+
+@dataclasses.dataclass(frozen=True)
 class PageFilm:
     """A film as the page shows it.
 
     Attributes:
       name: neutral, e.g. "F01".
       film: uint8 [H, W] or RGB [H, W, 3].
-      outlines: of candidate 1 and candidate 2, a path per organ (`outlines.organ_paths`).
+      outlines: of each candidate, 1 and 2, a path per organ (`outlines.organ_paths`); none where none is asked of.
       side: pixels to which a larger film is reduced.
     """
 
     name: str
     film: np.ndarray
-    outlines: tuple[tuple[str, ...], tuple[str, ...]]
+    outlines: tuple[tuple[str, ...], ...]
     side: int
 
     def to_json(self) -> dict[str, Any]:
@@ -45,7 +80,8 @@ class PageFilm:
                 "outlines": [list(paths) for paths in self.outlines]}
 
 
-def make_page(study: str, organs: Sequence[str], films: Sequence[PageFilm]) -> str:
+def make_page(study: str, organs: Sequence[str], films: Sequence[PageFilm],
+              question: Question = OUTLINES) -> str:
     """The page's HTML. It depends on its arguments only, and treats both candidates alike."""
     colours = [f"rgb({red}, {green}, {blue})"  # the organs' colours in every picture of label maps
                for red, green, blue in colour_labels(np.arange(1, len(organs) + 1), len(organs) + 1)]
@@ -57,10 +93,28 @@ def make_page(study: str, organs: Sequence[str], films: Sequence[PageFilm]) -> s
     policy = (f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
               "base-uri 'none'; form-action 'none'")
     parts = {"policy": html.escape(policy), "style": style, "script": script, "study": _script_json(shown),
-             "max_comment": str(MAX_COMMENT), "max_reader": str(MAX_READER), "count": str(len(films))}
+             "max_comment": str(MAX_COMMENT), "max_reader": str(MAX_READER), **_asked(question, len(films))}
     template = (_HERE / "page.html").read_text(encoding="utf-8")
     # In one pass: texts put in are not searched.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _asked(question: Question, count: int) -> dict[str, str]:
+    """The question's parts of the template."""
+    captions = dict(enumerate(question.views))
+    return {
+        "heading": question.heading, "intro": question.intro.format(count=count), "hint": question.hint,
+        "views": str(len(captions)),
+        "keys": "\n    ".join(f"<dt>{keys}</dt><dd>{text}</dd>" for keys, text in question.keys.items()),
+        # A single picture needs no tabs.
+        "tabs": "\n    ".join(f'<button type="button" data-view="{view}">{caption}</button>'
+                              for view, caption in captions.items() if len(captions) > 1),
+        "panels": "\n    ".join(
+            f'<figure data-view="{view}"><div class="picture"></div><figcaption>{caption}</figcaption></figure>'
+            for view, caption in captions.items()),
+        "choices": "\n      ".join(
+            f'<button type="button" data-choice="{choice}">{text} <kbd>{choice}</kbd></button>'
+            for choice, text in question.choices.items())}
 
 
 def _data_uri(film: np.ndarray, side: int) -> str:

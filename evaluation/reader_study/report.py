@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from evaluation.reader_study.key import GOLD, NONE, PREDICTION, Answers, Key, read_answers, read_key
+from evaluation.reader_study.key import GOLD, NONE, PREDICTION, Answers, Key, TruthKey, read_answers, read_key
 from evaluation.results import safe_text
 
 ALL, MAJORITY = "All answers", "By majority"
@@ -55,27 +55,31 @@ class ReaderReport:
 
     def agreement(self) -> str:
         """Kappa in a sentence."""
-        readers = self.answers.reader.nunique()
-        if readers < 2:
-            return "Agreement between readers: only one reader."
-        value = "undefined" if pd.isna(self.kappa) else f"{self.kappa:.3f}"
-        return (f"Agreement between {readers} readers: Fleiss' kappa {value} over {self.kappa_films} films that "
-                "all answered.")
+        return agreement(self.answers.reader.nunique(), self.kappa, self.kappa_films)
 
     def to_markdown(self) -> str:
         """All tables; texts of readers appear literally."""
         comments = _comment_cells(self.comments).rename(columns=_COMMENT_HEADINGS)
         parts = [f"# Reader study: {safe_text.markdown(self.title)}",
-                 _markdown_table(_preference_cells(self.preferences)),
+                 markdown_table(_preference_cells(self.preferences)),
                  self.agreement(),
                  "Prediction, %: its share among the answers with a preference, exact 95 % interval; p: two-sided "
                  "sign test. Answers of several readers to one film are not independent; majorities are.",
                  "## Comments",
-                 _markdown_table(comments) if len(comments) else "None."]
+                 markdown_table(comments) if len(comments) else "None."]
         return "\n\n".join(parts) + "\n"
 
 
-def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike]) -> tuple[Key, list[Answers]]:
+def agreement(readers: int, kappa: float, films: int) -> str:
+    """Fleiss' kappa over the films that all readers answered, in a sentence."""
+    if readers < 2:
+        return "Agreement between readers: only one reader."
+    value = "undefined" if pd.isna(kappa) else f"{kappa:.3f}"
+    return f"Agreement between {readers} readers: Fleiss' kappa {value} over {films} films that all answered."
+
+
+def read_study(key: str | os.PathLike,
+               answers: Sequence[str | os.PathLike]) -> tuple[Key | TruthKey, list[Answers]]:
     """The key and the answers of each file; a folder stands for the .json files in it.
 
     Raises UserError for a file that is not an answer to this study, and for two files of one reader.
@@ -127,9 +131,9 @@ def write_reader_report(report: ReaderReport, out: str | os.PathLike) -> None:
         texts = getattr(report, name).map(lambda cell: safe_text.csv_cell(cell) if isinstance(cell, str) else cell)
         atomic_files.write_text(out / f"{name}.csv", texts.to_csv(index=False))
     caption = f"Readers' preferences: {report.title}. {report.agreement()}"
-    atomic_files.write_text(out / "preferences.tex", _latex_table(
+    atomic_files.write_text(out / "preferences.tex", latex_table(
         _preference_cells(report.preferences), "lrrrrlr", caption, "tab:preferences", environment="table"))
-    atomic_files.write_text(out / "comments.tex", _latex_table(
+    atomic_files.write_text(out / "comments.tex", latex_table(
         _signed_comments(report.comments), r"lrlp{0.45\textwidth}", f"Readers' comments: {report.title}.",
         "tab:comments", environment="longtable"))
 
@@ -172,13 +176,13 @@ def _signed_comments(comments: pd.DataFrame) -> pd.DataFrame:
     return cells[["id", "mean_j", "first"]].assign(comment=signed).rename(columns=_COMMENT_HEADINGS)
 
 
-def _markdown_table(cells: pd.DataFrame) -> str:
+def markdown_table(cells: pd.DataFrame) -> str:
     rows = [map(safe_text.markdown, row) for row in cells.itertuples(index=False)]
     lines = [list(cells.columns), ["---"] * cells.shape[1], *map(list, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _latex_table(cells: pd.DataFrame, columns: str, caption: str, label: str, environment: str) -> str:
+def latex_table(cells: pd.DataFrame, columns: str, caption: str, label: str, environment: str) -> str:
     """A `table` for booktabs, or a `longtable`, which goes on over pages."""
     floating = {"position": "tbp", "position_float": "centering"} if environment == "table" else {}
     return cells.map(safe_text.latex).rename(columns=safe_text.latex).style.hide(axis="index").to_latex(

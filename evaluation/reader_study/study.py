@@ -21,7 +21,7 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, describe_ids, read_png
 from evaluation.metrics.overlap import jaccard, overlap_counts
-from evaluation.reader_study.key import FORMAT, GOLD, PREDICTION, Key, KeyFilm, read_key
+from evaluation.reader_study.key import FORMAT, GOLD, PREDICTION, Key, KeyFilm, TruthKey, read_key
 from evaluation.reader_study.outlines import organ_paths
 from evaluation.reader_study.page import PageFilm, make_page
 from evaluation.results.per_film import film_scores, hardest, read_per_film
@@ -116,14 +116,19 @@ def write_study(candidates: Sequence[Candidates], out: str | os.PathLike, title:
     key = Key(FORMAT, study, seed, title,
               tuple(KeyFilm(name, film.id, first, round(float(film.mean_j), 6))
                     for name, (film, first) in zip(names, shown, strict=True)))
-    if (out / KEY).exists() and read_key(out / KEY).study != study:
+    write_page_and_key(out, make_page(study, candidates[0].organs, page_films), key)
+    return key
+
+
+def write_page_and_key(out: pathlib.Path, page: str, key: Key | TruthKey) -> None:
+    """Raises UserError rather than overwrite the key of another study."""
+    if (out / KEY).exists() and read_key(out / KEY).study != key.study:
         raise UserError(f"{out / KEY}: holds the key of another study, without which its answers are lost; choose "
                         "another --out")
     for path in (PAGE, KEY):
         atomic_files.make_folder((out / path).parent)
     atomic_files.write_json(out / KEY, key.to_json())  # first: a page without it is of no use
-    atomic_files.write_text(out / PAGE, make_page(study, candidates[0].organs, page_films))
-    return key
+    atomic_files.write_text(out / PAGE, page)
 
 
 def study_name(films: Sequence[PageFilm]) -> str:

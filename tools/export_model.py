@@ -5,8 +5,9 @@
         --data=STORE --out=exports/method
 
 The segmenter takes films of any height and width and gives class codes and probabilities in their geometry; the
-method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures. A program
-needs TensorFlow alone:
+method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures.
+OUT/README.md is the segmenter's model card, with the figures of its experiment. A program needs TensorFlow
+alone:
 
     loaded = tf.saved_model.load("exports/segmenter")
     loaded.signatures["uint8"](film=film, white=0.0)["codes"]
@@ -50,10 +51,14 @@ def main(argv) -> None:
 
 
 def _export_segmenter() -> None:
+    from evaluation.cards.model_card import model_card
     from evaluation.segmenter.load import load_segmenter
     from tools.export.saved_model import export_segmenter
+    from tools.publish.version import code_version
 
-    export_segmenter(load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4), _OUT.value, _ONNX.value)
+    segmenter = load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4)
+    card = model_card(_RUN.value, segmenter.facts.to_json(), code_version())
+    export_segmenter(segmenter, _OUT.value, _ONNX.value, card)
 
 
 def _export_method() -> None:

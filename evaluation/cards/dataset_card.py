@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.cards.parts import citation, head, table
+from evaluation.cards.parts import citation, head, literal, table
 from evaluation.results.safe_text import markdown
 from evaluation.synthetic.fit_to_share import PANELS, THRESHOLDS, Figure
 
@@ -40,7 +40,7 @@ class SetFacts:
       made: pairs before any was left out.
       left_out: reason -> how many were left out for it.
       calibration: what nearness was judged by.
-      nnunet: folder of nnU-Net's format in the set, or "" for none.
+      nnunet: folder of nnU-Net's format in the set.
       settings: part -> settings that decide it.
       made_by: version of the code that made the set, see `tools.publish.version`; empty where it was not noted.
       version: of the code that published it.
@@ -87,7 +87,7 @@ def _verdict(lacks: Sequence[str]) -> str:
     if not lacks:
         return ("**Fit to share by its figures**: all thresholds below are met. Whether it may be shared is for "
                 "those who answer for the patients' data.")
-    lines = "\n".join(f"- {markdown(line)}" for line in lacks)
+    lines = "\n".join(f"- {line}" for line in lacks)
     return (f"**Not called fit to share.** Published all the same (`--anyway`); these figures miss their "
             f"thresholds:\n\n{lines}")
 
@@ -103,21 +103,21 @@ def _summary(facts: SetFacts, count: int) -> str:
 
 
 def _files(facts: SetFacts) -> str:
-    rows = [("pairs/", "images/ID.png, labels/ID.png (class codes), manifest.csv (splits), description.json"),
-            ("sheets/random.png", "pairs drawn at random: image, label map in colours"),
-            ("figures.json", "all figures and thresholds of this card, settings and versions"),
-            ("SHA256SUMS", "checksums of all files: sha256sum -c SHA256SUMS")]
-    rows[1:1] = [(f"{facts.nnunet}/", "the same pairs in nnU-Net's format, version 2")] if facts.nnunet else []
+    rows = [("`pairs/`", "`images/ID.png`, `labels/ID.png` (class codes), `manifest.csv` (splits)"),
+            (literal(f"{facts.nnunet}/"), "the same pairs in nnU-Net's format, version 2"),
+            ("`sheets/random.png`", "pairs drawn at random: image, label map in colours"),
+            ("`figures.json`", "all figures and thresholds of this card, settings and versions"),
+            ("`SHA256SUMS`", "checksums of all files: `sha256sum -c SHA256SUMS`")]
     return table(("file", "what"), rows)
 
 
 def _made_from(facts: SetFacts) -> str:
     return table(("", ""), [
-        ("real data", facts.data), ("training films", str(facts.films)),
+        ("real data", markdown(facts.data)), ("training films", str(facts.films)),
         ("identifiers of patients", "none in this set: no names, ids or metadata of real films"),
         ("method", facts.method), ("pairs made", f"{facts.made:,}"),
         ("made by", _versions(facts.made_by) or "not noted"), ("published by", _versions(facts.version)),
-        ("command", facts.command)])
+        ("command", literal(facts.command))])
 
 
 def _versions(version: Mapping[str, str]) -> str:
@@ -131,7 +131,8 @@ def _panel(panel: str, figures: Mapping[str, Figure]) -> str:
         if figure.panel == panel:
             wanted = threshold.wanted() if threshold and threshold.limit is not None else ""
             met = "" if not wanted else "yes" if threshold.met(figure.value) else "NO"
-            rows.append((figure.title, figure.shown(), wanted, met))
+            title = figure.title if threshold else markdown(figure.title)
+            rows.append((title, figure.shown(), wanted, met))
     rows += [(threshold.title, "not measured", threshold.wanted(), "NO")
              for name, threshold in THRESHOLDS.items() if threshold.panel == panel and name not in figures]
     return table(("figure", "value", "threshold", "met"), rows)

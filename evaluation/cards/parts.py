@@ -43,9 +43,15 @@ def _scalar(text: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; texts appear literally."""
-    lines = [headings, ["---"] * len(headings), *([safe_text.markdown(cell) for cell in row] for row in rows)]
+    """A Markdown table of cells in Markdown; see `literal` for texts of others."""
+    lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def literal(text: str) -> str:
+    """`text` as Markdown shows it as it is: as code where that can hold it, which reads well in the file too."""
+    plain = text.isprintable() and not set(text) & set("`|<>") and text == text.strip() != ""
+    return f"`{text}`" if plain else safe_text.markdown(text)
 
 
 def citation(version: Mapping[str, str]) -> str:

@@ -139,8 +139,8 @@ def shortfalls(figures: Mapping[str, Figure], source: str) -> list[str]:
     for name, threshold in THRESHOLDS.items():
         figure = figures.get(name)
         if figure is None:
-            lines.append(f"{name}: not measured, expected {threshold.wanted()} ({threshold.title}); {source} may "
-                         "tell it")
+            lines.append(f"{name}: not measured, expected {threshold.wanted()} ({threshold.title}); tell it in "
+                         f"{source}")
         elif not threshold.met(figure.value):
             lines.append(f"{name}: {figure.shown()}, expected {threshold.wanted()} ({threshold.title})")
     return lines

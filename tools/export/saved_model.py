@@ -2,6 +2,7 @@
 
     OUT/saved_model.pb, variables/   the signatures
     OUT/assets/model.json            the same facts for people and programs: kind, class names, sizes, signatures
+    OUT/README.md                    of a segmenter: its model card
 
 A program loads it with `tf.saved_model.load(OUT)` and calls `loaded.signatures[NAME](...)` with named tensors.
 Networks are exported in float32, whatever they were trained in, so that results are the same on every device
@@ -37,8 +38,8 @@ _GENERATE = {"count": "int32 scalar", "seed": "int64 scalar", "first": "int64 sc
              "dots": "uint8 [count, height, width], where the method has them"}
 
 
-def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> None:
-    """Writes it to folder `out`, and its network alone to OUT/network.onnx if asked.
+def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False, card: str = "") -> None:
+    """Writes it to folder `out`, `card` to its README.md, and its network alone to OUT/network.onnx if asked.
 
     Raises UserError where something else than an export is, or where ONNX's exporter is not installed.
     """
@@ -47,7 +48,7 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False) -> 
              "arguments": {**_SEGMENT, **film}}
     if onnx:
         _find_tf2onnx()  # before anything is written
-    _save(segmenter, facts, out)
+    _save(segmenter, facts, out, card)
     if onnx:
         side = min(segmenter.facts.window, segmenter.facts.size)  # windows shrink to smaller films
         channels = 3 if segmenter.facts.channel == "colour" else 1
@@ -104,7 +105,7 @@ def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, channel
         _find_tf2onnx().convert.from_function(function, spec, opset=17, output_path=str(temporary))
 
 
-def _save(module: tf.Module, facts: dict[str, Any], out: str) -> None:
+def _save(module: tf.Module, facts: dict[str, Any], out: str, card: str = "") -> None:
     """Writes beside `out` and renames, so that a stopped export leaves no half."""
     refuse_foreign(out, EXPORT)
     target = pathlib.Path(out)
@@ -115,6 +116,8 @@ def _save(module: tf.Module, facts: dict[str, Any], out: str) -> None:
         module.about = tf.saved_model.Asset(str(asset))  # SavedModel copies it to assets/
         with _quiet():
             tf.saved_model.save(module, str(made), signatures=dict(module.functions))
+        if card:
+            atomic_files.write_text(made / "README.md", card)
 
 
 @contextlib.contextmanager

@@ -15,12 +15,11 @@ import keras
 import tensorflow as tf
 
 from models.cpu_conv import conv3x3
-from models.precision import gradient_norm
 from models.resnet import DilatedResNet, batch_norm, imagenet_input
+from models.segmenter import Segmenter
 
 ATTENTIONS = ("multiscale", "psp", "none")
 SCALES = (1, 2, 3, 6)  # bins per side, as PSPNet's
-_FLATTEST = 1 / 255  # deviation below which a film is not stretched further
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -126,10 +125,8 @@ class ScalePooling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
-class SMANet(keras.Model):
-    """Films [N, H, W, C] in [-1, 1] -> logits float32 [N, H, W, num_classes].
-
-    C, 1 for grey films and 3 for colour, is that of `build` or of the first films, and then `film_channels`.
+class SMANet(Segmenter):
+    """Films [N, H, W, C] in [-1, 1] -> logits float32 [N, H, W, num_classes]; see `Segmenter`.
 
     Args:
       num_classes: background included.
@@ -137,21 +134,20 @@ class SMANet(keras.Model):
       width: maps of its stem; every other width scales with it.
       attention: "multiscale" (SMANet), "psp" (PSPNet's pooling in the same place) or "none".
       pretrained_input: a grey film is repeated to three channels, and any given levels as ImageNet weights expect.
-      standardize: every picture is first shifted and scaled to mean 0 and deviation 0.5, all channels alike, so
-        that its exposure does not matter.
       dropout: before the decoder, in training.
       bn_momentum, synchronized_bn: of all batch norms.
+      standardize: see `Segmenter`.
     """
 
     def __init__(self, num_classes: int, depth: int = 50, width: int = 64, attention: str = "multiscale",
                  pretrained_input: bool = False, dropout: float = 0.1, bn_momentum: float = 0.99,
                  synchronized_bn: bool = False, standardize: bool = False, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(num_classes, standardize, **kwargs)
         if attention not in ATTENTIONS:
             raise ValueError(f"attention must be one of {ATTENTIONS}; received {attention!r}")
-        self.num_classes, self.depth, self.width, self.attention = num_classes, depth, width, attention
+        self.depth, self.width, self.attention = depth, width, attention
         self.pretrained_input, self.dropout_rate = pretrained_input, dropout
-        self.bn_momentum, self.synchronized_bn, self.standardize = bn_momentum, synchronized_bn, standardize
+        self.bn_momentum, self.synchronized_bn = bn_momentum, synchronized_bn
         norm = {"bn_momentum": bn_momentum, "synchronized_bn": synchronized_bn}
         # Encoder, and X at stride 8.
         self.encoder = DilatedResNet(depth, width, name="encoder", **norm)
@@ -187,7 +183,7 @@ class SMANet(keras.Model):
         self.built = True
 
     def call(self, films, training=False):
-        features = self.encoder(self._prepare(films), training=training)  # stage4: [N, H/8, W/8, 2048]
+        features = self.encoder(self.prepare(films), training=training)  # stage4: [N, H/8, W/8, 2048]
         x, _ = self._attend(self.reduce(features["stage4"], training=training), training)  # [N, H/8, W/8, 512]
         x = self.dropout(x, training=training)
         for skip, refine, name in zip(self.skips, self.refine, ("stage1", "stem"), strict=True):
@@ -195,27 +191,9 @@ class SMANet(keras.Model):
             x = refine(tf.concat([enlarge_to(x, low), low], -1), training=training)  # [..., 256], then [..., 128]
         return tf.cast(enlarge_to(self.to_logits(x), films), tf.float32)  # [N, H, W, K]
 
-    def train_step(self, data):
-        """Films [N, H, W, C] in [-1, 1] and codes [N, H, W]: Keras' step with loss and metrics as compiled.
-
-        Its logs also tell the norm of the gradients.
-        """
-        films, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            logits = self(films, training=True)
-            loss = self.compute_loss(films, labels, logits, weights)  # with replicas, this one's share
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        norm = gradient_norm(self.optimizer, gradients) * replicas  # of a share, times their number
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        # Its mean over pictures, as Keras' own step keeps it.
-        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(films)[0])
-        return {**self.compute_metrics(films, labels, logits, weights), "gradient": norm}
-
     def attention_maps(self, films) -> dict[int, tf.Tensor]:
         """Scale -> attention [N, h, w, 1] in (0, 1) at stride 8; empty unless attention is "multiscale"."""
-        x = self.reduce(self.encoder(self._prepare(films))["stage4"])
+        x = self.reduce(self.encoder(self.prepare(films))["stage4"])
         return self._attend(x, False)[1]
 
     def _attend(self, x, training) -> tuple[tf.Tensor, dict[int, tf.Tensor]]:
@@ -228,29 +206,18 @@ class SMANet(keras.Model):
         # [N, h, w, 512 + 4 x 128] -> [N, h, w, 512]
         return self.fuse(tf.concat([*parts, x], -1), training=training), maps
 
-    def _prepare(self, films):
-        films = _standardized(films) if self.standardize else films
+    def prepare(self, films):
+        films = super().prepare(films)
         return imagenet_input(films) if self.pretrained_input else films
 
     def _scaled(self, maps: int) -> int:
         """`maps` at a stem of 64, in proportion to this network's; at least 8."""
         return max(8, maps * self.width // 64)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:3], self.num_classes)
-
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes, "depth": self.depth,
-                "width": self.width, "attention": self.attention, "pretrained_input": self.pretrained_input,
-                "dropout": self.dropout_rate, "bn_momentum": self.bn_momentum,
-                "synchronized_bn": self.synchronized_bn, "standardize": self.standardize}
-
-
-def _standardized(films: tf.Tensor) -> tf.Tensor:
-    """Films [N, H, W, C] with mean 0 and deviation 0.5 each; a constant one becomes 0."""
-    full = tf.cast(films, tf.float32)
-    mean, variance = tf.nn.moments(full, (1, 2, 3), keepdims=True)  # [N, 1, 1, 1] each
-    return tf.cast((full - mean) * (0.5 / tf.maximum(tf.sqrt(variance), _FLATTEST)), films.dtype)
+        return {**super().get_config(), "depth": self.depth, "width": self.width, "attention": self.attention,
+                "pretrained_input": self.pretrained_input, "dropout": self.dropout_rate,
+                "bn_momentum": self.bn_momentum, "synchronized_bn": self.synchronized_bn}
 
 
 def _maps(channels: int) -> tuple[None, None, None, int]:

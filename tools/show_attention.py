@@ -33,7 +33,7 @@ def main(argv) -> None:
     from evaluation.segmenter.load import check_fit, read_segmenter
 
     network, facts = read_segmenter(_MODEL.value)
-    if network.attention != "multiscale":
+    if getattr(network, "attention", None) != "multiscale":  # a U-Net has none
         raise UserError(f"{_MODEL.value}: has no attention maps; expected a run of train_smanet "
                         "--attention=multiscale")
     store = PairStore(_DATA.value)

@@ -142,9 +142,11 @@ class Pix2PixHDConfig(EngineConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SMANetConfig(EngineConfig):
-    """SMANet. Defaults: the paper's protocol; the networks' details are in models/smanet.py."""
+    """The segmenter. Defaults: the paper's protocol; details are in models/smanet.py and models/unet.py."""
 
     # Network.
+    network: str = option("smanet", "SMANet, or a plain U-Net with --width maps on its first level; depth, "
+                                    "attention and encoder_weights are SMANet's", ("smanet", "unet"), later=True)
     depth: int = option(50, "layers of the ResNet encoder; 14 and 26 for small presets", (14, 26, 50, 101))
     width: int = option(64, "maps of the encoder's stem; every other width scales with it", least=1)
     attention: str = option("multiscale", "multi-scale attention (SMANet), pyramid pooling (PSPNet) or neither",

@@ -1,6 +1,6 @@
-"""Trains SMANet on pairs, or fine-tunes it: random crops, cross-entropy, Adam at a constant rate.
+"""Trains a segmenter on pairs, or fine-tunes it: random crops, cross-entropy, Adam at a constant rate.
 
-The step itself is `models.smanet.SMANet.train_step`.
+The step itself is `models.segmenter.Segmenter.train_step`; the network is SMANet, or a U-Net beside it.
 Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
 """
 
@@ -23,7 +23,9 @@ from evaluation.segmenter.saved_network import load_network, network_digest
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.losses import cross_entropy
 from models.precision import dtype_policy
+from models.segmenter import Segmenter
 from models.smanet import SMANet
+from models.unet import UNet, halvings
 from training.batches import distributed_batches
 from training.config import SMANetConfig
 from training.devices import is_chief, prepare, resolve_precision
@@ -69,12 +71,9 @@ class SMANetTrainer:
         self._batches, self._next = None, -1
         self._cut = _cutter(config, IGNORED if ignored else 0)
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
-            self.model = SMANet(
-                num_classes, depth=config.depth, width=config.width, attention=config.attention,
-                pretrained_input=bool(config.encoder_weights), dropout=config.dropout,
-                # One device's share may be too few.
-                bn_momentum=config.bn_momentum, synchronized_bn=strategy.num_replicas_in_sync > 1,
-                standardize=config.standardize)
+            self.model = _network(config, num_classes, min(config.crop, *films.shape[1:3]),
+                                  # One device's share may be too few.
+                                  synchronized_bn=strategy.num_replicas_in_sync > 1)
             self.model.build((None, None, None, grey.film_channels(films)))
             if config.encoder_weights:
                 load_encoder_weights(self.model, config.encoder_weights)
@@ -172,6 +171,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     """
     if config.elastic and config.augment == "none":
         raise UserError(f"--elastic={config.elastic}: is a part of --augment=strong; set that too")
+    if config.encoder_weights and config.network != "smanet":
+        raise UserError(f"--encoder_weights={config.encoder_weights}: are for SMANet's encoder, found "
+                        f"--network={config.network}; leave one out")
     store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
     strategy = prepare(config)
     digests = _digests(store, validation, finetune_from, mixed)
@@ -190,6 +192,16 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         run(trainer, folder, config)
     finally:
         folder.close()
+
+
+def _network(config: SMANetConfig, num_classes: int, side: int, synchronized_bn: bool) -> Segmenter:
+    """The segmenter that `config` asks for, for crops of `side` pixels."""
+    common = {"width": config.width, "dropout": config.dropout, "bn_momentum": config.bn_momentum,
+              "synchronized_bn": synchronized_bn, "standardize": config.standardize}
+    if config.network == "unet":
+        return UNet(num_classes, levels=halvings(side), **common)
+    return SMANet(num_classes, depth=config.depth, attention=config.attention,
+                  pretrained_input=bool(config.encoder_weights), **common)
 
 
 def _cutter(config: SMANetConfig, outside: int) -> Callable:

@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes as dicom_codes
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 
-_MAKER, _MODEL, _VERSION = "Chest X-rays in stages", "SMANet", "1"
+_MAKER, _MODEL, _VERSION = "Chest X-rays in stages", "SMANet or U-Net", "1"
 _KNOWN = {"lung": dicom_codes.SCT.Lung, "lungs": dicom_codes.SCT.Lung, "heart": dicom_codes.SCT.Heart,
           "clavicle": dicom_codes.SCT.Clavicle, "trachea": dicom_codes.SCT.Trachea}
 _SIDES = {"left": dicom_codes.SCT.Left, "right": dicom_codes.SCT.Right}

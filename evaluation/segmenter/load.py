@@ -15,7 +15,7 @@ from datasets.formats.raster import Film
 from datasets.pair_store import PairStore
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.segmenter.saved_network import load_keras, read_product
-from models.smanet import SMANet
+from models.segmenter import Segmenter
 
 ASSET = "model.json"  # of an export, in its folder `assets`
 
@@ -99,7 +99,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSe
         names, int(size), int(facts["crop"]), float(facts["overlap"]), batch, channel))
 
 
-def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
+def read_segmenter(path: str) -> tuple[Segmenter, dict[str, Any]]:
     """The network of a run folder or .keras file, and what the run says of it: crop and overlap among others.
 
     A .keras file says nothing; crop and overlap are then the paper's. Raises UserError for another network.
@@ -109,13 +109,13 @@ def read_segmenter(path: str) -> tuple[SMANet, dict[str, Any]]:
         product = read_product(file)
         file, facts = product.network, product.facts
     network = load_keras(file)
-    if not isinstance(network, SMANet) or facts.get("task", "train_smanet") != "train_smanet":
+    if not isinstance(network, Segmenter) or facts.get("task", "train_smanet") != "train_smanet":
         raise UserError(f"{path}: found a {type(network).__name__}, expected a segmenter: a run of train_smanet "
                         "or its .keras file")
     return network, {"crop": 377, "overlap": 1 / 3, **facts}
 
 
-def check_fit(path: str, network: SMANet, facts: Mapping[str, Any], store: PairStore) -> None:
+def check_fit(path: str, network: Segmenter, facts: Mapping[str, Any], store: PairStore) -> None:
     """Raises UserError where the run at `path` was trained on films of other channels or size than `store`'s."""
     check_channels(path, network, store)
     size, found = facts.get("size"), max(store.description.size)
@@ -124,7 +124,7 @@ def check_fit(path: str, network: SMANet, facts: Mapping[str, Any], store: PairS
                         f"that folder at --size={size}, or segment its films with tools.predict, which resizes")
 
 
-def check_channels(path: str, network: SMANet, store: PairStore) -> None:
+def check_channels(path: str, network: Segmenter, store: PairStore) -> None:
     """Raises UserError where the network at `path` takes films of other channels than `store` has."""
     if network.film_channels != store.description.channels:
         ours, theirs = ("colour" if count == 3 else "grey"

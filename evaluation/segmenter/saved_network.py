@@ -26,7 +26,7 @@ import keras
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.dots import Dot
-from models import pggan, pix2pixhd, smanet  # noqa: F401 (loading a .keras file needs the classes registered)
+from models import pggan, pix2pixhd, smanet, unet  # noqa: F401 (loading a .keras file needs the classes registered)
 from models.label_coding import LabelCoding
 from models.precision import dtype_policy, to_float32
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import gan_models, pggan, pggan_layers, pix2pixhd, pix2pixhd_layers, resnet, smanet
+from models import gan_models, pggan, pggan_layers, pix2pixhd, pix2pixhd_layers, resnet, segmenter, smanet, unet
 
 NORM = {"bn_momentum": 0.9, "synchronized_bn": False}
 SMALL = {"n_downsampling": 1, "n_blocks": 1}
@@ -43,6 +43,8 @@ CASES = {
     smanet.ScaleAttention: ({"scale": 2, "values": 3, **NORM}, (None, 8, 8, 2)),
     smanet.ScalePooling: ({"scale": 2, "values": 3, **NORM}, (None, 8, 8, 2)),
     smanet.SMANet: ({"num_classes": 3, "depth": 14, "width": 8, "attention": "psp"}, (None, 32, 32, 1)),
+    unet.TwoConvBlocks: ({"filters": 3, **NORM}, (None, 8, 8, 2)),
+    unet.UNet: ({"num_classes": 3, "width": 4, "levels": 2}, (None, 32, 32, 1)),
 }
 
 
@@ -54,7 +56,7 @@ def _made(kind):
 
 
 def _classes():
-    for module in (pggan_layers, pggan, pix2pixhd_layers, pix2pixhd, resnet, smanet, gan_models):
+    for module in (pggan_layers, pggan, pix2pixhd_layers, pix2pixhd, resnet, smanet, unet, gan_models):
         for name, value in vars(module).items():
             if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and not name.startswith("_"):
                 yield value
@@ -62,7 +64,8 @@ def _classes():
 
 def test_every_layer_is_tried():
     ours = {one for one in _classes() if one.__module__.startswith("models.")}
-    assert ours - set(CASES) == {gan_models.PGGAN, gan_models.Pix2PixHD}  # tests/models/test_gan_models.py
+    others = {gan_models.PGGAN, gan_models.Pix2PixHD}  # tests/models/test_gan_models.py
+    assert ours - set(CASES) == {*others, segmenter.Segmenter}  # which is a part of networks
 
 
 @pytest.mark.parametrize("kind", CASES, ids=lambda kind: kind.__name__)

@@ -65,7 +65,7 @@ def test_standardizing_keeps_the_differences_of_channels(arrays):
     network = SMANet(2, depth=14, width=8, attention="none", standardize=True)
     network.build((None, None, None, 3))
     films = grey.to_network(arrays[0])
-    prepared = network._prepare(tf.constant(films)).numpy()
+    prepared = network.prepare(tf.constant(films)).numpy()
     np.testing.assert_allclose(prepared.mean((1, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(prepared.std((1, 2, 3)), 0.5, atol=1e-5)
     # One shift and one factor for all channels of a film.

@@ -28,7 +28,7 @@ from absl import app, flags
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
 from datasets.pair_store import SPLITS
-from evaluation.results.columns import COLUMNS, NAME
+from evaluation.results.columns import COLUMNS, NAME, is_own
 
 _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .keras file")
 _PREDICTIONS = flags.DEFINE_string("predictions", None, "or a folder of label maps, named like the films")
@@ -80,10 +80,10 @@ def _results_folder() -> str:
             raise UserError("give --data=STORE, or --as=NAME to score an experiment's films")
         check_output(_OUT.value, RESULTS, [_MODEL.value, _PREDICTIONS.value, _DATA.value])
         return _OUT.value
-    known = [column.name for column in COLUMNS]
-    if not NAME.fullmatch(_AS.value) or _AS.value.casefold() in known:
+    if not NAME.fullmatch(_AS.value) or not is_own(_AS.value.casefold()):
         raise UserError(f"--as={_AS.value}: expected a name of letters, digits, '-', '_' and '+' that begins with "
-                        f"a letter, and none of the experiment's own columns ({', '.join(known)})")
+                        "a letter, and none of the experiment's own columns "
+                        f"({', '.join(column.name for column in COLUMNS)}, nor one of these with +unet)")
     if _SPLIT.value != "test":
         raise UserError(f"--split={_SPLIT.value}: a column is scored on the test films, found --as={_AS.value}; "
                         "leave one out")

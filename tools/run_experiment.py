@@ -13,7 +13,7 @@ nested: five films are among the eleven.
 
 is one plan: an experiment for each number of films and each seed, in RUN/films-5/seed-0 and so on, each as if it
 were run alone; tables of each number over all seeds in RUN/films-5/tables, curves over them in RUN/curves. What is
-finished stays so when numbers, seeds, methods or extras are added.
+finished stays so when numbers, seeds, methods, extras or networks are added.
 
 Before training it says how dots were chosen where the paper's, one for each organ, don't suit the data: one for
 each piece of a class that comes in pieces, smaller or larger ones where some would hide others, and which classes
@@ -29,6 +29,9 @@ networks that make label maps; warp, real label maps deformed, in their place. A
 in both its phases: real-2x, REAL; augment, REAL on films strongly augmented on the fly; mix-real, that with a
 rectangle of another film in half of all crops; finetune+augment, strong augmentation in both phases of SYNTH and
 FINETUNE; mix+augment, in mix. The tables tell the updates of each column.
+
+--network=unet trains a plain U-Net in SMANet's place, in columns of its own beside those of SMANet in the folder;
+--network=smanet,unet trains both. The networks that make pairs are the same.
 """
 
 import dataclasses
@@ -46,7 +49,7 @@ from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import EXPERIMENT, check_output
 from datasets.sources.phantom import KINDS
 from datasets.subsets import TINY_FILMS
-from evaluation.results.columns import EXTRAS, PAPER_METHODS
+from evaluation.results.columns import EXTRAS, NETWORKS, PAPER_METHODS
 from tools.experiment.cluster import Cluster, check_cluster
 from tools.experiment.numbers import numbers
 
@@ -69,6 +72,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the experiment; made,
 _METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared with the real films alone")
 _EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, own columns: {', '.join(EXTRAS)}; "
                             "or all")
+_NETWORK = flags.DEFINE_list("network", ["smanet"], f"segmenters of all columns: {', '.join(NETWORKS)}; or all")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _SEEDS = flags.DEFINE_string("seeds", None, "several seeds in place of --seed, as 0-4 or 0,3: a plan of one draw "
                              "of each")
@@ -86,8 +90,9 @@ _DRY_RUN = flags.DEFINE_bool("dry_run", False, "list the tasks with their settin
 
 
 def main(argv) -> None:
-    for flag, names in ((_METHODS, PAPER_METHODS), (_EXTRAS, EXTRAS)):
+    for flag, names in ((_METHODS, PAPER_METHODS), (_EXTRAS, EXTRAS), (_NETWORK, NETWORKS)):
         unknown = [name for name in flag.value if name not in names]
+        unknown = unknown or [""] * (flag is _NETWORK and not flag.value)  # REAL needs one
         if flag.value != ["all"] and unknown:
             raise UserError(f"--{flag.name}={','.join(flag.value)}: found {unknown[0]!r}, expected some of "
                             f"{', '.join(names)}, or all")
@@ -189,7 +194,8 @@ def _run(data: str, cluster: Cluster) -> None:
     from tools.experiment.tasks import TaskRecords, run_tasks
 
     experiment = Experiment(data, _CONFIG.value, _preset(), _chosen(_METHODS, PAPER_METHODS), _SEED.value,
-                            _WORKDIR.value, _command(), _chosen(_EXTRAS, EXTRAS))
+                            _WORKDIR.value, _command(), _chosen(_EXTRAS, EXTRAS),
+                            _chosen(_NETWORK, tuple(NETWORKS)))
     if len(_sizes()) > 1 or _SEEDS.value is not None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])
@@ -234,6 +240,7 @@ def _command() -> str:
              *([f"--kind={_KIND.value}"] if _KIND.value != "chest" else []),
              f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
              *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
+             *([f"--network={','.join(_NETWORK.value)}"] if _NETWORK.value != ["smanet"] else []),
              *([f"--films={_FILMS.value}"] if _FILMS.value else []),
              *([f"--dot_size={_DOT_SIZE.value}"] if _DOT_SIZE.value else []),
              *([f"--undotted={','.join(_UNDOTTED.value)}"] if _UNDOTTED.value else [])]

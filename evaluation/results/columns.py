@@ -1,8 +1,9 @@
 """The grammar of the tables' columns: names, order, headings, colours and lines, all in this file.
 
 A column is one way to train the segmenter. Its name is KIND-METHOD, e.g. "finetune-3", or KIND alone, e.g. "real",
-where no method's synthetic pairs are in it; either may end in +augment. A new column is a line of COLUMNS here and
-a case of `_column_task` in tools/experiment/plan.py; a new way to make pairs is a line of METHODS.
+where no method's synthetic pairs are in it; either may end in +augment, and of a U-Net in SMANet's place in +unet.
+A new column is a line of COLUMNS here and a case of `_column_task` in tools/experiment/plan.py; a new way to make
+pairs is a line of METHODS.
 
 Any other name is a user's own column, e.g. nnU-Net's, whose results were evaluated into the experiment's folder.
 Such columns stand behind ours, by name, under the name that was given.
@@ -42,6 +43,15 @@ class Column(NamedTuple):
     colour: str
     look: Look
     extra: str  # the word of --extras that asks for it; the paper's columns have none
+    network: str = "smanet"  # that is trained, as in training/config.py
+
+    def by(self, network: str) -> "Column":
+        """The same of another of NETWORKS; a U-Net's are darker."""
+        if network == self.network:
+            return self
+        dark = "".join(f"{int(self.colour[place:place + 2], 16) * 5 // 8:02X}" for place in (1, 3, 5))
+        return self._replace(name=f"{self.name}+{network}", heading=f"{self.heading} {NETWORKS[network]}",
+                             colour=f"#{dark if self.method else _UNET_GREY}", network=network)
 
     @property
     def start(self) -> str:
@@ -60,7 +70,8 @@ METHODS = (
 SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":", "...."), Look("-.", "xxxx")
 # The same with strong augmentation: long and short dashes, and dots far apart.
 AUGMENTED = {SOLID: Look((0, (9, 2)), "++"), DASHED: Look((0, (2, 1)), "\\\\"), DOTTED: Look((0, (1, 4)), "oo")}
-_BLACK, _GREY = "#000000", "#777777"
+_BLACK, _GREY, _UNET_GREY = "#000000", "#777777", "4D4D4D"
+NETWORKS = {"smanet": "SMANet", "unet": "U-Net"}  # as in training/config.py -> title
 NAME = re.compile(r"[a-z][a-z0-9_+-]*", re.IGNORECASE)  # of every column: a part of a folder's name
 
 
@@ -110,20 +121,24 @@ STAGES = {
 }
 
 
+def known() -> dict[str, Column]:
+    """Name -> column, in the tables' order: SMANet's, then the U-Net's."""
+    return {made.name: made for network in NETWORKS for made in (found.by(network) for found in COLUMNS)}
+
+
 def find(name: str) -> Column:
     """The column of that name; a user's own has its name as heading, no method, and is grey."""
-    known = {found.name: found for found in COLUMNS}
-    return known.get(name) or Column(name, name, None, False, "", name, _GREY, SOLID, "")
+    return known().get(name) or Column(name, name, None, False, "", name, _GREY, SOLID, "")
 
 
 def is_own(name: str) -> bool:
-    """Whether the column is a user's own, and none of COLUMNS."""
-    return all(name != known.name for known in COLUMNS)
+    """Whether the column is a user's own, and none of `known`."""
+    return name not in known()
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """`names` as the tables have them: those of COLUMNS, then others by name."""
-    order = [known.name for known in COLUMNS]
+    """`names` as the tables have them: those of `known`, then others by name."""
+    order = list(known())
     # Unknown ones last, by name.
     return sorted(names, key=lambda name: (order.index(name), "") if name in order else (len(order), name))
 

@@ -48,12 +48,22 @@ def test_what_a_column_starts_from():
 
 
 def test_no_two_columns_look_or_read_alike():
-    for shown in ([known.name for known in COLUMNS], [columns.heading(known.name) for known in COLUMNS],
-                  [(known.colour, known.look) for known in COLUMNS]):
-        assert len(set(shown)) == len(COLUMNS)
+    every = columns.known().values()
+    for shown in ([known.name for known in every], [columns.heading(known.name) for known in every],
+                  [(known.colour, known.look) for known in every]):
+        assert len(set(shown)) == 2 * len(COLUMNS)
     assert [known.name for known in COLUMNS if not known.extra] == [
         "real", "synth-1", "finetune-1", "synth-2", "finetune-2", "synth-3", "finetune-3"]
-    assert columns.in_order(["b", "mix-1", "a", "real"]) == ["real", "mix-1", "a", "b"]
+    assert columns.in_order(["b", "mix-1", "real+unet", "a", "real"]) == ["real", "mix-1", "real+unet", "a", "b"]
+
+
+def test_a_column_of_a_unet_is_the_same_but_for_its_network():
+    found = columns.find("finetune-3+augment+unet")
+    assert (found.kind, found.method.name, found.augmented, found.network) == ("finetune", "three", True, "unet")
+    assert found.start == "synth-3+augment+unet" and found.group == "Three-stage"
+    assert found.look == columns.find("finetune-3+augment").look and found.extra == "finetune+augment"
+    assert columns.title("real+unet") == "REAL U-Net" and not columns.is_own("real+unet")
+    assert columns.is_own("real+other") and columns.is_own("unet")
 
 
 @pytest.fixture

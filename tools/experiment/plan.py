@@ -18,11 +18,14 @@ and at as many updates as synth-k and finetune-k have between them:
     mix-real          the same, a rectangle of another film in half of all crops (datasets.augmented_crops)
     finetune+augment  synth-k+augment and finetune-k+augment: strong augmentation in both phases
     mix+augment       mix-k+augment: mix-k with strong augmentation
+
+A column of another network in SMANet's place has its name behind a plus, e.g. finetune-3+unet.
 """
 
 import dataclasses
 import hashlib
 import pathlib
+import re
 
 import numpy as np
 
@@ -73,6 +76,7 @@ class Experiment:
       workdir: folder of the experiment.
       command: what makes it again, for the report.
       extras: which of `columns.EXTRAS` are compared too; they change none of the other tasks but the report.
+      networks: which of `columns.NETWORKS` are trained as segmenters, each in every column.
     """
 
     data: str
@@ -83,6 +87,7 @@ class Experiment:
     workdir: str
     command: str = ""
     extras: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ("smanet",)
 
     def tasks(self) -> list[Task]:
         # In an order in which each task finds done what it reads.
@@ -100,8 +105,8 @@ class Experiment:
 
     def _columns(self) -> list[Column]:
         """The paper's and those of `extras`, as far as their method's pairs are made."""
-        return [column for column in columns.COLUMNS
-                if column.extra in ("", *self.extras) and column.method in (None, *self._makers())]
+        return [column for column in columns.known().values() if column.network in self.networks
+                and column.extra in ("", *self.extras) and column.method in (None, *self._makers())]
 
     def _makers(self) -> list[Method]:
         """What makes synthetic pairs: the methods, and the models beside them that are asked for."""
@@ -267,12 +272,14 @@ class Experiment:
         long = dataclasses.replace(scratch, steps=scratch.steps + finetune.steps)
         name, config = {"finetune": ("fine-tuning", finetune), "synth": ("segmenter", scratch),
                         "mix": ("mixed", long), "real": ("segmenter", long if column.augmented else scratch),
-                        }.get(column.kind, (column.name, long))
+                        }.get(column.kind, (column.kind, long))
         if column.augmented or column.kind == "mix-real":
             config = dataclasses.replace(config, augment="strong")
         if column.kind == "mix-real":
             config = dataclasses.replace(config, cutmix=CUTMIX)
-        return f"{name}{'+augment' * column.augmented}", dataclasses.replace(config, seed=self.seed)
+        # As behind the column's kind and method: +augment, +unet.
+        name += "".join(re.findall(r"\+\w+", column.name))
+        return name, dataclasses.replace(config, network=column.network, seed=self.seed)
 
     def _segmenter_task(self, column: Column, source: str, start: str | None = None) -> Task:
         """A segmenter on `source`, either from scratch or from column `start`."""
@@ -285,8 +292,8 @@ class Experiment:
             smanet.train(config, data, str(folder), validation=None if real else data,
                          finetune_from=self._path(start) if start else None)
 
-        title = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
-        title += ", strongly augmented" * (config.augment == "strong")
+        how = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
+        title = _segmenter_title(how, config)
         return Task(column.name, title, (source, start) if start else (source,), decisive(config), run)
 
     def _mixed_task(self, column: Column, source: str) -> Task:
@@ -297,8 +304,7 @@ class Experiment:
             smanet.train(config, self._path(source, self._segmenter), str(folder),
                          mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
-        title = f"segmenter on {source} and real films in equal parts"
-        title += ", strongly augmented" * (config.augment == "strong")
+        title = _segmenter_title(f"segmenter on {source} and real films in equal parts", config)
         return Task(column.name, title, (source, "data"), decisive(config), run)
 
     def _evaluation_task(self, column: str) -> Task:
@@ -328,6 +334,11 @@ class Experiment:
                  for path in sorted(pathlib.Path(self.workdir).glob("evaluate-*/pooled.json"))}
         return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()
                 if columns.NAME.fullmatch(name) and columns.is_own(name)}
+
+
+def _segmenter_title(how: str, config: SMANetConfig) -> str:
+    augmented = ", strongly augmented" if config.augment == "strong" else ""
+    return f"{how}{augmented}{'' if config.network == 'smanet' else f' ({columns.NETWORKS[config.network]})'}"
 
 
 def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int) -> Pix2PixHDConfig:

@@ -92,6 +92,23 @@ def test_every_column_beside_the_paper_has_the_updates_of_two_phases(data):
     assert asked["mix+augment"] == ["mix-3+augment"] and asked["mix-real"] == ["mix-real"]
 
 
+def test_a_unet_stands_beside_smanet_on_the_same_pairs(data):
+    plain = experiment(data, "nowhere", "three", "augment,finetune+augment")
+    both = _keys(dataclasses.replace(plain, networks=("smanet", "unet")))
+    before = _keys(plain)
+    added = {f"{name}+unet" for name in plain.columns()}
+    assert set(both) - set(before) == added | {f"evaluate-{name}" for name in added}
+    assert {task for task in before if both[task] != before[task]} == {"report"}
+    for name in plain.columns():
+        (_, ours, reads), (_, theirs, from_) = before[name], both[f"{name}+unet"]
+        assert theirs == ours | {"network": "unet"}
+        assert from_ == tuple(f"{read}+unet" if read in plain.columns() else read for read in reads)
+    alone = dataclasses.replace(plain, networks=("unet",))
+    assert set(alone.columns()) == added
+    jobs = {job.name: job.config.network for job in alone.training_jobs() if hasattr(job.config, "network")}
+    assert jobs["fine-tuning+augment+unet"] == jobs["segmenter+unet"] == "unet"
+
+
 def test_the_estimate_counts_every_segmenter(data):
     def counted(extras):
         return {job.name: (runs, job.config.steps) for job, runs in

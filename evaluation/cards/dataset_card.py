@@ -139,8 +139,8 @@ def _panel(panel: str, figures: Mapping[str, Figure]) -> str:
 
 
 def _left_out(facts: SetFacts) -> str:
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in facts.left_out.items())
-    return (f"Left out of the {facts.made:,} pairs as made: {markdown(counts)}. Nearness was judged by "
+    counts = "; ".join(f"{reason}: {count:,}" for reason, count in facts.left_out.items())
+    return (f"Left out of the {facts.made:,} pairs as made: {counts}. Nearness was judged by "
             f"{markdown(facts.calibration)}. Intervals, where given, are of 95 %.")
 
 

@@ -65,10 +65,11 @@ def _data_name(experiment: ExperimentFolder) -> str:
 
 def _details(facts: Mapping[str, Any], version: Mapping[str, str]) -> str:
     codes = ", ".join(f"{code} {markdown(name)}" for code, name in enumerate(facts["class_names"]))
+    seen = f"{facts.get('channel', 'grey')} films at {facts['size']} pixels, windows of up to {facts['window']}"
     return table(("", ""), [
         ("network", "SMANet (Bonechi et al. 2020) as this software builds it: ResNet encoder, attention"),
         ("classes by code", codes),
-        ("sees", f"{facts.get('channel', 'grey')} films at {facts['size']} pixels, windows of up to {facts['window']}"),
+        ("sees", seen),
         ("form", "TensorFlow SavedModel; `assets/model.json` lists the signatures"),
         ("exported by", ", ".join(f"{name} {number}" for name, number in version.items()))])
 

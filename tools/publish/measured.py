@@ -46,11 +46,12 @@ def fidelity_figures(chosen: ChosenPairs, published: PairStore, scratch: pathlib
              "labels_swd": Figure(table.loc["published", ("labels", "SWD mean")], "fidelity",
                                   "sliced Wasserstein distance x 1e3 of the label maps to those of the training "
                                   "films")}
-    for name, of in (("films_ms_ssim", "published"), ("films_ms_ssim_real", FLOOR)):
+    likeness = "likeness of the films to one another (MS-SSIM): lower is more varied"
+    for name, of, title in (("films_ms_ssim", "published", likeness),
+                            ("films_ms_ssim_real", FLOOR, "the same of the training films")):
         value = table.loc[of, ("films", "MS-SSIM")]
-        if value is not None and value == value:  # NaN is not itself
-            found[name] = Figure(float(value), "fidelity", "likeness of the films to one another (MS-SSIM)" if
-                                 of == "published" else "the same of the training films")
+        if value is not None:
+            found[name] = Figure(float(value), "fidelity", title)
     for name, title in _ANATOMY.items():
         if name in report.methods:
             found[f"labels_{name}"] = Figure(float(report.methods.loc["published", name]), "fidelity", title)

@@ -136,7 +136,7 @@ def _facts(run: ExperimentFolder, chosen: ChosenPairs, store: PairStore, options
         films=chosen.facts["training"], method=options.method.source, classes=description.classes.names,
         size=tuple(description.size), channels=description.channels,
         splits={split: splits[split] for split in SPLITS if splits[split]}, made=len(chosen.rows),
-        left_out={reason: chosen.count(reason) for reason in (COPY, DUPLICATE, BOX)},
+        left_out={reason: chosen.count(reason) for reason in (COPY, DUPLICATE, BOX)[:2 + options.without_boxes]},
         calibration=chosen.facts["calibration"], nnunet=nnunet, settings=_settings(run, options.method),
         made_by=chosen.facts.get("version", {}), version=code_version(), command=options.command)
 

@@ -53,7 +53,7 @@ OUTLINES = Question(
     "Tap the picture to go from film to outline 1 to outline 2 in the same place.")
 REALISM = Question(
     "Real or synthetic?",
-    "You will see {count} films, half of them of patients, half of them made by a computer, in random order. For "
+    "You will see {count} films, half of them real, half of them made by a computer, in random order. For "
     "each film say which it is; guess where you cannot tell. Add a comment if you like, as on what gave it away.",
     ("Film",), {1: "Real", 2: "Synthetic"}, {"<kbd>1</kbd>": "real", "<kbd>2</kbd>": "synthetic"})
 

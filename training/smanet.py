@@ -14,6 +14,7 @@ from datasets import grey, pair_cache
 from datasets.augment import without_copies
 from datasets.augmented_crops import AugmentedCrops
 from datasets.class_table import IGNORED
+from datasets.common import progress
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
 from datasets.strong_augment import StrongAugmentation
@@ -181,8 +182,10 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
-        ids = _train_ids(store, config, folder)
-        films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, folder), scored)
+        # Not to the folder's log: until it is restored, it may not be this run's.
+        say = progress.say if folder.chief else (lambda line: None)
+        ids = _train_ids(store, config, say)
+        films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, say), scored)
         shown = different_films(store, ids, _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_pairs(validation), strategy, classes.names, rows, shown,
@@ -212,15 +215,15 @@ def _cutter(config: SMANetConfig, outside: int) -> Callable:
     return AugmentedCrops(strong, config.cutmix, outside)
 
 
-def _train_ids(store: PairStore | None, config: SMANetConfig, folder: RunFolder) -> list[str]:
+def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str], None]) -> list[str]:
     """Train pairs of `store`; without copies that an experiment's augmentation made where crops get a stronger."""
     if store is None:
         return []
     ids = split_ids(store, "train")
     kept = without_copies(store, ids) if config.augment == "strong" else ids
     if len(kept) < len(ids):
-        folder.say(f"{store.path}: crops of {len(kept)} films; {len(ids) - len(kept)} augmented copies of them "
-                   "are left out")
+        say(f"{store.path}: crops of {len(kept)} films; {len(ids) - len(kept)} augmented copies of them are left "
+            "out")
     return kept
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import types
 
 import numpy as np
 import pytest
@@ -86,10 +85,10 @@ def test_unlike_sets_are_refused(tmp_path):
 def test_strong_augmentation_sees_films_and_not_their_copies(tmp_path):
     store, said = PairStore(_store(tmp_path / "films", 90, 3)), []
     copies = augment_store(store, store.ids(), tmp_path / "copies", 0)
-    folder, strong = types.SimpleNamespace(say=said.append), dataclasses.replace(CONFIG, augment="strong")
-    assert smanet._train_ids(copies, strong, folder) == [f"{id_}-original" for id_ in store.ids()]
+    strong = dataclasses.replace(CONFIG, augment="strong")
+    assert smanet._train_ids(copies, strong, said.append) == [f"{id_}-original" for id_ in store.ids()]
     assert len(said) == 1 and "3 films; 15 augmented copies" in said[0]
-    assert smanet._train_ids(copies, CONFIG, folder) == copies.ids("train") and len(said) == 1
+    assert smanet._train_ids(copies, CONFIG, said.append) == copies.ids("train") and len(said) == 1
     with pytest.raises(UserError, match=r"--elastic=0\.5: .*--augment=strong"):
         smanet.train(dataclasses.replace(CONFIG, elastic=0.5), str(copies.path), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -57,7 +57,8 @@ def _export_segmenter() -> None:
     from tools.publish.version import code_version
 
     segmenter = load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4)
-    card = model_card(_RUN.value, segmenter.facts.to_json(), code_version())
+    facts = {**segmenter.facts.to_json(), "architecture": segmenter.architecture}
+    card = model_card(_RUN.value, facts, code_version())
     export_segmenter(segmenter, _OUT.value, _ONNX.value, card)
 
 

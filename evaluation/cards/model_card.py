@@ -19,6 +19,8 @@ from evaluation.results.per_film import film_scores, hardest, read_per_film
 from evaluation.results.safe_text import markdown
 from evaluation.results.tables import printed, read_pooled, scores
 
+_NETWORKS = {"SMANet": "SMANet (Bonechi et al. 2020) as this software builds it: ResNet encoder, attention",
+             "UNet": "U-Net (Ronneberger et al. 2015) as this software builds it: batch normalisation"}
 _WORST = 10  # films that are named
 _UNKNOWN = "Not known: the run does not lie in an experiment's folder, or was not evaluated there."
 
@@ -29,7 +31,8 @@ def model_card(run: str, facts: Mapping[str, Any], version: Mapping[str, str]) -
     Args:
       run: run folder of the segmenter, or its .keras file.
       facts: class_names, size, window, overlap and channel (grey where it is missing), as
-        `evaluation.segmenter.film_segmenter.SegmenterFacts.to_json` gives them.
+        `evaluation.segmenter.film_segmenter.SegmenterFacts.to_json` gives them, and architecture (SMANet where it
+        is missing).
       version: of the code, see `tools.publish.version`.
     """
     experiment, column = _home(run)
@@ -67,7 +70,7 @@ def _details(facts: Mapping[str, Any], version: Mapping[str, str]) -> str:
     codes = ", ".join(f"{code} {markdown(name)}" for code, name in enumerate(facts["class_names"]))
     seen = f"{facts.get('channel', 'grey')} films at {facts['size']} pixels, windows of up to {facts['window']}"
     return table(("", ""), [
-        ("network", "SMANet (Bonechi et al. 2020) as this software builds it: ResNet encoder, attention"),
+        ("network", _NETWORKS[facts.get("architecture", "SMANet")]),
         ("classes by code", codes),
         ("sees", seen),
         ("form", "TensorFlow SavedModel; `assets/model.json` lists the signatures"),

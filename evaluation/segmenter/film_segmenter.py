@@ -70,12 +70,14 @@ class FilmSegmenter(tf.Module):
         white float32 []) -> {"codes": uint8 [H, W], "probabilities": float32 [H, W, K]}. Bright bone on dark
         ground; white 0 takes the rule above. Beside them "serving_default", the one for uint8, and
         "class_names": () -> {"class_names": string [K]}. Traced once for all heights and widths.
+      architecture: the network's class, SMANet or UNet.
       of_windows: films [N, h, w, C] in [-1, 1] -> probabilities [N, h, w, K]: the network alone.
     """
 
     def __init__(self, network, facts: SegmenterFacts):
         super().__init__()
         self.facts = facts
+        self.architecture = type(network).__name__
         predict = probabilities_of(network)
         self.of_windows = predict.python_function  # without the border around the graph, which ONNX does not know
         self.weights = [variable.value for variable in network.variables]  # so that they are saved with it

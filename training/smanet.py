@@ -19,7 +19,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
 from datasets.strong_augment import StrongAugmentation
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
-from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.evaluate import FilmsInMemory
 from evaluation.segmenter.saved_network import load_network, network_digest
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.losses import cross_entropy
@@ -46,7 +46,7 @@ class SMANetTrainer:
       config: the options.
       films, labels: uint8 [N, H, W], films in colour [N, H, W, 3]; labels hold the codes the segmenter learns.
       num_classes: background included.
-      validation: store and ids that choose the weights; None keeps the last.
+      validation: films that choose the weights; None keeps the last.
       strategy: from `training.devices`.
       class_names: by code, for whoever uses the finished run.
       rows: which pairs an epoch holds, some perhaps several times; None is each once.
@@ -58,7 +58,7 @@ class SMANetTrainer:
     unit = "steps"
 
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
-                 validation: tuple[PairStore, list[str]] | None, strategy: tf.distribute.Strategy,
+                 validation: FilmsInMemory | None, strategy: tf.distribute.Strategy,
                  class_names: Sequence[str] = (), rows: np.ndarray | None = None,
                  shown: Sequence[int] | None = None, ignored: bool = False, channel: str = "grey"):
         self.class_names, self.channel = tuple(class_names), channel
@@ -128,11 +128,7 @@ class SMANetTrainer:
 
     def score(self, position: int, folder: RunFolder) -> dict[str, float]:
         """Pooled mean J on the validation pairs; the best weights so far are kept."""
-        store, ids = self._validation
-        best = folder.best("val_j")
-        result = evaluate(self._predict, store, ids, scored=self.config.classes == "scored",
-                          window=self.config.crop, overlap=self.config.overlap)
-        mean_j = result.mean_j
+        best, mean_j = folder.best("val_j"), self._validation.evaluate(self._predict).mean_j
         if folder.chief:
             folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
             if best is None or mean_j > best[0]:
@@ -188,7 +184,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, say), scored)
         shown = different_films(store, ids, _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
-                                _validation_pairs(validation), strategy, classes.names, rows, shown,
+                                _validation_films(validation, config), strategy, classes.names, rows, shown,
                                 classes.ignored, store.description.channel)
         if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
@@ -255,14 +251,16 @@ def _digests(store: PairStore, validation: str | None, finetune_from: str | None
     return digests
 
 
-def _validation_pairs(path: str | None) -> tuple[PairStore, list[str]] | None:
+def _validation_films(path: str | None, config: SMANetConfig) -> FilmsInMemory | None:
     if path is None:
         return None
     store = PairStore(path)
     if not store.ids("validation"):
         raise UserError(f"{store.path}/manifest.csv: found no pair with split validation; leave --validation out "
                         "to keep the last weights")
-    return store, store.ids("validation")
+    # A window takes less memory than a crop in training: as many at a time.
+    return FilmsInMemory(store, store.ids("validation"), config.classes == "scored", config.crop, config.overlap,
+                         config.batch)
 
 
 def _start_from(network: keras.Model, path: str) -> None:

@@ -1,18 +1,19 @@
 """Scores a segmenter on the films of a pair folder."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from datasets import grey
+from datasets import grey, pair_cache
 from datasets.common import atomic_files
 from datasets.pair_store import PairStore, write_png
 from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled, shown
 from evaluation.metrics.surface import METRICS, measure_names, organ_distances
-from evaluation.segmenter.sliding_window import Predict, sliding_window
+from evaluation.segmenter.sliding_window import Predict, segment_pictures, sliding_window
 
 Segment = Callable[[str], np.ndarray]  # id of a film -> its predicted codes, uint8 [H, W]
 
@@ -111,6 +112,37 @@ def score_films(segment: Segment, store: PairStore, ids: Sequence[str], scored: 
             keep(id_, codes)
     return Result(tuple(ids), tuple(regions), table.scored, np.array(counts),
                   np.array(distances) if surface else None, "mm" if spacing else "px")
+
+
+class FilmsInMemory:
+    """Films to score a segmenter on again and again: decoded once, at the first score, and segmented in batches.
+
+    Args:
+      store, ids: whose films.
+      scored, window, overlap: as in `evaluate`.
+      batch: windows predicted at a time, each of another film.
+    """
+
+    def __init__(self, store: PairStore, ids: Sequence[str], scored: bool = True, window: int = 377,
+                 overlap: float = 1 / 3, batch: int = 4):
+        self._store, self._ids, self._scored = store, tuple(ids), scored
+        self._windows, self._batch = (window, overlap), batch
+
+    @functools.cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return pair_cache.load_pairs(self._store, self._ids, self._scored)
+
+    def evaluate(self, predict: Predict) -> Result:
+        """`evaluate` of these films."""
+        table = self._store.classes.scored_table() if self._scored else self._store.classes
+        films, gold = self._arrays
+        counts = []
+        for start in range(0, len(films), self._batch):
+            part = slice(start, start + self._batch)
+            codes = segment_pictures(predict, grey.to_network(films[part]), *self._windows)
+            counts += [overlap_counts(found, wanted, table.num_classes, table.regions.values())
+                       for found, wanted in zip(codes, gold[part], strict=True)]
+        return Result(self._ids, tuple(table.regions), table.scored, np.array(counts))
 
 
 def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], folder: pathlib.Path,

@@ -6,6 +6,7 @@ and both give the same bits.
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 Predict = Callable[[tf.Tensor], tf.Tensor]  # float32 [N, h, w, C] -> probabilities [N, h, w, K]
@@ -66,6 +67,26 @@ def sliding_window(predict: Predict, picture: tf.Tensor, window: int = 377, over
     first_group = add_group(tf.constant(0))  # outside of the loop, as it tells K
     _, total = tf.while_loop(lambda first, _: first < len(places), add_group, first_group, parallel_iterations=1)
     return total[..., :-1] / total[..., -1:]  # not by a constant: graphs multiply by 1 / constant, other bits
+
+
+def segment_pictures(predict: Predict, pictures: np.ndarray, window: int = 377,
+                     overlap: float = 1 / 3) -> np.ndarray:
+    """The most probable codes uint8 [N, H, W] of pictures [N, H, W, C], those of `sliding_window` of each.
+
+    Window by window, of all pictures at once: a network that gives a picture the same bits alone and among others
+    gives the same codes.
+    """
+    pictures = tf.convert_to_tensor(pictures)
+    height, width = pictures.shape[1:3]
+    tall, wide = min(window, height), min(window, width)
+    total, weight = None, np.zeros((height, width, 1), np.float32)
+    for top in window_offsets(height, window, overlap):
+        for left in window_offsets(width, window, overlap):
+            part = predict(pictures[:, top:top + tall, left:left + wide])  # [N, tall, wide, K]
+            part = tf.pad(part, [[0, 0], [top, height - tall - top], [left, width - wide - left], [0, 0]])
+            total = part if total is None else total + part
+            weight[top:top + tall, left:left + wide] += 1
+    return tf.cast(tf.argmax(total / weight, -1), tf.uint8).numpy()
 
 
 def _cut(picture: tf.Tensor, corners: tf.Tensor, tall: int, wide: int) -> tf.Tensor:

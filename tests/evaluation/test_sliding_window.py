@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from datasets.sources.phantom import write_phantoms
-from evaluation.segmenter.evaluate import evaluate
-from evaluation.segmenter.sliding_window import probabilities_of, sliding_window, window_offsets
+from evaluation.segmenter.evaluate import FilmsInMemory, evaluate
+from evaluation.segmenter.sliding_window import probabilities_of, segment_pictures, sliding_window, window_offsets
 from tests.helpers.tiny_networks import segmenter
 
 RNG = np.random.default_rng(0)
@@ -61,8 +61,21 @@ def test_a_folder_is_evaluated_without_tracing_for_each_film(tmp_path):
     predict = probabilities_of(lambda films: traced.append(films.shape) or network(films))
     for size, window in ((32, 20), (40, 40)):
         store = write_phantoms(tmp_path / str(size), 3, 3, size, 0)
-        assert len(evaluate(predict, store, store.ids("test"), window=window).films) == 3
+        one_by_one = evaluate(predict, store, store.ids("test"), window=window)
+        assert len(one_by_one.films) == 3
+        in_batches = FilmsInMemory(store, store.ids("test"), window=window, batch=2).evaluate(predict)
+        np.testing.assert_array_equal(in_batches.counts, one_by_one.counts)
+        assert in_batches.mean_j == one_by_one.mean_j
     assert len(traced) == 1
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (37, 53), (20, 24)])
+def test_pictures_at_once_have_the_codes_of_each(shape):
+    pictures = RNG.normal(size=(3, *shape, 1)).astype(np.float32)
+    codes = segment_pictures(_local, pictures, 24, 0.5)
+    assert codes.dtype == np.uint8
+    for picture, found in zip(pictures, codes, strict=True):
+        np.testing.assert_array_equal(found, sliding_window(_local, picture, 24, 0.5).numpy().argmax(-1))
 
 
 def test_the_papers_windows():

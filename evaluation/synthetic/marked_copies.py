@@ -25,6 +25,7 @@ from evaluation.synthetic.image_sets import ImageSet, check_same_classes, unaugm
 MARKS, FACTS = "copies.csv", "copies.json"
 SIDE = 256  # pixels to which larger pairs are reduced
 LEAST_TRAINING = 2  # films, where there are test films; one more without
+LEAST_OTHERS = 20  # train films that were not seen, to calibrate on them in place of test films
 _CHUNK = 512  # pairs judged at a time: a multiple of what `nearest_films` multiplies at once, for the same bits
 
 
@@ -36,7 +37,8 @@ def comparison_size(real: PairStore) -> tuple[int, int]:
 
 def load_check(real: PairStore, training: Sequence[str] | None = None,
                percentile: float = PERCENTILE) -> CopyCheck:
-    """The check against the films of `real`, calibrated on its test films where it has some.
+    """The check against the films of `real`, calibrated on its other train films where there are LEAST_OTHERS,
+    else on its test films where it has some.
 
     Args:
       training: ids of the films the networks saw; None is the un-augmented train split.
@@ -44,13 +46,15 @@ def load_check(real: PairStore, training: Sequence[str] | None = None,
     Raises UserError for too few films.
     """
     training = unaugmented(real, "train") if training is None else training
+    others = [id_ for id_ in unaugmented(real, "train") if id_ not in set(training)]
     test = unaugmented(real, "test")
-    least = LEAST_TRAINING + (not test)
+    name, unseen = ("other train", others) if len(others) >= LEAST_OTHERS else ("test", test)
+    least = LEAST_TRAINING + (not unseen)
     if len(training) < least:
         raise UserError(f"{real.path}: found {len(training)} training films, expected at least {least} to tell "
                         "copies by")
     size = comparison_size(real)
-    held_out = ImageSet.load("test", real, test, size) if test else None
+    held_out = ImageSet.load(name, real, unseen, size) if unseen else None
     return CopyCheck.calibrate(ImageSet.load("training", real, training, size), held_out, real.classes, percentile)
 
 

@@ -8,7 +8,10 @@ compared small, over small shifts, rotations and the mirror image of each traini
 - films by features: 1 - cosine of histograms of gradient directions (Dalal and Triggs 2005, block-free; in colour,
   as there, each pixel's strongest gradient of the three channels);
 - label maps: 1 - cosine of organ masks, 0 for equal maps; organs that differ only in side share one mask, so
-  that a mirrored map is found whether or not its sides were renamed.
+  that a mirrored map is found whether or not its sides were renamed. Maps are compared as they are and with all
+  organs together brought to one place and size.
+
+Larger movements are met by `keypoints`, a single organ by `organ_patches`.
 """
 
 from collections.abc import Callable
@@ -22,6 +25,7 @@ from datasets.resize import resize_film
 FILM_SIDE, LABEL_SIDE = 48, 64  # pixels; outlines need finer steps of the shift than ribs and vessels
 MAX_SHIFT = 0.045  # of the side; augmentation shifts up to 3 %
 ANGLES = (-2.0, 0.0, 2.0)  # degrees; augmentation rotates up to 2
+RADIUS = 0.22  # of the side: root mean square distance of the organs' pixels to their middle, in posed maps
 _CELL, _BINS = 6, 8
 _CHUNK = 256  # queries at a time
 
@@ -35,7 +39,15 @@ def film_distances(films: np.ndarray, training: np.ndarray) -> Distances:
 
 def label_distances(labels: np.ndarray, training: np.ndarray, classes: ClassTable) -> Distances:
     """From each of `labels` [N, H, W] to each training label map [M, h, w], uint8 codes; in [0, 1]."""
-    return _registered(_organ_masks(labels, classes), _organ_masks(training, classes), centred=False)
+    queries, originals = _organ_masks(labels, classes), _organ_masks(training, classes)
+    return nearer(_registered(queries, originals, centred=False),
+                  _registered(_posed(queries), _posed(originals), centred=False))
+
+
+def nearer(one: Distances, other: Distances) -> Distances:
+    """The smaller distance of each place, and whether it is one to a mirror image."""
+    first = one[0] <= other[0]
+    return np.where(first, one[0], other[0]), np.where(first, one[1], other[1])
 
 
 def feature_distances(films: np.ndarray, training: np.ndarray) -> Distances:
@@ -135,6 +147,23 @@ def _organ_masks(labels: np.ndarray, classes: ClassTable) -> np.ndarray:
     size = (LABEL_SIDE, LABEL_SIDE)
     return np.stack([[resize_film(np.isin(label, codes).astype(np.float32), size) for label in labels]
                      for codes in kinds.values()], -1)
+
+
+def _posed(masks: np.ndarray) -> np.ndarray:
+    """Masks [N, side, side, C] moved and enlarged so that all organs together have one middle and RADIUS."""
+    side, posed = masks.shape[1], []
+    rows, columns = np.mgrid[:side, :side]
+    for mask in masks:
+        weight = mask.sum(-1)
+        if not weight.any():
+            posed.append(mask)
+            continue
+        right, down = (np.average(places, weights=weight) for places in (columns, rows))
+        radius = np.sqrt(np.average((columns - right) ** 2 + (rows - down) ** 2, weights=weight))
+        scale, middle = RADIUS * side / max(radius, 1), (side - 1) / 2
+        matrix = np.array([[scale, 0, middle - scale * right], [0, scale, middle - scale * down]])
+        posed.append(cv2.warpAffine(mask, matrix, (side, side)).reshape(mask.shape))
+    return np.stack(posed)
 
 
 def _gradient_histograms(films: np.ndarray) -> np.ndarray:

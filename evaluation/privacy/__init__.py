@@ -1,0 +1,1 @@
+"""How private a synthetic set is: planted copies, membership inference, name boxes."""

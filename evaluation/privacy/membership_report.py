@@ -1,0 +1,159 @@
+"""Membership inference on a synthetic folder: whom it concerns, what is attacked, and the files of results."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from datasets import grey
+from datasets.class_table import IGNORED
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+from datasets.pair_cache import load_pairs
+from datasets.pair_store import PairStore
+from evaluation.privacy.figures import Interval
+from evaluation.privacy.membership import (
+    NEAREST,
+    SEGMENTER,
+    TOGETHER,
+    Scores,
+    distance_scores,
+    segmenter_scores,
+)
+from evaluation.results.table_formats import Table, markdown
+from evaluation.synthetic.copies import is_copy
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
+from evaluation.synthetic.marked_copies import comparison_size, load_check, read_marks
+
+LEAST = 5  # others; with fewer train films outside, the test films are the others
+AS_MADE, KEPT = "as made", "without flagged pairs"
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Films:
+    """Whose membership is asked for.
+
+    Attributes:
+      store: of the real films.
+      members: ids of the films that the networks saw.
+      others: ids of films that they did not see, of the split `split`.
+    """
+
+    store: PairStore
+    members: list[str]
+    others: list[str]
+    split: str
+
+    @classmethod
+    def choose(cls, store: PairStore, members: Sequence[str]) -> "Films":
+        """The members, and as others the rest of the train films, or the test films where there are too few.
+
+        Raises UserError for too few of either, or members that the store does not have.
+        """
+        train, test = unaugmented(store, "train"), unaugmented(store, "test")
+        unknown = sorted(set(members) - set(train))
+        if unknown or len(members) < LEAST:
+            raise UserError(f"{store.path}: found {len(members)} members, {len(unknown)} of which are none of its "
+                            f"un-augmented train films, expected at least {LEAST}; name the folder that the films "
+                            "were drawn from as --data")
+        rest = [id_ for id_ in train if id_ not in set(members)]
+        others, split = (rest, "train") if len(rest) >= LEAST else (test, "test")
+        if len(others) < LEAST:
+            raise UserError(f"{store.path}: found {len(others)} films that the networks did not see, expected at "
+                            f"least {LEAST}")
+        return cls(store, list(members), others, split)
+
+    @property
+    def ids(self) -> list[str]:
+        """Members first."""
+        return [*self.members, *self.others]
+
+
+def attack_distances(films: Films, synthetic: PairStore, count: int, seed: int,
+                     progress: Progress) -> tuple[dict[str, Scores], dict[str, int]]:
+    """Scores by name of the set, as made and without flagged pairs, and how many pairs each has.
+
+    Flags are those of the set's copies.csv; where it has none, the check is made here.
+    """
+    check_same_classes(films.store, synthetic)
+    ids, size = draw_ids(synthetic.ids(), count, seed), comparison_size(films.store)
+    if not ids:
+        raise UserError(f"{synthetic.path}: found no pairs")
+    flagged, marks = set(), read_marks(synthetic)
+    if marks is not None:
+        flagged = set(marks[0]["id"][marks[0]["copy"].astype(int) > 0])
+    else:
+        check = load_check(films.store, films.members)
+        rows = check.judge(ImageSet.load("synthetic", synthetic, ids, size))
+        flagged = set(rows["id"][is_copy(rows)])
+    kept = np.array([id_ not in flagged for id_ in ids])
+    real = ImageSet.load("real", films.store, films.ids, size)
+    made, left = distance_scores(
+        real, lambda start, end: ImageSet.load("synthetic", synthetic, ids[start:end], size), len(ids), kept,
+        films.store.classes, progress)
+    sets, counts = {AS_MADE: made}, {AS_MADE: len(ids)}
+    if 0 < kept.sum() < len(ids):
+        sets[KEPT], counts[KEPT] = left, int(kept.sum())
+    return sets, counts
+
+
+def attack_segmenter(films: Films, run: str | os.PathLike, progress: Progress) -> Scores:
+    """Scores by a segmenter's run folder, trained on the synthetic pairs alone."""
+    from evaluation.segmenter.load import check_channels, read_segmenter  # loads TensorFlow
+    from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
+
+    store = films.store
+    network, facts = read_segmenter(str(run))
+    check_channels(str(run), network, store)
+    scored = network.num_classes == store.classes.scored_table().num_classes
+    if not scored and network.num_classes != store.classes.num_classes:
+        raise UserError(f"{run}: knows {network.num_classes} classes, but {store.path} has other ones")
+    side = int(facts.get("size", max(store.description.size)))
+    size = store.description.size if max(store.description.size) == side else (side, side)
+    pictures, labels = load_pairs(store, films.ids, scored=scored, size=tuple(size))
+    predict, shown = probabilities_of(network), 0
+
+    def probabilities(film: np.ndarray) -> np.ndarray:
+        nonlocal shown
+        shown += 1
+        progress("films segmented", shown, len(films.ids))
+        return sliding_window(predict, grey.to_network(film[None])[0], int(facts["crop"]),
+                              float(facts["overlap"])).numpy()
+
+    return segmenter_scores(probabilities, pictures, labels, IGNORED if store.classes.ignored else None)
+
+
+def headline(table: pd.DataFrame) -> dict[str, Interval]:
+    """The figures of a set's card: the distance attack by all kinds on what is published, and the segmenter's."""
+    found = {}
+    last = table["set"].iloc[-1] if KEPT not in set(table["set"]) else KEPT
+    for name, attack, kind, of in (("membership_auc_distance", NEAREST, TOGETHER, last),
+                                   ("membership_auc_segmenter", SEGMENTER, "cross-entropy", AS_MADE)):
+        rows = table[(table["attack"] == attack) & (table["kind"] == kind) & (table["set"] == of)]
+        if len(rows):
+            found[name] = tuple(float(rows.iloc[0][column]) for column in ("auc", "low", "high"))
+    return found
+
+
+def write_results(out: pathlib.Path, table: pd.DataFrame, films: Films, counts: dict[str, int]) -> str:
+    """membership.csv, membership.md and membership.json; the text of the second."""
+    split = "train films that the networks did not see" if films.split == "train" else "test films"
+    caption = (f"{len(films.members)} members against {len(films.others)} {split}, "
+               + ", ".join(f"{count:,} pairs {name}" for name, count in counts.items())
+               + ". AUC with DeLong's 95 % interval; 0.5 is guessing.")
+    rows = [[row["set"], row["attack"], row["kind"], f"{row['auc']:.3f} ({row['low']:.3f} to {row['high']:.3f})"]
+            for _, row in table.iterrows()]
+    columns = pd.MultiIndex.from_tuples([("", name) for name in ("set", "attack", "by", "AUC")])
+    text = f"{caption}\n\n{markdown(Table(pd.DataFrame(rows, columns=columns)))}"
+    out = atomic_files.make_folder(out)
+    atomic_files.write_text(out / "membership.csv", table.round(4).to_csv(index=False))
+    atomic_files.write_text(out / "membership.md", text)
+    atomic_files.write_json(out / "membership.json", {
+        "members": len(films.members), "others": len(films.others), "others_split": films.split, "pairs": counts,
+        "attacks": table.to_dict("records")})
+    return text

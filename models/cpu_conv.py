@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from models.device_kernels import cpu_kernels
+
 WIDE = 512  # input maps from which the products are faster (docs/performance.md)
 FEW = 4  # pictures up to which they are used, where the number is known: more gain nothing and take memory
 
@@ -13,7 +15,7 @@ def conv3x3(pictures: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     of matrices, one for each row of the kernel. The same function within rounding in up to half the time for one
     picture, about the same for several; its gradients are those of the convolution, which are faster.
     """
-    wide = kernel.shape[2] >= WIDE and kernel.dtype == tf.float32 and not tf.config.list_logical_devices("GPU")
+    wide = kernel.shape[2] >= WIDE and kernel.dtype == tf.float32 and cpu_kernels()
     few = (pictures.shape[0] or 1) <= FEW
     # An open number counts as one: inference.
     return _products(pictures, kernel) if wide and few else tf.nn.conv2d(pictures, kernel, 1, "VALID")

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from models.cpu_conv import conv3x3
+from models.device_kernels import cpu_kernels
 
 INIT_STDDEV = 0.02  # of every kernel: Wang et al. 2018, as released; biases start at 0
 NORM_EPSILON = 1e-5  # PyTorch's default, as released; Keras has 1e-3
@@ -143,7 +144,7 @@ class InstanceNorm(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        if tf.config.list_logical_devices("GPU"):  # there all images at once, and XLA fuses the arithmetic
+        if not cpu_kernels():  # there all images at once, and XLA fuses the arithmetic
             full = tf.cast(inputs, tf.float32)
             mean, variance = tf.nn.moments(full, (1, 2), keepdims=True)  # [N, 1, 1, C] each
             return tf.cast((full - mean) * tf.math.rsqrt(variance + NORM_EPSILON), inputs.dtype)

@@ -5,9 +5,9 @@
         --data=STORE --out=exports/method
 
 The segmenter takes films of any height and width and gives class codes and probabilities in their geometry; the
-method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures.
-OUT/README.md is the segmenter's model card, with the figures of its experiment. A program needs TensorFlow
-alone:
+method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures. OUT/README.md
+is the segmenter's model card, with the figures of its experiment. An export computes in the way of CPUs on CPUs and
+in that of GPUs on GPUs, wherever it is made (--for leaves one out). A program needs TensorFlow alone:
 
     loaded = tf.saved_model.load("exports/segmenter")
     loaded.signatures["uint8"](film=film, white=0.0)["codes"]
@@ -34,6 +34,8 @@ _CHECK = flags.DEFINE_bool("check", True, "mend dots and label maps as tools.gen
                            "--nocheck leaves them as they are made (method)")
 _BATCH = flags.DEFINE_integer("batch", None, "windows or pairs computed at a time (default: 4; fewer pairs where "
                               "they are large)", lower_bound=1)
+_FOR = flags.DEFINE_enum("for", "any", ["cpu", "gpu", "any"], "what it is to run on; any holds the kernels of "
+                         "both, and the device that runs it decides")
 _ONNX = flags.DEFINE_bool("onnx", False, "also write OUT/network.onnx: windows to probabilities (needs tf2onnx)")
 
 
@@ -56,7 +58,7 @@ def _export_segmenter() -> None:
     from tools.export.saved_model import export_segmenter
     from tools.publish.version import code_version
 
-    segmenter = load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4)
+    segmenter = load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4, _FOR.value)
     facts = {**segmenter.facts.to_json(), "architecture": segmenter.architecture}
     card = model_card(_RUN.value, facts, code_version())
     export_segmenter(segmenter, _OUT.value, _ONNX.value, card)
@@ -71,7 +73,7 @@ def _export_method() -> None:
         raise UserError(f"--method={_METHOD.value} needs --data, the pair folder the networks were trained on")
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
     export_method(Assembly(_METHOD.value, runs, PairStore(_DATA.value)), _OUT.value, _BATCH.value,
-                  _CHECK.value)
+                  _CHECK.value, _FOR.value)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from datasets import grey
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
+from models.device_kernels import for_device
 
 DARK = 0.02  # share of white up to which a pixel at the edge counts as black border
 FILM_TYPES = ("uint8", "uint16", "float32")
@@ -64,6 +65,7 @@ class FilmSegmenter(tf.Module):
     Args:
       network: films [N, h, w, C] in [-1, 1] -> logits [N, h, w, K]; C is 3 for "colour", else 1.
       facts: what belongs to it.
+      target: the devices it is to run on, one of `models.device_kernels.TARGETS`; None for those of this process.
 
     Attributes:
       functions: by type of film ("uint8", "uint16", "float32"): (film [H, W] or [H, W, 3] as `film_shape`,
@@ -71,15 +73,17 @@ class FilmSegmenter(tf.Module):
         ground; white 0 takes the rule above. Beside them "serving_default", the one for uint8, and
         "class_names": () -> {"class_names": string [K]}. Traced once for all heights and widths.
       architecture: the network's class, SMANet or UNet.
+      target: as given.
       of_windows: films [N, h, w, C] in [-1, 1] -> probabilities [N, h, w, K]: the network alone.
     """
 
-    def __init__(self, network, facts: SegmenterFacts):
+    def __init__(self, network, facts: SegmenterFacts, target: str | None = None):
         super().__init__()
-        self.facts = facts
+        self.facts, self.target = facts, target
         self.architecture = type(network).__name__
         predict = probabilities_of(network)
         self.of_windows = predict.python_function  # without the border around the graph, which ONNX does not know
+        predict = for_device(predict, target) if target else predict
         self.weights = [variable.value for variable in network.variables]  # so that they are saved with it
         segment = tf.function(lambda film, white: _segment(predict, facts, film, white))
         names = tf.function(lambda: {"class_names": tf.constant(facts.class_names)}, input_signature=())

@@ -70,12 +70,13 @@ def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
     return LoadedSegmenter(tuple(names), module.signatures, module, _channel(f"{path}/assets/{ASSET}", facts))
 
 
-def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSegmenter:
+def load_segmenter(path: str, data: str | None = None, batch: int = 4, target: str | None = None) -> FilmSegmenter:
     """The segmenter of a run folder or .keras file, in float32.
 
     Args:
       data: pair folder it was trained on: names classes, size and channel where the run does not.
       batch: windows predicted at a time.
+      target: the devices it is to run on, as in `FilmSegmenter`.
 
     Raises UserError where the classes are not known, or are not as many as the network's.
     """
@@ -96,7 +97,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4) -> FilmSe
     if len(names) != network.num_classes:
         raise UserError(f"{path}: has {network.num_classes} classes, expected {len(names)} ({', '.join(names)})")
     return FilmSegmenter(network, SegmenterFacts(
-        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch, channel))
+        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch, channel), target)
 
 
 def read_segmenter(path: str) -> tuple[Segmenter, dict[str, Any]]:

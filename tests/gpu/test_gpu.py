@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from datasets.pair_cache import load_pairs
 from datasets.sources.phantom import write_phantoms
+from models.device_kernels import cpu_kernels, for_device
 from tests.reliability import two_devices
 from training.devices import prepare
 
@@ -75,6 +76,14 @@ def test_deterministic_runs_are_bit_identical(name, pairs):
 def test_two_parts_of_one_card_train_as_one():
     found = json.loads(_alone("mirrored", "smanet", 0).splitlines()[-1])
     assert max(found) < 0.02, found
+
+
+def test_an_export_for_any_device_takes_the_kernels_of_the_one_that_runs_it():
+    function = tf.function(lambda x: x + 1.0 if cpu_kernels() else x - 1.0, input_signature=[tf.TensorSpec(())])
+    either = for_device(function, "any")
+    assert either(tf.constant(0.0)) == -1.0
+    with tf.device("/CPU:0"):
+        assert tf.function(lambda x: either(x))(tf.constant(0.0)) == 1.0
 
 
 def test_a_killed_run_continues_and_its_export_predicts(tmp_path):

@@ -23,6 +23,7 @@ from datasets.common.errors import UserError
 from datasets.common.output_folders import EXPORT, refuse_foreign
 from evaluation.segmenter.film_segmenter import FilmSegmenter
 from evaluation.segmenter.load import ASSET
+from models.device_kernels import for_device, kernels_of
 from tools.export import postprocess_graph
 from tools.export.method_graph import MethodGraph
 from tools.generation.method_from_runs import Assembly
@@ -39,12 +40,13 @@ _GENERATE = {"count": "int32 scalar", "seed": "int64 scalar", "first": "int64 sc
 
 
 def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False, card: str = "") -> None:
-    """Writes it to folder `out`, `card` to its README.md, and its network alone to OUT/network.onnx if asked.
+    """Writes it to folder `out`, `card` to its README.md, and its network alone to OUT/network.onnx if asked, with
+    plain convolutions.
 
     Raises UserError where something else than an export is, or where ONNX's exporter is not installed.
     """
     film = {"film": "[height, width, 3], red, green and blue"} if segmenter.facts.channel == "colour" else {}
-    facts = {"kind": "segmenter", **segmenter.facts.to_json(), "precision": "float32",
+    facts = {"kind": "segmenter", **segmenter.facts.to_json(), "precision": "float32", "for": segmenter.target,
              "arguments": {**_SEGMENT, **film}}
     if onnx:
         _find_tf2onnx()  # before anything is written
@@ -55,23 +57,25 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False, car
         _write_onnx(segmenter.of_windows, side, channels, pathlib.Path(out) / "network.onnx")
 
 
-def export_method(assembly: Assembly, out: str, batch: int | None = None, mended: bool = True) -> None:
+def export_method(assembly: Assembly, out: str, batch: int | None = None, mended: bool = True,
+                  target: str = "any") -> None:
     """Writes a whole method to folder `out`: `assembly.method(checked=False, mended)`, so none is rejected.
 
-    It makes `batch` pairs at a time; None: at most 4, and fewer where memory is the limit.
+    It makes `batch` pairs at a time (None: at most 4, and fewer where memory is the limit) on devices `target`,
+    one of `models.device_kernels.TARGETS`.
     """
     batch = min(4, assembly.batch_size) if batch is None else batch  # a caller's machine is not this one
     colours = {"films": "uint8 [count, height, width, 3], red, green and blue",
                "values": "float32 [count, height, width, 3] in [-1, 1]"}
     coloured = assembly.store.description.channels == 3
     facts = {"kind": "method", "method": assembly.method_name, "class_names": list(assembly.classes.names),
-             "size": assembly.size, "mended": mended, "batch": batch, "precision": "float32",
+             "size": assembly.size, "mended": mended, "batch": batch, "precision": "float32", "for": target,
              "arguments": {**_GENERATE, **(colours if coloured else {})}}
-    _save(method_graph(assembly, batch, mended), facts, out)
+    _save(method_graph(assembly, batch, mended, target), facts, out)
 
 
-def method_graph(assembly: Assembly, batch: int = 4, mended: bool = True) -> MethodGraph:
-    """`assembly.method(checked=False, mended)` as one graph, in float32."""
+def method_graph(assembly: Assembly, batch: int = 4, mended: bool = True, target: str = "any") -> MethodGraph:
+    """`assembly.method(checked=False, mended)` as one graph, in float32, for devices `target`."""
     classes, dot = assembly.classes, assembly.dot
 
     def mend_dots(dots):
@@ -82,7 +86,8 @@ def method_graph(assembly: Assembly, batch: int = 4, mended: bool = True) -> Met
         rules, rims = assembly.rules, assembly.has_rims
         return (postprocess_graph.mend_labels(labels, rules, rims) if mended else labels), None
 
-    method = assembly.compose(lambda stage: stage, mend_dots, mend_labels)  # tensors all the way, none refused
+    # Tensors all the way, none refused.
+    method = assembly.compose(lambda stage: for_device(stage, target), mend_dots, mend_labels)
     # Keras variables hold TensorFlow's
     variables = [variable.value for network in assembly.networks.values() for variable in network.variables]
     return MethodGraph(method, variables, classes.names, batch)
@@ -101,7 +106,8 @@ def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, channel
     """Input "films" float32 [N, side, side, channels] in [-1, 1], output "probabilities" [N, side, side, K]."""
     spec = [tf.TensorSpec((None, side, side, channels), tf.float32, "films")]
     function = tf.function(lambda films: {"probabilities": of_windows(films)}, input_signature=spec)
-    with atomic_files.replacing(path) as temporary, _quiet():
+    # Whatever runs it has kernels of its own.
+    with atomic_files.replacing(path) as temporary, _quiet(), kernels_of("gpu"):
         _find_tf2onnx().convert.from_function(function, spec, opset=17, output_path=str(temporary))
 
 

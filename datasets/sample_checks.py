@@ -1,5 +1,6 @@
 """What makes a generated sample usable: the checks between the stages; and which snapshot makes the best."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -18,13 +19,14 @@ def label_check(rules: LabelRules, rims: bool, checked: bool = True) -> Check:
     Args:
       rims: whether thin rims of codes between two others are to be taken out (`LabelRules.rims_between`).
     """
+    return functools.partial(_mend_labels, rules, rims, checked)  # other processes can be given it
 
-    def check(maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
-        cleaned = [clean_labels(labels, rules, rims) for labels in maps]
-        reasons = [rules.broken_by(labels) if checked else None for labels in cleaned]
-        return np.stack(cleaned) if cleaned else maps, reasons
 
-    return check
+def _mend_labels(rules: LabelRules, rims: bool, checked: bool,
+                 maps: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
+    cleaned = [clean_labels(labels, rules, rims) for labels in maps]
+    reasons = [rules.broken_by(labels) if checked else None for labels in cleaned]
+    return np.stack(cleaned) if cleaned else maps, reasons
 
 
 def dot_check(dot: Dot, num_classes: int, checked: bool = True) -> Check:

@@ -27,6 +27,7 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
+from datasets.made_ahead import Ahead
 from datasets.synthetic_store import CANDIDATES_PER_PAIR
 
 MARK = "shard.json"
@@ -50,12 +51,13 @@ class Shard:
 
 
 def write_shard(path: str | pathlib.Path, shard: Shard, method: Callable, set_: dict[str, Any],
-                say: Callable[[str], None] = say_line) -> int:
+                say: Callable[[str], None] = say_line, ahead: int = 0) -> int:
     """Makes a shard's batches until it holds its part of the set's pairs, or has tried as many as the set would.
 
     Args:
       method: of models.methods, with checks where the set has them.
       set_: what decides the set, as JSON values; `seed`, `count` and `batch` (candidates at a time) among them.
+      ahead: batches that threads make while earlier ones are written.
 
     Returns how many pairs it holds. Continues a shard that was stopped. Raises UserError if the folder holds a
     shard of another set.
@@ -66,15 +68,18 @@ def write_shard(path: str | pathlib.Path, shard: Shard, method: Callable, set_: 
     atomic_files.write_json(atomic_files.make_folder(path) / MARK, {**asked, "done": False})
     atomic_files.make_folder(path / "batches")
     part, held, number = math.ceil(set_["count"] / shard.of), 0, shard.number - 1
-    while held < part and number * set_["batch"] < CANDIDATES_PER_PAIR * set_["count"]:
-        file, before = _file(path, number), held
-        if not file.is_file():
-            indices = np.arange(number * set_["batch"], (number + 1) * set_["batch"])
-            _write_batch(file, method(indices, set_["seed"]))
-        held += len(_read_batch(file).indices)
-        number += shard.of
-        say(Passing.at(f"{held:,} of {part:,} pairs of shard {shard.number} of {shard.of}", min(before, part),
-                       min(held, part), part))
+    batch, seed, last = set_["batch"], set_["seed"], CANDIDATES_PER_PAIR * set_["count"]
+    with Ahead(ahead) as made:
+        while held < part and number * batch < last:
+            file, before = _file(path, number), held
+            if not file.is_file():
+                needed = shard.of * (part - held)  # candidates on to the last that is needed in any case
+                starts = range(number * batch, min(number * batch + needed, last), shard.of * batch)
+                _write_batch(file, made.make(method, starts, batch, seed))
+            held += len(_read_batch(file).indices)
+            number += shard.of
+            say(Passing.at(f"{held:,} of {part:,} pairs of shard {shard.number} of {shard.of}", min(before, part),
+                           min(held, part), part))
     atomic_files.write_json(path / MARK, {**asked, "done": True})
     return held
 

@@ -5,6 +5,7 @@ import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
+from datasets.made_ahead import Ahead
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
 from datasets.presence import Presence
 
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled with repeats, or without checks
 REPEAT = "label map of an earlier pair"
 UNEVEN = "classes there more or less often than in real maps"
+_WRITERS = 8  # threads that write files, which wait for the disk more than they compute
 _FAIL_TOO = 0.1  # share of real maps that must fail the checks to blame these
 
 
@@ -27,7 +30,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
                     count: int, validation: int, seed: int, source: str, batch: int = 16,
                     say: Callable[[str], None] = say_line, maker: str = "",
                     shares: Mapping[int, float] | None = None,
-                    real: Callable[[], Sequence[str | None]] | None = None) -> dict[str, Any]:
+                    real: Callable[[], Sequence[str | None]] | None = None, ahead: int = 0) -> dict[str, Any]:
     """Writes `count` pairs, `validation` of them with split validation: the last whose label map comes once.
 
     Candidate i is a function of (seed, i) alone. Candidates are left out and counted that fail their checks, that
@@ -44,6 +47,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
       maker: digest of all else that decides a pair: the networks and the rules of label maps.
       shares: code -> share of the real maps that show the class, of classes that come and go; with checks only.
       real: tells why each real map fails the checks, None where it passes; asked where too few candidates pass.
+      ahead: batches that threads make while earlier ones are written.
 
     Methods with dots also leave those of each pair in dots/ID.png (codes).
 
@@ -56,22 +60,32 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     asked = {"seed": seed, "count": count, "validation": validation, "source": source, "checks": checks,
              "maker": maker}
     kept = _KeptPairs(atomic_files.make_folder(path), description, asked, shares or {} if checks else {})
+    with Ahead(ahead) as made:
+        _fill(kept, made, checked, unchecked, batch, say, real)
+    kept.close()
+    return kept.journal
+
+
+def _fill(kept: "_KeptPairs", made: Ahead, checked: Callable, unchecked: Callable, batch: int,
+          say: Callable[[str], None], real: Callable[[], Sequence[str | None]] | None) -> None:
+    """Lets candidates in until there are enough pairs; see `write_synthetic`."""
     journal, phase = kept.journal, "new"
+    count = journal["count"]
     while len(journal["accepted"]) < count:
         before, phase, known = phase, _phase(journal), len(journal["accepted"])
         if phase != before:
             say({"uneven": _unevenness, "repeats": _monotony}[phase](journal) if phase != "unchecked" else
                 _shortage(journal, real() if real else ()))
-        indices = np.arange(journal["candidates"], journal["candidates"] + batch)
-        kept.accept((unchecked if phase == "unchecked" else checked)(indices, seed), phase, batch)
+        # No more ahead than are needed in any case: a batch gives no more pairs than it has candidates.
+        missing, start = count - len(journal["accepted"]), journal["candidates"]
+        kept.accept(made.make(unchecked if phase == "unchecked" else checked, range(start, start + missing, batch),
+                              batch, journal["seed"]), phase, batch)
         if len(journal["accepted"]) == count and kept.presence.shares:
             say(kept.shares_line())
         rejected = sum(journal["rejected"].values())
         say(Passing.at(f"{len(journal['accepted']):,} of {count:,} pairs, {rejected:,} of "
                        f"{journal['candidates']:,} candidates rejected{_mending(journal)}",
                        known, len(journal["accepted"]), count))
-    kept.close()
-    return journal
 
 
 class _KeptPairs:
@@ -105,11 +119,14 @@ class _KeptPairs:
                 if len(taken) == room:  # the last batch may hold more than are wanted
                     continue
                 taken.append(row)
-                self._add(pairs, row)
                 self.digests.append(digest)
                 self.presence.add(label)
                 journal["uneven"] += not fits
                 journal["repeats"] += repeated and phase == "repeats"
+        if taken and pairs.dots is not None:
+            atomic_files.make_folder(self.path / "dots")
+        with ThreadPoolExecutor(min(_WRITERS, max(1, len(taken)))) as pool:
+            list(pool.map(lambda row: self._add(pairs, row), taken))  # list() raises what a thread raised
         self._note(pairs, taken, refused, phase, tried)
 
     def _note(self, pairs: Any, taken: Sequence[int], refused: Counter, phase: str, tried: int) -> None:
@@ -139,7 +156,7 @@ class _KeptPairs:
         image = grey.from_network(pairs.films[row:row + 1])[0]
         self.writer.add(Entry(id_, "train", self.journal["source"]), image, pairs.labels[row])
         if pairs.dots is not None:
-            write_png(atomic_files.make_folder(self.path / "dots") / f"{id_}.png", pairs.dots[row])
+            write_png(self.path / "dots" / f"{id_}.png", pairs.dots[row])
 
     def close(self) -> None:
         """Chooses the pairs that validate and writes the manifest."""

@@ -5,9 +5,10 @@
         --data=STORE --out=exports/method
 
 The segmenter takes films of any height and width and gives class codes and probabilities in their geometry; the
-method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures. OUT/README.md
-is the segmenter's model card, with the figures of its experiment. An export computes in the way of CPUs on CPUs and
-in that of GPUs on GPUs, wherever it is made (--for leaves one out). A program needs TensorFlow alone:
+method makes label maps and films from a count and a seed. OUT/assets/model.json lists the signatures.
+OUT/README.md is the segmenter's model card, with the figures of its experiment. An export computes in the way of
+CPUs on CPUs and in that of GPUs on GPUs, wherever it is made (--for leaves one out). A program needs TensorFlow
+alone:
 
     loaded = tf.saved_model.load("exports/segmenter")
     loaded.signatures["uint8"](film=film, white=0.0)["codes"]

@@ -7,15 +7,17 @@
 come and how often, in how many pieces, how large) is learnt from its train pairs; candidates that are unlike are
 counted and left out. --dots and --dots_to_labels must be runs of the same dots (size, radius, and which classes
 have how many), and no translator one of --phase=global_half. As many pairs are made at a time as memory allows
-(one of 1024 pixels, at most 16). The same command continues a run that was stopped. Two methods are not
-the paper's: --method=shape has a statistical shape model fitted to those label maps in place of the stages before
+(on a CPU one of 1024 pixels, at most 16; --batch says otherwise, and out of memory it is halved); meanwhile those
+before them are mended and written. The same command continues a run that was stopped. Two methods are not the
+paper's: --method=shape has a statistical shape model fitted to those label maps in place of the stages before
 --labels_to_film, and --method=warp the maps themselves, deformed.
 
 OUT/copies.csv tells of each pair how near it comes to its nearest training film, and whether it is flagged as a
 copy of it (docs/sharing.md).
 
 --shard=3/8 makes the third of eight parts in --out, on any machine, with else the same options; the same command
-with --join=PART1,...,PART8 in its place makes the set of them, which is the one that a single command makes.
+with --join=PART1,...,PART8 in its place makes the set of them, which is the one that a single command makes. If
+one of them is given --batch, all are.
 """
 
 import pathlib
@@ -43,6 +45,10 @@ _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
 _SHARD = flags.DEFINE_string("shard", None, "make this part of the set alone, as 3/8")
 _JOIN = flags.DEFINE_list("join", [], "folders of all parts made with --shard, to be joined")
+_BATCH = flags.DEFINE_integer("batch", None, "pairs made at a time (default: by the device's memory)",
+                              lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", None, "processes that mend label maps (default: on a GPU one less than "
+                                "the cores, at most 8; else none)", lower_bound=0)
 _CHECK = flags.DEFINE_bool("check", True, "mend label maps, reject those unlike real ones, and keep the shares of "
                            "classes that come and go; --nocheck keeps every sample as it is, as the paper does")
 
@@ -67,9 +73,11 @@ def main(argv) -> None:
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
     assembly = Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots)
     if shard:
-        assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value)
+        assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value, batch=_BATCH.value,
+                             workers=_WORKERS.value)
     else:
-        assembly.write(_OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value, shards=_JOIN.value)
+        assembly.write(_OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value, shards=_JOIN.value,
+                       batch=_BATCH.value, workers=_WORKERS.value)
         mark_copies(PairStore(_OUT.value), assembly.store, version=code_version())
 
 

@@ -16,9 +16,9 @@ from tests.helpers.killed_writer import DESCRIPTION, Made, candidate, contents, 
 
 
 def _write(path, checked=None, unchecked=None, count=7, validation=2, seed=5, source="two-stage", batch=4,
-           maker="", say=lambda line: None, shares=None, real=None):
+           maker="", say=lambda line: None, shares=None, real=None, ahead=0):
     return write_synthetic(path, DESCRIPTION, checked or method(), unchecked or method(refuse=False), count,
-                           validation, seed, source, batch, say, maker, shares, real)
+                           validation, seed, source, batch, say, maker, shares, real, ahead)
 
 
 def _good(count, seed=5):
@@ -52,10 +52,10 @@ def test_rejections_are_counted_by_reason(tmp_path):
     assert journal["candidates"] % 4 == 0 and journal == read_journal(tmp_path / JOURNAL)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 50])
-def test_the_batch_does_not_change_the_pairs(tmp_path, batch):
+@pytest.mark.parametrize(("batch", "ahead"), [(1, 0), (3, 0), (50, 0), (1, 3), (4, 1)])
+def test_batch_and_threads_do_not_change_the_pairs(tmp_path, batch, ahead):
     _write(tmp_path / "a")
-    _write(tmp_path / "b", batch=batch)
+    _write(tmp_path / "b", batch=batch, ahead=ahead)
     a, b = contents(tmp_path / "a"), contents(tmp_path / "b")
     del a[JOURNAL], b[JOURNAL]
     assert a == b

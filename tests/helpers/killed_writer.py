@@ -64,7 +64,7 @@ def method(refuse: bool = True, never: bool = False):
 def write(path: pathlib.Path) -> dict:
     """The set that is killed and continued."""
     return write_synthetic(path, DESCRIPTION, method(), method(refuse=False), COUNT, 2, 5, "two-stage", BATCH,
-                           say=lambda line: None)
+                           say=lambda line: None, ahead=1)
 
 
 def contents(path: pathlib.Path) -> dict[str, str]:

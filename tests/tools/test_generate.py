@@ -15,9 +15,11 @@ from datasets.pair_store import PairStore, read_png
 from evaluation.synthetic.marked_copies import read_marks
 from models import methods
 from tests.helpers import binaries
+from tests.helpers.killed_writer import contents
 from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, dots_of_kind, method_runs, phantom_store
 from tools.export.saved_model import method_graph
 from tools.generation.method_from_runs import Assembly
+from tools.generation.pipeline import with_less_memory
 from tools.generation.stages import NEEDED, STAGES
 
 
@@ -79,6 +81,27 @@ def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path):
         assembly.write(str(tmp_path / "made"), 5, 2, 4)
     with pytest.raises(UserError, match="empty name of a folder"):
         assembly.write("", 5, 2, 3)
+
+
+def test_mending_in_processes_changes_nothing(runs, store, tmp_path):
+    assembly = Assembly("three", runs, store)
+    for workers in (0, 1):
+        assembly.write(str(tmp_path / str(workers)), 5, 1, 0, say=lambda line: None, workers=workers)
+    assert contents(tmp_path / "0") == contents(tmp_path / "1")
+
+
+def test_too_large_a_batch_is_halved():
+    said, fits = [], 2
+
+    def make(batch):
+        if batch > fits:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+        return batch
+
+    assert with_less_memory(make, 16, "made", said.append) == 2 and len(said) == 3
+    fits = 0
+    with pytest.raises(UserError, match="made: out of memory for one pair"):
+        with_less_memory(make, 16, "made", said.append)
 
 
 @pytest.mark.parametrize("method", ["single", "two", "three"])

@@ -27,6 +27,7 @@ from models.device_kernels import for_device, kernels_of
 from tools.export import postprocess_graph
 from tools.export.method_graph import MethodGraph
 from tools.generation.method_from_runs import Assembly
+from tools.generation.pipeline import cpu_batch
 
 _SEGMENT = {"film": "[height, width], bright bone on dark ground",
             "white": "float32 scalar, grey value shown as white; 0: 255 for uint8, 1.0 for float32, for uint16 "
@@ -64,7 +65,7 @@ def export_method(assembly: Assembly, out: str, batch: int | None = None, mended
     It makes `batch` pairs at a time (None: at most 4, and fewer where memory is the limit) on devices `target`,
     one of `models.device_kernels.TARGETS`.
     """
-    batch = min(4, assembly.batch_size) if batch is None else batch  # a caller's machine is not this one
+    batch = min(4, cpu_batch(assembly.size)) if batch is None else batch  # a caller's machine is not this one
     colours = {"films": "uint8 [count, height, width, 3], red, green and blue",
                "values": "float32 [count, height, width, 3] in [-1, 1]"}
     coloured = assembly.store.description.channels == 3

@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from datasets.common.errors import UserError
 from datasets.common.progress import say as say_line
 from datasets.deform import Deformation
 from datasets.label_rules import LabelRules
+from datasets.made_ahead import processes, spread
 from datasets.pair_store import PairStore, film_names
 from datasets.sample_checks import dot_check, label_check
 from datasets.sources import piece_model, shape_model
@@ -23,10 +26,10 @@ from evaluation.results.columns import METHODS
 from evaluation.segmenter.saved_network import Product, load_keras, read_product
 from models import methods
 from models.methods import Check, Method, Stage
+from tools.generation.pipeline import cpu_batch, pipeline, with_less_memory
 from tools.generation.stages import MADE_BY, NEEDED, STAGES, command_line
 
 _REAL = 100  # real maps that are checked where candidates fail
-_PIXELS_AT_ONCE = 2**20  # the released translators take some 3.5 GiB for them (docs/performance.md)
 # Methods that draw label maps without a network -> what decides these, besides the real maps they come from.
 MODEL_SETTINGS = {
     "shape": {"points": shape_model.POINTS, "variance": shape_model.VARIANCE, "reach": shape_model.REACH},
@@ -79,6 +82,7 @@ class Assembly:
         maps = [store.filled_label(id_) for id_ in ids]
         self.rules = LabelRules.learn(maps, self.classes, len(set(film_names(store, ids))))
         self._model = self._label_model(maps) if method in MODEL_SETTINGS else None
+        self._turn = threading.Lock()
 
     def _label_model(self, maps: Sequence[np.ndarray]) -> ShapeModel | PieceModel | WarpModel:
         """What draws label maps in place of a network, from the train label maps [H, W]."""
@@ -93,17 +97,29 @@ class Assembly:
             raise UserError(f"{path}: makes {found}-channel films, expected {wanted} as {self.store.path} has; "
                             "use runs trained on this data")
 
-    def method(self, checked: bool, mended: bool = True) -> Method:
+    def method(self, checked: bool, mended: bool = True, menders: Executor | None = None) -> Method:
         """The method on arrays; `checked` rejects invalid dots and label maps, else they are only mended.
 
-        Without `mended` too, label maps stay as they are made, and dots too unless they are the paper's.
+        Without `mended` too, label maps stay as they are made, and dots too unless they are the paper's. They are
+        mended by `menders`, if given. Several threads may call it: its networks work in turn.
         """
         check_dots = dot_check(self.dot, self.classes.num_classes, checked) if self.dot else methods.accept_all
         if checked or mended:
-            return self.compose(methods.on_arrays, check_dots, label_check(self.rules, self.has_rims, checked))
+            check_labels = spread(label_check(self.rules, self.has_rims, checked), menders)
+            return self.compose(self._in_turn, check_dots, check_labels)
         if self.dot and self.dot.classes:
             check_dots = methods.accept_all
-        return self.compose(methods.on_arrays, check_dots, methods.accept_all)
+        return self.compose(self._in_turn, check_dots, methods.accept_all)
+
+    def _in_turn(self, stage: Stage) -> Callable:
+        """`stage` on arrays, one call of any stage at a time, so that memory holds one batch."""
+        call = methods.on_arrays(stage)
+
+        def wait(*arrays):
+            with self._turn:
+                return call(*arrays)
+
+        return wait
 
     def compose(self, wrap: Callable[[Stage], Callable], check_dots: Check, check_labels: Check) -> Method:
         """The method of its networks, each passed through `wrap`, with these checks between them."""
@@ -136,10 +152,12 @@ class Assembly:
         return bool(codings) and codings[-1].kind == "grey" and self.rules.rims_between(codings[-1].order)
 
     def write(self, path: str, count: int, validation: int, seed: int, checked: bool = True,
-              say: Callable[[str], None] = say_line, shards: Sequence[str] = ()) -> dict[str, Any]:
-        """Writes a synthetic pair folder, as many at a time as memory allows; see `write_synthetic`.
+              say: Callable[[str], None] = say_line, shards: Sequence[str] = (), batch: int | None = None,
+              workers: int | None = None) -> dict[str, Any]:
+        """Writes a synthetic pair folder; see `write_synthetic`.
 
-        What `shards` made is joined; see `datasets.synthetic_shards`.
+        What `shards` made is joined; see `datasets.synthetic_shards`. `batch` pairs are made at a time and label
+        maps mended by `workers` processes; None as `tools.generation.pipeline` says.
         """
         real = self.store.description
         source = next(method.source for method in METHODS if method.name == self.method_name)
@@ -147,27 +165,35 @@ class Assembly:
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
         description = dataclasses.replace(real, name=f"{real.name}, {source} synthetic",
                                           size=(self.size, self.size), max_value=255, spacing_mm=spacing)
-        method = self._first_method(checked)
-        if shards:
-            method = joined(shards, method, self._set(count, seed, checked))
-        # Where the check refuses too many, the rest is made unchecked.
-        rest = self.method(checked=False) if checked else method
-        return write_synthetic(path, description, method, rest, count, validation, seed, source, self.batch_size,
-                               say, self.maker(), self.rules.shares(), self.real_reasons)
+        how = pipeline(self.size, batch or (cpu_batch(self.size) if shards else None), workers)
+        with processes(how.workers) as menders:
+            method = self._first_method(checked, menders)
+            if shards:
+                method = joined(shards, method, self._set(count, seed, checked, how.batch))
+            # Where the check refuses too many, the rest is made unchecked.
+            rest = self.method(checked=False, menders=menders) if checked else method
+            return with_less_memory(lambda batch: write_synthetic(
+                path, description, method, rest, count, validation, seed, source, batch, say, self.maker(),
+                self.rules.shares(), self.real_reasons, how.ahead), how.batch, path, say)
 
     def write_shard(self, path: str, shard: Shard, count: int, seed: int, checked: bool = True,
-                    say: Callable[[str], None] = say_line) -> int:
-        """Writes a shard of a synthetic set of `count` pairs; see `datasets.synthetic_shards`."""
-        return write_shard(path, shard, self._first_method(checked), self._set(count, seed, checked), say)
+                    say: Callable[[str], None] = say_line, batch: int | None = None,
+                    workers: int | None = None) -> int:
+        """Writes a shard of a synthetic set of `count` pairs; see `datasets.synthetic_shards` and `write`. Batches
+        are the same on every machine unless `batch` says."""
+        how = pipeline(self.size, batch or cpu_batch(self.size), workers)
+        with processes(how.workers) as menders:
+            return write_shard(path, shard, self._first_method(checked, menders),
+                               self._set(count, seed, checked, how.batch), say, how.ahead)
 
-    def _first_method(self, checked: bool) -> Method:
+    def _first_method(self, checked: bool, menders: Executor | None) -> Method:
         """What makes a set's candidates, until checks are lifted."""
-        return self.method(checked=True) if checked else self.method(checked=False, mended=False)
+        return self.method(True, menders=menders) if checked else self.method(checked=False, mended=False)
 
-    def _set(self, count: int, seed: int, checked: bool) -> dict[str, Any]:
+    def _set(self, count: int, seed: int, checked: bool, batch: int) -> dict[str, Any]:
         """What decides a set's candidates."""
         return {"method": self.method_name, "count": count, "seed": seed, "checks": checked, "maker": self.maker(),
-                "batch": self.batch_size}
+                "batch": batch}
 
     def real_reasons(self) -> list[str | None]:
         """Why each of the train pairs, as many as _REAL of them, would fail the checks; None where it passes."""
@@ -181,11 +207,6 @@ class Assembly:
             _, of_dots = dot_check(self.dot, number)(dots)
             reasons = [one or other for one, other in zip(of_dots, reasons, strict=True)]
         return reasons
-
-    @property
-    def batch_size(self) -> int:
-        """Pairs made at a time: as many as take the memory of one of 1024 pixels, at most 16."""
-        return min(16, max(1, _PIXELS_AT_ONCE // self.size**2))
 
     def maker(self) -> str:
         """Digest of what decides a sample besides its seed: weights, dots, and the rules of label maps."""

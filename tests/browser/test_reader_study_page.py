@@ -9,11 +9,14 @@ import time
 
 import pytest
 
-from evaluation.reader_study.key import NONE, PREDICTION
+from datasets.sources.phantom import write_phantoms
+from evaluation.reader_study.key import NONE, PREDICTION, REAL
+from evaluation.reader_study.realism_study import realism_answers, write_realism_study
 from evaluation.reader_study.report import make_report, read_study
 from evaluation.reader_study.study import KEY, PAGE, choose_films, find_results, write_study
 from tests.browser.webdriver import Browser, find_chromium
 from tests.helpers.reader_studies import COLUMN, write_experiment
+from tests.helpers.synthetic_sets import write_synthetic_set
 
 FILMS = 5
 CHOICES = [1, 2, 0, 2, 1]
@@ -257,3 +260,23 @@ def test_page_cannot_reach_the_network(study, tmp_path):
     server.shutdown()
     server.server_close()
     assert {"/fetch", "/picture", "/script"} <= set(asked)
+
+
+def test_real_or_synthetic_by_keyboard(tmp_path):
+    find_chromium()
+    real = write_phantoms(tmp_path / "real", 6, 4, 32, 1)
+    made = write_synthetic_set(tmp_path / "made", real, {}, 4)
+    key = write_realism_study(real, made, 4, tmp_path / "study", "title", seed=2)
+    right = [1 if film.truth == REAL else 2 for film in key.films]
+    with _browser(tmp_path) as browser:
+        _begin(browser, tmp_path / "study" / PAGE)
+        for place, choice in enumerate([*right[:3], 3 - right[3]]):
+            browser.press("0")  # there is no such choice here
+            assert browser.text("#progress") == f"{place} of 4 answered"
+            browser.press(str(choice))
+            browser.press("right")
+        browser.click("#save-end")
+        path = _saved(tmp_path)
+        _check_quiet(browser)
+    found = realism_answers(*read_study(tmp_path / "study" / KEY, [path]))
+    assert found.scores.correct.tolist() == [3, 3]  # the reader's, and all answers

@@ -128,3 +128,13 @@ def test_figures_of_another_form_are_refused(run, tmp_path, value, said):
 def test_sheets_of_patients_may_not_lie_in_the_set(run, tmp_path):
     done = _publish(run, tmp_path / "out", f"--internal={tmp_path / 'out' / 'internal'}")
     binaries.told(done, "--internal", "patients' films")
+
+
+def test_the_published_phantoms_are_whole():
+    folder = binaries.ROOT / "docs" / "published-phantoms"
+    published = _tree(folder)
+    _check_sums(folder, published)
+    assert sum(map(len, published.values())) < 2**21
+    store = PairStore(folder / "pairs")
+    assert not [finding for finding in verify_store(store.path) if not finding.warning]
+    assert len(json.loads(published["figures.json"])["thresholds"]) == len(THRESHOLDS)  # of this version

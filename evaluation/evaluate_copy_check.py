@@ -1,4 +1,5 @@
-r"""Measures the check for copies on planted ones: what it finds, and how often it flags other patients' films.
+r"""Measures the check for copies on planted ones: what it finds, and how often it flags other patients' films; and
+how well name boxes and text that are burnt into films are found.
 
     python -m evaluation.evaluate_copy_check --data=data/jsrt-128 --out=runs/copy-check
     python -m evaluation.evaluate_copy_check --data=data/jsrt-128 --out=OUT --figures=RUN/synthetic-3/privacy.json
@@ -6,7 +7,8 @@ r"""Measures the check for copies on planted ones: what it finds, and how often 
 Copies of --films train films are hidden by shift, rotation, scaling, crop, mirror, gamma, blur, noise, all at
 once, as one organ in another patient's film, and as a label map with a new film, each in some strengths. Writes to
 --out: copy_check.csv and copy_check.md (a row for each way), copy_check.json (the two figures that go onto a set's
-card, which --figures also adds to the file that tools.publish_dataset reads).
+card, which --figures also adds to the file that tools.publish_dataset reads), marks.csv and marks.md (boxes and
+text planted in the train films, whose own are painted over).
 """
 
 import pathlib
@@ -36,7 +38,9 @@ def main(argv: Sequence[str]) -> None:
     from datasets.common.progress import show_progress
     from evaluation.privacy.copy_check import Options, headline, measure
     from evaluation.privacy.figures import add_figures
-    from evaluation.privacy.tables import copy_check_table
+    from evaluation.privacy.planted_marks import measure_marks
+    from evaluation.privacy.tables import copy_check_table, marks_table
+    from evaluation.synthetic.image_sets import unaugmented
 
     if _FIGURES.value is not None and not pathlib.Path(_FIGURES.value).parent.is_dir():
         raise UserError(f"--figures={_FIGURES.value}: no such folder; name a file beside the set's folder")
@@ -49,9 +53,12 @@ def main(argv: Sequence[str]) -> None:
     atomic_files.write_text(out / "copy_check.csv", table.round(4).to_csv(index=False))
     atomic_files.write_text(out / "copy_check.md", text)
     add_figures(out / "copy_check.json", figures)
+    marks = measure_marks([store.image(id_) for id_ in unaugmented(store, "train")])
+    atomic_files.write_text(out / "marks.csv", marks.round(4).to_csv(index=False))
+    atomic_files.write_text(out / "marks.md", marks_table(marks, store.description))
     if _FIGURES.value is not None:
         add_figures(_FIGURES.value, figures)
-    print(text)
+    print(f"{text}\n{marks_table(marks, store.description)}")
 
 
 if __name__ == "__main__":

@@ -26,3 +26,27 @@ def _shares(row: pd.Series, name: str, found: str, of: str) -> tuple[str, str]:
         return "–", "–"
     return (f"{int(row[found])} of {int(row[of])}",
             f"{100 * row[name]:.1f} ({100 * row[name + '_low']:.1f} to {100 * row[name + '_high']:.1f})")
+
+
+def copying_table(rows: pd.DataFrame) -> str:
+    """The rows of `evaluation.privacy.copying`, shares in percent."""
+    shares = [name for name in rows if name.endswith("copies") or name.startswith("near_") or name == "expected"]
+    cells = rows.assign(**{name: 100 * rows[name] for name in shares})
+    shown = {name: (lambda value: f"{value:.2f}") if name in (*shares, "real", "synth", "finetune", "mix") else
+             (lambda value: f"{value:.3f}") if name.startswith("membership") else str for name in cells}
+    text = pd.DataFrame({name: ["–" if pd.isna(value) else shown[name](value) for value in cells[name]]
+                         for name in cells})
+    text.columns = pd.MultiIndex.from_tuples([("", name.replace("_", " ")) for name in text])
+    return markdown(Table(text))
+
+
+def marks_table(table: pd.DataFrame, description) -> str:
+    """What `evaluation.privacy.planted_marks` measured."""
+    rows = [[row["mark"], row["size"], f"{row['found']} of {row['planted']}",
+             f"{100 * row['share']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"]
+            for _, row in table.iterrows()]
+    columns = pd.MultiIndex.from_tuples([("", name) for name in ("mark", "size", "found", "%")])
+    height, width = description.size
+    caption = (f"Marks planted in films of {description.name}, {width} x {height} pixels, whose own were painted "
+               "over (95 % intervals: Wilson).")
+    return f"{caption}\n\n{markdown(Table(pd.DataFrame(rows, columns=columns)))}"

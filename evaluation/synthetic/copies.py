@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datasets.burnt_in import Box, find_boxes, same_place
 from datasets.class_table import ClassTable
 from evaluation.synthetic import nearest_films
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.keypoints import KeypointIndex
-from evaluation.synthetic.name_boxes import Box, find_boxes, same_place
 from evaluation.synthetic.organ_patches import organ_distances
 
 PERCENTILE = 1.0

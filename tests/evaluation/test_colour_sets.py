@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.burnt_in import find_boxes
 from datasets.common.errors import UserError
 from datasets.pair_store import Entry, PairWriter
 from evaluation.figures.film_figures import sample_sheet
@@ -15,7 +16,6 @@ from evaluation.reader_study.page import PageFilm
 from evaluation.segmenter.attention import draw_attention
 from evaluation.synthetic.copies import compare
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes
-from evaluation.synthetic.name_boxes import find_boxes
 from evaluation.synthetic.nearest_films import feature_distances, film_distances
 from evaluation.synthetic.realism import compare_sets
 from evaluation.synthetic.realism_report import report_realism

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datasets.burnt_in import Box, find_boxes, same_place
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
@@ -13,7 +14,6 @@ from datasets.subsets import write_subset
 from evaluation.synthetic.copies import compare
 from evaluation.synthetic.copies_report import report_memorization, training_ids
 from evaluation.synthetic.image_sets import ImageSet
-from evaluation.synthetic.name_boxes import Box, find_boxes, same_place
 from evaluation.synthetic.nearest_films import feature_distances, film_distances, label_distances
 from tests.helpers import binaries
 

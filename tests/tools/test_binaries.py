@@ -12,6 +12,9 @@ from tests.helpers import binaries
 _MORE = "more"  # an argument where only options are taken
 MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, and a word of the refusal
     "evaluation.compare_columns": (["--results=runs", _MORE], _MORE),
+    "evaluation.compare_copying": (["--results=r", "--out=o", _MORE], _MORE),
+    "evaluation.evaluate_copy_check": (["--data=absent", "--out=o"], "absent"),
+    "evaluation.evaluate_membership": (["--data=d", "--out=o", "--method=two"], "--results"),
     "evaluation.evaluate_memorization": (["--real=r", "--synthetic=s", "--out=o", "--count=0"], "--count=0"),
     "evaluation.evaluate_realism": (["--real=absent", "--synthetic=s", "--out=o"], "absent"),
     "evaluation.evaluate_segmentation": (["--model=m", "--data=d", "--out=o", _MORE], _MORE),
@@ -25,6 +28,7 @@ MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, an
                               "--test_fraction=0"], "absent"),
     "tools.import_weights": (["--model=pggan", "--from=absent.npz", "--out=o"], "absent.npz"),
     "tools.make_phantoms": (["--out=o", "--count=2", "--test_count=3"], "--test_count=3"),
+    "tools.paint_marks": (["--data=absent", "--out=o"], "absent"),
     "tools.predict": (["model", "absent.png", "--out=o"], "absent.png"),
     "tools.prepare_jsrt": (["--jsrt_dir=absent", "--scr_dir=s", "--out=o", "--size=32"], "absent"),
     "tools.publish_dataset": (["run", "--out=o", "--license=CC BY"], "--license=CC BY"),

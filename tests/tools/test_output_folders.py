@@ -14,6 +14,9 @@ from tests.helpers.binaries import all_binaries, run, told
 
 # Binary -> its options, in which A and B stand for folders that it reads, and the option of its output.
 WRITING = {
+    "evaluation.compare_copying": (["--results=A,B"], "--out"),
+    "evaluation.evaluate_copy_check": (["--data=A"], "--out"),
+    "evaluation.evaluate_membership": (["--synthetic=A", "--data=B"], "--out"),
     "evaluation.evaluate_memorization": (["--real=A", "--synthetic=B"], "--out"),
     "evaluation.evaluate_realism": (["--real=A", "--synthetic=other,B"], "--out"),
     "evaluation.evaluate_segmentation": (["--model=A", "--data=B"], "--out"),
@@ -26,6 +29,7 @@ WRITING = {
                               "--test_fraction=0"], "--out"),
     "tools.import_weights": (["--model=pggan", "--from=A/notes.txt"], "--out"),
     "tools.make_phantoms": (["--count=2"], "--out"),
+    "tools.paint_marks": (["--data=A"], "--out"),
     "tools.predict": (["A", "B"], "--out"),
     "tools.prepare_jsrt": (["--jsrt_dir=A", "--scr_dir=B", "--size=32"], "--out"),
     "tools.publish_dataset": (["A"], "--out"),
@@ -38,7 +42,8 @@ WRITING = {
     "training.train_smanet": (["--data=A", "--finetune_from=B", "--preset=demo"], "--workdir"),
 }
 WITHOUT = {"evaluation.compare_columns", "tools.verify_dataset", "tools.benchmark"}  # the last writes a file
-BESIDE = {"evaluation.make_figures", "evaluation.make_tables"}  # may have a folder in an experiment's
+# May have a folder in an experiment's.
+BESIDE = {"evaluation.compare_copying", "evaluation.make_figures", "evaluation.make_tables"}
 FILES = {"tools.import_weights"}  # read a file: a folder beside it is the user's choice
 
 

@@ -14,6 +14,10 @@ and organ), summary.csv (their spread over films), hardest.csv (films of lowest 
 together, which evaluation.make_tables reads). With --as=NAME --out is an experiment's folder, whose test films are
 scored as its columns were, and the results become its column NAME in tables, figures and comparisons; the same
 tools.run_experiment command writes its report anew. (A folder RUN/evaluate-COLUMN is a column of RUN's tables.)
+
+--external=STORE[,NAME] in place of --data scores on the films of elsewhere (docs/outside.md), a --model in their
+own geometry as tools.predict does, into OUT/external-NAME; with --as, it is the column's block of rows in the
+experiment's tables, and --predictions are of these films in the experiment's codes.
 """
 
 import pathlib
@@ -27,6 +31,7 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
+from datasets.external import read_externals
 from datasets.pair_store import SPLITS
 from evaluation.results.columns import COLUMNS, NAME, is_own
 
@@ -39,6 +44,10 @@ _DATA = flags.DEFINE_string("data", None, "pair folder of the films (default wit
 _SPLIT = flags.DEFINE_enum("split", "test", [*SPLITS, "all"], "which films of it")
 _OUT = flags.DEFINE_string("out", None, "folder of the results, with --as of the experiment", required=True)
 _AS = flags.DEFINE_string("as", None, "name of a column of the experiment's own tables, e.g. nnU-Net")
+_EXTERNAL = flags.DEFINE_multi_string("external", [], "or STORE[,NAME]: a pair folder of elsewhere; may be given "
+                                      "again")
+_EXTERNAL_CLASSES = flags.DEFINE_list("external_classes", [], "which of its classes are which of ours, as "
+                                      "'lungs=left lung+right lung'")
 _WINDOW = flags.DEFINE_integer("window", None, "side of the sliding window in pixels; default: the crops' it was "
                                "trained on, for a .keras file the paper's 377", lower_bound=1)
 _OVERLAP = flags.DEFINE_float("overlap", None, "share of a window that the next one covers too; default: the "
@@ -51,6 +60,9 @@ def main(argv: Sequence[str]) -> None:
     del argv
     if bool(_MODEL.value) == bool(_PREDICTIONS.value):  # both or neither
         raise UserError("give either --model=RUN or --predictions=DIR")
+    if externals := read_externals(_EXTERNAL.value, _EXTERNAL_CLASSES.value):
+        _score_externals(externals)
+        return
     out = _results_folder()
     from datasets.common import atomic_files
     from evaluation.results.per_film import film_scores, hardest, summarize
@@ -73,13 +85,38 @@ def main(argv: Sequence[str]) -> None:
     print("\n".join(filter(None, [markdown(comparison(columns, organs)), left_out(columns, organs)])))
 
 
-def _results_folder() -> str:
-    """--out, or with --as the column's folder in it."""
+def _score_externals(externals) -> None:
+    """Scores --model or --predictions on the films of elsewhere, into a folder for each."""
+    from evaluation.results.table_formats import markdown
+    from evaluation.results.tables import comparison, read_pooled
+    from evaluation.segmenter.external import score_label_maps, score_model
+
+    for flag in (_DATA, _WINDOW, _OVERLAP):
+        if flag.value is not None:
+            raise UserError(f"--{flag.name}={flag.value}: does not go with --external; leave one out")
+    if _PREDICTIONS.value and not _AS.value:
+        raise UserError("--predictions: found --external without --as=NAME, the column of the experiment in --out "
+                        "whose classes they have")
+    folders = [pathlib.Path(_results_folder(external)) for external in externals]
+    films, classes = _films() if _AS.value else (None, _CLASSES.value)
+    for external, folder in zip(externals, folders, strict=True):
+        if _MODEL.value:
+            score_model(_MODEL.value, external, folder, films, classes != "all")
+        else:
+            score_label_maps(_PREDICTIONS.value, external, folder, films, classes != "all", _CODES.value,
+                             _REMAP.value)
+        print(f"{folder}\n{markdown(comparison({_AS.value or 'model': [read_pooled(folder / 'pooled.json')]}))}")
+
+
+def _results_folder(external=None) -> str:
+    """--out, or with --as the column's folder in it; or the one in --out on an external set."""
+    read = [_MODEL.value, _PREDICTIONS.value, external and external.path]
     if not _AS.value:
-        if not _DATA.value:
-            raise UserError("give --data=STORE, or --as=NAME to score an experiment's films")
-        check_output(_OUT.value, RESULTS, [_MODEL.value, _PREDICTIONS.value, _DATA.value])
-        return _OUT.value
+        if not _DATA.value and not external:
+            raise UserError("give --data=STORE, --external=STORE, or --as=NAME to score an experiment's films")
+        out = f"{_OUT.value}/external-{external.name}" if external else _OUT.value
+        check_output(out, RESULTS, [*read, _DATA.value])
+        return out
     if not NAME.fullmatch(_AS.value) or not is_own(_AS.value.casefold()):
         raise UserError(f"--as={_AS.value}: expected a name of letters, digits, '-', '_' and '+' that begins with "
                         "a letter, and none of the experiment's own columns "
@@ -87,8 +124,10 @@ def _results_folder() -> str:
     if _SPLIT.value != "test":
         raise UserError(f"--split={_SPLIT.value}: a column is scored on the test films, found --as={_AS.value}; "
                         "leave one out")
-    out = f"{_OUT.value}/evaluate-{_AS.value}"
-    check_output(out, RESULTS, [_MODEL.value, _PREDICTIONS.value], [_OUT.value])
+    from evaluation.results.experiment_folder import results_name
+
+    out = f"{_OUT.value}/{results_name(_AS.value, external.name if external else '')}"
+    check_output(out, RESULTS, read, [_OUT.value])
     return out
 
 

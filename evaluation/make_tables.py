@@ -16,6 +16,9 @@ written as .md, .csv, .tex (booktabs, multirow) and .html:
     per_film.csv                    all measures of every film, organ, column and run
     per_film_summary.csv            mean, std and quartiles over films
     hardest.csv                     the 20 films of lowest J
+
+Films of elsewhere on which columns were scored (--external of tools.run_experiment) stand in blocks of rows of
+their own. --external=STORE[,NAME] here scores on such a folder what is not yet, into the folders of --results.
 """
 
 import pathlib
@@ -29,9 +32,14 @@ from absl import app, flags
 
 from datasets.common.errors import report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
+from datasets.external import read_externals
 
 _RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment", required=True)
 _OUT = flags.DEFINE_string("out", None, "folder of the tables", required=True)
+_EXTERNAL = flags.DEFINE_multi_string("external", [], "STORE[,NAME]: a pair folder of elsewhere on which columns "
+                                      "are scored too, where they are not; may be given several times")
+_EXTERNAL_CLASSES = flags.DEFINE_list("external_classes", [], "which of its classes are which of ours, as "
+                                      "'lungs=left lung+right lung'")
 _ORGANS = flags.DEFINE_bool("organs", False, "add a table of all evaluated organs with border distances")
 _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the best column beside it")
 
@@ -39,9 +47,14 @@ _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the b
 def main(argv: Sequence[str]) -> None:
     del argv
     check_output(_OUT.value, RESULTS, beside=_RESULTS.value)
+    externals = read_externals(_EXTERNAL.value, _EXTERNAL_CLASSES.value)
     from evaluation.results.table_formats import markdown
     from evaluation.results.write_tables import Results, write_results
 
+    if externals:
+        from evaluation.segmenter.external import score_columns  # starts TensorFlow
+
+        score_columns(_RESULTS.value, externals)
     results = Results(_RESULTS.value)
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
     print(f"{results.caption()}\n\n{markdown(results.main_table())}")

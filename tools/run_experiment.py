@@ -32,6 +32,10 @@ FINETUNE; mix+augment, in mix. The tables tell the updates of each column.
 
 --network=unet trains a plain U-Net in SMANet's place, in columns of its own beside those of SMANet in the folder;
 --network=smanet,unet trains both. The networks that make pairs are the same.
+--external=STORE[,NAME] scores every column on the films of another pair folder too, as from another hospital, each
+in its own geometry as tools.predict would (docs/outside.md); to a finished experiment it adds that alone.
+
+    --external=data/montgomery,Montgomery --external_classes='lungs=left lung+right lung'
 """
 
 import dataclasses
@@ -47,6 +51,7 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import EXPERIMENT, check_output
+from datasets.external import External, read_externals
 from datasets.sources.phantom import KINDS
 from datasets.subsets import TINY_FILMS
 from evaluation.results.columns import EXTRAS, NETWORKS, PAPER_METHODS
@@ -73,6 +78,10 @@ _METHODS = flags.DEFINE_list("methods", list(PAPER_METHODS), "methods compared w
 _EXTRAS = flags.DEFINE_list("extras", [], f"baselines beyond the paper, own columns: {', '.join(EXTRAS)}; "
                             "or all")
 _NETWORK = flags.DEFINE_list("network", ["smanet"], f"segmenters of all columns: {', '.join(NETWORKS)}; or all")
+_EXTERNAL = flags.DEFINE_multi_string("external", [], "STORE[,NAME]: a pair folder of elsewhere on which every "
+                                      "column is scored too, in a block of rows of its own; may be given again")
+_EXTERNAL_CLASSES = flags.DEFINE_list("external_classes", [], "which of its classes are which of ours by other "
+                                      "than their names, as 'lungs=left lung+right lung'")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _SEEDS = flags.DEFINE_string("seeds", None, "several seeds in place of --seed, as 0-4 or 0,3: a plan of one draw "
                              "of each")
@@ -112,14 +121,15 @@ def main(argv) -> None:
     if cluster.elsewhere and _JOBS.present:
         raise UserError(f"--jobs={_JOBS.value}: is for this machine, found a scheduler too, whose workers say how "
                         "many tasks they run at once (--nthreads); leave one out")
-    check_output(_WORKDIR.value, EXPERIMENT, [_DATA.value])
+    externals = read_externals(_EXTERNAL.value, _EXTERNAL_CLASSES.value)
+    check_output(_WORKDIR.value, EXPERIMENT, [_DATA.value, *(external.path for external in externals)])
     if not (_DRY_RUN.value or _ESTIMATE.value):
         check_cluster(cluster)
     with tempfile.TemporaryDirectory() as scratch:
-        _run(_data_folder(scratch), cluster)
+        _run(_data_folder(scratch, externals), cluster, externals)
 
 
-def _data_folder(scratch: str) -> str:
+def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
     """--data, or the phantoms made for this run (in `scratch` by a dry run), checked before anything is made."""
     from datasets.common import atomic_files
     from datasets.dot_rules import undotted_codes
@@ -130,12 +140,19 @@ def _data_folder(scratch: str) -> str:
 
     preset = _preset()
     classes = PairStore(_DATA.value).classes if _DATA.value else KINDS[_KIND.value].classes
+    scored = preset.segmenter.classes == "scored"
+    for external in externals:
+        external.regions(classes.scored_table() if scored else classes, scored)  # for what it refuses
     undotted_codes(preset.dots.undotted, classes, "three" not in _chosen(_METHODS, PAPER_METHODS))
     if _DATA.value:
         store = PairStore(_DATA.value)
         # For what it refuses, before a folder is made.
         choose_subset(store, _CONFIG.value, _SEED.value, max(_sizes() or [preset.tiny_films]))
         refuse_oblong(store)
+        for external in externals:
+            if external.fingerprint == store.fingerprint():
+                raise UserError(f"--external={external.path}: holds the very pairs of --data={_DATA.value}, "
+                                "expected films of elsewhere; leave it out")
         if not (_DRY_RUN.value or _ESTIMATE.value):
             atomic_files.make_folder(_WORKDIR.value)
         return _DATA.value
@@ -187,7 +204,7 @@ def _sizes() -> list[int]:
     return numbers("films", _FILMS.value, least=1) if _FILMS.value is not None else []
 
 
-def _run(data: str, cluster: Cluster) -> None:
+def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
     from tools.experiment.draws import Draws
     from tools.experiment.engine import run_tasks_at_once
     from tools.experiment.plan import Experiment
@@ -195,7 +212,7 @@ def _run(data: str, cluster: Cluster) -> None:
 
     experiment = Experiment(data, _CONFIG.value, _preset(), _chosen(_METHODS, PAPER_METHODS), _SEED.value,
                             _WORKDIR.value, _command(), _chosen(_EXTRAS, EXTRAS),
-                            _chosen(_NETWORK, tuple(NETWORKS)))
+                            _chosen(_NETWORK, tuple(NETWORKS)), externals)
     if len(_sizes()) > 1 or _SEEDS.value is not None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])
@@ -208,7 +225,8 @@ def _run(data: str, cluster: Cluster) -> None:
     if _ESTIMATE.value:
         _estimate(experiment)
     elif (cluster.jobs > 1 or cluster.elsewhere) and not _DRY_RUN.value:
-        run_tasks_at_once(experiment.tasks, _WORKDIR.value, cluster, [data])
+        run_tasks_at_once(experiment.tasks, _WORKDIR.value, cluster,
+                          [data, *(external.path for external in externals)])
     else:
         run_tasks(experiment.tasks(), _WORKDIR.value, _DRY_RUN.value)
     if isinstance(experiment, Draws) and (_ESTIMATE.value or _DRY_RUN.value):
@@ -241,6 +259,8 @@ def _command() -> str:
              f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
              *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
              *([f"--network={','.join(_NETWORK.value)}"] if _NETWORK.value != ["smanet"] else []),
+             *(f"--external={external}" for external in _EXTERNAL.value),
+             *([f"--external_classes={','.join(_EXTERNAL_CLASSES.value)}"] if _EXTERNAL_CLASSES.value else []),
              *([f"--films={_FILMS.value}"] if _FILMS.value else []),
              *([f"--dot_size={_DOT_SIZE.value}"] if _DOT_SIZE.value else []),
              *([f"--undotted={','.join(_UNDOTTED.value)}"] if _UNDOTTED.value else [])]

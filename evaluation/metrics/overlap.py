@@ -15,13 +15,15 @@ from datasets.class_table import IGNORED
 
 
 def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int,
-                   regions: Iterable[Sequence[int]] | None = None) -> np.ndarray:
+                   regions: Iterable[Sequence[int]] | None = None,
+                   gold_regions: Iterable[Sequence[int]] | None = None) -> np.ndarray:
     """Pixels per organ, or region, of one film.
 
     Args:
       predicted, gold: codes of one shape, 0 (background) to num_classes - 1; nothing counts where `gold` is
         IGNORED.
       regions: codes that count as one, e.g. `ClassTable.regions`' values; by default 1, 2, ... by themselves.
+      gold_regions: those in `gold`, where it has other codes than `predicted`.
 
     Returns int64 [regions, 3]: true positives, false positives, false negatives.
     """
@@ -32,10 +34,11 @@ def overlap_counts(predicted: np.ndarray, gold: np.ndarray, num_classes: int,
     # gold x predicted in one histogram: the diagonal agrees, columns were predicted, rows are true
     joint = np.bincount(gold.ravel().astype(np.int64) * num_classes + predicted.ravel(), minlength=num_classes**2)
     joint = joint.reshape(num_classes, num_classes)
+    regions = [[code] for code in range(1, num_classes)] if regions is None else list(map(list, regions))
     counts = []
-    for codes in map(list, [[code] for code in range(1, num_classes)] if regions is None else regions):
-        hits = joint[np.ix_(codes, codes)].sum()
-        counts.append([hits, joint[:, codes].sum() - hits, joint[codes].sum() - hits])
+    for codes, golden in zip(regions, regions if gold_regions is None else map(list, gold_regions), strict=True):
+        hits = joint[np.ix_(golden, codes)].sum()
+        counts.append([hits, joint[:, codes].sum() - hits, joint[golden].sum() - hits])
     return np.array(counts)
 
 

@@ -20,6 +20,11 @@ RULES = "rules.json"  # below data/: what the training films' label maps are lik
 FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
 
 
+def results_name(column: str, external: str = "") -> str:
+    """The folder of a column's results on the test films, or on an external set of that name."""
+    return f"external-{external}.{column}" if external else f"evaluate-{column}"
+
+
 @dataclasses.dataclass(frozen=True)
 class ExperimentFolder:
     """An experiment's folder. Everything is read when asked for; a missing or foreign file is a UserError.
@@ -38,8 +43,8 @@ class ExperimentFolder:
 
     def columns(self) -> list[str]:
         """Evaluated columns in the tables' order; see `evaluation.results.columns.in_order`."""
-        pattern = self.results("*").relative_to(self.path) / "pooled.json"
-        found = {path.parent.name.removeprefix("evaluate-") for path in self.path.glob(str(pattern))}
+        pattern, prefix = f"{results_name('*', self.external)}/pooled.json", results_name("", self.external)
+        found = {path.parent.name.removeprefix(prefix) for path in self.path.glob(pattern)}
         # Names that people gave to folders are no columns.
         found = {name for name in found if columns.NAME.fullmatch(name)}
         if not found:
@@ -49,12 +54,12 @@ class ExperimentFolder:
 
     def externals(self) -> list[str]:
         """Names of the external sets on which columns were scored."""
-        return sorted({path.parent.parent.name.removeprefix("external-")
-                       for path in self.path.glob("external-*/*/pooled.json")})
+        return sorted({path.parent.name.removeprefix("external-").partition(".")[0]
+                       for path in self.path.glob("external-*.*/pooled.json")})
 
     def results(self, column: str) -> pathlib.Path:
         """The folder of a column's results on the films."""
-        return self.path / (f"external-{self.external}/{column}" if self.external else f"evaluate-{column}")
+        return self.path / results_name(column, self.external)
 
     def pooled(self, column: str) -> dict:
         """See `evaluation.results.tables.read_pooled`."""

@@ -26,6 +26,7 @@ class LabelMaps:
       others: files that belong to no film.
       codes: what a code means: "all" the classes of the store, or "scored", those of its `scored_table`.
       remap: codes found -> codes; others stay.
+      table: all classes of the label maps, where they are not the store's.
     """
 
     store: PairStore
@@ -33,10 +34,12 @@ class LabelMaps:
     others: tuple[pathlib.Path, ...]
     codes: str = "all"
     remap: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    table: ClassTable | None = None
 
     @property
     def classes(self) -> ClassTable:
-        return self.store.classes if self.codes == "all" else self.store.classes.scored_table()
+        table = self.table or self.store.classes
+        return table if self.codes == "all" else table.scored_table()
 
     def read(self, id_: str, scored: bool) -> np.ndarray:
         """Codes of the scored classes, or of all: uint8 [H, W] at the film's size, by nearest neighbour.
@@ -71,8 +74,8 @@ class LabelMaps:
 
 
 def find_label_maps(folder: str | os.PathLike, store: PairStore, ids: Collection[str], codes: str = "all",
-                    remap: Mapping[int, int] | None = None) -> LabelMaps:
-    """The label maps of films `ids` in `folder`, of any format that is read: ID.png, ID.nii.gz.
+                    remap: Mapping[int, int] | None = None, table: ClassTable | None = None) -> LabelMaps:
+    """The label maps of films `ids` in `folder`, of any format that is read: ID.png, ID.nii.gz; see `LabelMaps`.
 
     Raises UserError naming the films without one, and for two maps of one film.
     """
@@ -93,4 +96,4 @@ def find_label_maps(folder: str | os.PathLike, store: PairStore, ids: Collection
     if missing:
         raise UserError(f"{folder}: found no label map of {len(missing)} of {len(ids)} films "
                         f"({describe_ids(missing)}), expected files of these names, e.g. {missing[0]}.png")
-    return LabelMaps(store, files, tuple(others), codes, remap or {})
+    return LabelMaps(store, files, tuple(others), codes, remap or {}, table)

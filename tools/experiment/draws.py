@@ -64,14 +64,14 @@ class Draws:
         return [*found, *tables, *curves]
 
     def _tables_task(self, group: str) -> Task:
-        parts, columns = [f"{group}/seed-{seed}" for seed in self.seeds], self.experiment.columns()
+        parts = [f"{group}/seed-{seed}" for seed in self.seeds]
 
         def run(folder: pathlib.Path) -> None:
             results = Results([pathlib.Path(self.experiment.workdir, part) for part in parts])
             write_results(results, folder, organs=True)
             print(f"{results.caption()}\n\n{markdown(results.main_table())}")
 
-        reads = tuple(f"{part}/evaluate-{column}" for part in parts for column in columns)
+        reads = tuple(f"{part}/{read}" for part in parts for read in self.experiment.evaluations())
         return Task("tables", f"tables over {_count(len(parts), 'draw')}", reads, {"seeds": list(self.seeds)}, run,
                     device=False, part=group)
 

@@ -33,6 +33,7 @@ from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
 from datasets.dot_rules import PLACED, learn_dots, undotted_codes
 from datasets.dots import Dot
+from datasets.external import External
 from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore
 from datasets.resize import resize_store
@@ -41,8 +42,9 @@ from evaluation.report.needs import DIFFERENCES, lacking
 from evaluation.report.write_report import write_report
 from evaluation.results import columns
 from evaluation.results.columns import Column, Method
-from evaluation.results.experiment_folder import RULES
+from evaluation.results.experiment_folder import RULES, results_name
 from evaluation.segmenter.evaluate import evaluate_to_folder
+from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from evaluation.synthetic.marked_copies import mark_copies
@@ -77,6 +79,7 @@ class Experiment:
       command: what makes it again, for the report.
       extras: which of `columns.EXTRAS` are compared too; they change none of the other tasks but the report.
       networks: which of `columns.NETWORKS` are trained as segmenters, each in every column.
+      externals: pair folders of elsewhere on which every column is scored too; likewise.
     """
 
     data: str
@@ -88,6 +91,7 @@ class Experiment:
     command: str = ""
     extras: tuple[str, ...] = ()
     networks: tuple[str, ...] = ("smanet",)
+    externals: tuple[External, ...] = ()
 
     def tasks(self) -> list[Task]:
         # In an order in which each task finds done what it reads.
@@ -97,6 +101,8 @@ class Experiment:
         tasks += [self._synthetic_task(method) for method in self._makers()]
         tasks += [self._column_task(column) for column in self._columns()]
         tasks += [self._evaluation_task(column) for column in self.columns()]
+        tasks += [self._external_task(external, column) for external in self.externals
+                  for column in self.columns()]
         return [*tasks, self._report_task()]
 
     def columns(self) -> list[str]:
@@ -319,21 +325,42 @@ class Experiment:
 
         return Task(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
 
+    def _external_task(self, external: External, column: str) -> Task:
+        scored = self.preset.segmenter.classes == "scored"
+        settings = {"films": external.fingerprint, "unions": [[name, *parts] for name, parts in external.unions]}
+
+        def run(folder: pathlib.Path) -> None:
+            classes = PairStore(self._path("data", f"{self._segmenter}-films")).classes
+            score_segmenter(self._path(column), external, classes.scored_table() if scored else classes, scored,
+                            folder)
+
+        return Task(results_name(column, external.name), f"films of {external.name} through {column}",
+                    ("data", column), settings, run)
+
+    def evaluations(self) -> tuple[str, ...]:
+        """Names of the tasks whose results stand in tables."""
+        sets = ("", *(external.name for external in self.externals))
+        return tuple(results_name(column, films) for films in sets for column in self.columns())
+
     def _report_task(self) -> Task:
         def run(folder: pathlib.Path) -> None:
             table = write_report(folder, pathlib.Path(self.workdir), self.command, self.seed)
             print(f"\n{table}\ntable, figures, copies: {folder}/report.html")
 
-        reads = tuple(f"evaluate-{column}" for column in self.columns())
         own = self._own_columns()  # a new one calls for a new report
-        return Task("report", "tables, figures, realism, copies, page", reads, {"own": own} if own else {}, run)
+        return Task("report", "tables, figures, realism, copies, page", self.evaluations(),
+                    {"own": own} if own else {}, run)
 
     def _own_columns(self) -> dict[str, str]:
-        """Columns that a user evaluated into the folder -> digest of their results."""
-        found = {path.parent.name.removeprefix("evaluate-"): path
-                 for path in sorted(pathlib.Path(self.workdir).glob("evaluate-*/pooled.json"))}
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()
-                if columns.NAME.fullmatch(name) and columns.is_own(name)}
+        """Columns that a user evaluated into the folder -> digest of their results; on external sets too."""
+        root, found = pathlib.Path(self.workdir), {}
+        for prefix in ("evaluate-", "external-"):
+            for path in sorted(root.glob(f"{prefix}*/pooled.json")):
+                name = path.parent.name.removeprefix(prefix)
+                column = name.rpartition(".")[2]  # behind an external set's name
+                if columns.NAME.fullmatch(column) and columns.is_own(column):
+                    found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
 
 
 def _segmenter_title(how: str, config: SMANetConfig) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from datasets.external import read_externals
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
 from evaluation.results import columns
@@ -44,6 +45,16 @@ def test_extras_change_no_other_task_but_the_report(data, name):
     assert both["report"][2][:7] == before["report"][2]
     assert both["report"][2][7:] == tuple(f"evaluate-{name}" for name in (
         "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape", "synth-warp", "finetune-warp"))
+
+
+def test_films_of_elsewhere_change_no_other_task_but_the_report(data, tmp_path):
+    write_phantoms(str(tmp_path / "there"), 3, 1, 32, 1)
+    plain = Experiment(data, "tiny", PRESET, ("two",), 1, "nowhere")
+    both = _keys(dataclasses.replace(plain, externals=read_externals([f"{tmp_path}/there,There"], [])))
+    before = _keys(plain)
+    assert set(both) - set(before) == {f"external-There.{name}" for name in plain.columns()}
+    assert {task for task in before if both[task] != before[task]} == {"report"}
+    assert both["external-There.synth-2"][2] == ("data", "synth-2")
 
 
 def test_each_extra_stands_alone(data):

@@ -53,6 +53,19 @@ class _TwoPlayers(keras.Model):
         """What the generator's optimizer trains."""
         return self.generator.trainable_variables
 
+    def _update_average(self) -> None:
+        """average <- decay x average + (1 - decay) x generator, variable by variable."""
+        def update(strategy) -> None:
+            decay = self._present_decay()
+            for ours, theirs in zip(self.average.variables, self.generator.variables, strict=True):
+                ours.assign(theirs + (ours - theirs) * decay)  # this form rounds as PGGAN's released one
+
+        tf.distribute.get_replica_context().merge_call(update)  # mirrored variables change together
+
+    def _present_decay(self) -> float | tf.Tensor:
+        """Of the average, at this step."""
+        return self.average_decay
+
     @property
     def replicas(self) -> int:
         """Devices that share a step; gradients are summed over them."""
@@ -214,14 +227,6 @@ class PGGAN(_TwoPlayers):
         optimizer.apply_gradients(pairs)
         return norm
 
-    def _update_average(self) -> None:
-        """average <- decay x average + (1 - decay) x generator, variable by variable."""
-        def update(strategy) -> None:
-            for ours, theirs in zip(self.average.variables, self.generator.variables, strict=True):
-                ours.assign(theirs + (ours - theirs) * self.average_decay)  # this form rounds as the released one
-
-        tf.distribute.get_replica_context().merge_call(update)  # mirrored variables change together
-
     def _draw(self, seed: tf.Tensor, purpose: int, count: int) -> tf.Tensor:
         """This replica's rows of the step's latents [count, L], or mixing factors [count, 1, 1, 1]."""
         total = count * self.replicas
@@ -281,24 +286,41 @@ class Pix2PixHD(_TwoPlayers):
       pool: has `query(pairs, position)`, the fakes that the discriminators learn from; None for the newest.
       enhancer_only: trains a `LocalEnhancer` without its global generator.
       seed: of every draw.
+      average_decay: per step, of an averaged generator, which then makes the pictures; less in the first steps,
+        after n of them (1 + n) / (10 + n) at most. 0 for none, as released.
     """
 
     def __init__(self, generator: keras.Model, discriminator: keras.Model, feature_weight: float = 10.0,
                  perceptual_loss: losses.PerceptualLoss | None = None,
                  augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None, pool=None,
-                 enhancer_only: bool = False, seed: int = 0, **kwargs):
+                 enhancer_only: bool = False, seed: int = 0, average_decay: float = 0.0, **kwargs):
         names = ["d_real", "d_fake", "g_gan"]
         names += ["g_features"] if feature_weight else []
         names += ["g_vgg"] if perceptual_loss else []
         super().__init__(generator, discriminator, (*names, "d_gradient", "g_gradient"), seed, **kwargs)
         self.feature_weight, self.perceptual_loss = feature_weight, perceptual_loss
         self.augment, self.pool, self.enhancer_only = augment, pool, enhancer_only
+        self.average_decay = average_decay
+        self.average = (type(generator).from_config({**generator.get_config(), "name": "average"})
+                        if average_decay else None)
+
+    @property
+    def translator(self) -> keras.Model:
+        """The generator whose pictures count: the averaged one where there is one."""
+        return self.generator if self.average is None else self.average
+
+    def _present_decay(self) -> tf.Tensor:
+        steps = tf.cast(self.position, tf.float32)
+        return tf.minimum(self.average_decay, (1.0 + steps) / (10.0 + steps))  # the beginning is soon forgotten
 
     def build(self, input_shape):
         """Both networks for conditions of `input_shape` [N, H, W, K], and their optimizers once compiled."""
         channels = self.generator.output_channels
         if not self.generator.built:
             self.generator.build((None, None, None, input_shape[-1]))
+        if self.average is not None and not self.average.built:
+            self.average.build((None, None, None, input_shape[-1]))
+            self.average.set_weights(self.generator.get_weights())  # begins where the generator does
         if not self.discriminator.built:
             self.discriminator.build((None, None, None, input_shape[-1] + channels))
         self.built = True
@@ -315,7 +337,7 @@ class Pix2PixHD(_TwoPlayers):
         return self.generator.enhancer_variables if self.enhancer_only else self.generator.trainable_variables
 
     def call(self, condition):
-        return self.generator(condition)
+        return self.translator(condition)
 
     def compute_output_shape(self, input_shape):
         return self.generator.compute_output_shape(input_shape)
@@ -341,6 +363,8 @@ class Pix2PixHD(_TwoPlayers):
         g_norm = self._apply(self.optimizer, g_tape, g_scaled, self.generator_variables)
         d_norm = self._apply(self.discriminator_optimizer, d_tape, d_scaled,
                              self.discriminator.trainable_variables)
+        if self.average is not None:
+            self._update_average()
         self.advance(1)
         return self.logged({**d_values, **g_values, "d_gradient": d_norm, "g_gradient": g_norm})
 
@@ -381,4 +405,5 @@ class Pix2PixHD(_TwoPlayers):
         return values
 
     def get_config(self):
-        return {**super().get_config(), "feature_weight": self.feature_weight, "enhancer_only": self.enhancer_only}
+        return {**super().get_config(), "feature_weight": self.feature_weight, "enhancer_only": self.enhancer_only,
+                "average_decay": self.average_decay}

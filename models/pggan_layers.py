@@ -126,7 +126,7 @@ class UpscaleConv2D(_Equalized):
             return self._add_bias(tf.nn.conv2d(upscale(x), plain, 1, "SAME"))
         shape = tf.shape(x)  # sides may be open
         output_shape = (shape[0], 2 * shape[1], 2 * shape[2], self.filters)
-        x = tf.nn.conv2d_transpose(x, _sum_of_shifts(kernel), output_shape, 2, "SAME")  # 4x4 kernel
+        x = tf.nn.conv2d_transpose(x, sum_of_shifts(kernel), output_shape, 2, "SAME")  # 4x4 kernel
         return self._add_bias(x)
 
     def compute_output_shape(self, input_shape):
@@ -154,7 +154,7 @@ class ConvDownscale2D(_Equalized):
         kernel = self._scaled_kernel()
         if not self.fused:
             return self._add_bias(downscale(tf.nn.conv2d(x, kernel, 1, "SAME")))
-        return self._add_bias(tf.nn.conv2d(x, _sum_of_shifts(kernel) * 0.25, 2, "SAME"))  # the mean of 2x2 pixels
+        return self._add_bias(tf.nn.conv2d(x, sum_of_shifts(kernel) * 0.25, 2, "SAME"))  # the mean of 2x2 pixels
 
     def compute_output_shape(self, input_shape):
         count, *sides, _ = input_shape
@@ -164,7 +164,7 @@ class ConvDownscale2D(_Equalized):
         return {**super().get_config(), "filters": self.filters, "fused": self.fused}
 
 
-def _sum_of_shifts(kernel: tf.Tensor) -> tf.Tensor:
+def sum_of_shifts(kernel: tf.Tensor) -> tf.Tensor:
     """[3, 3, a, b] -> [4, 4, a, b]: the sum of the kernel at its four places in a 4x4 square.
 
     As one product of matrices, whose gradient is another; slices would each fill a picture with zeros.

@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from models.pix2pixhd_layers import (
     ConvNormReLU,
-    DoublingConv2DTranspose,
     InstanceNorm,
     PaddedConv2D,
     ResidualBlock,
     build_chain,
+    doubling_conv,
     mean_pool,
 )
 
@@ -56,11 +56,12 @@ class GlobalFeatures(keras.layers.Layer):
     Args:
       ngf: maps of the first and last layers; they double with each of `n_downsampling` halvings.
       n_blocks: residual blocks at the smallest size.
+      upsampling: as in `doubling_conv`.
     """
 
-    def __init__(self, ngf: int, n_downsampling: int, n_blocks: int, **kwargs):
+    def __init__(self, ngf: int, n_downsampling: int, n_blocks: int, upsampling: str = "transposed", **kwargs):
         super().__init__(**kwargs)
-        self.ngf, self.n_downsampling, self.n_blocks = ngf, n_downsampling, n_blocks
+        self.ngf, self.n_downsampling, self.n_blocks, self.upsampling = ngf, n_downsampling, n_blocks, upsampling
         # 4 for the stem's reflected 3 pixels; 2^n + 1 leaves 2, for a reflected 1, at the smallest size.
         self.minimum_side = max(4, 2**n_downsampling + 1)
         maps = [ngf * 2**i for i in range(n_downsampling + 1)]  # ngf ... 2^n ngf
@@ -69,7 +70,7 @@ class GlobalFeatures(keras.layers.Layer):
         self.downs = [ConvNormReLU(PaddedConv2D(count, 3, 2, pad=1, dtype=policy)) for count in maps[1:]]  # halve
         self.blocks = [ResidualBlock(maps[-1], dtype=policy) for _ in range(n_blocks)]
         # Back down, without the widest.
-        self.ups = [ConvNormReLU(DoublingConv2DTranspose(count, dtype=policy)) for count in maps[-2::-1]]
+        self.ups = [ConvNormReLU(doubling_conv(count, upsampling, dtype=policy)) for count in maps[-2::-1]]
 
     @property
     def chain(self) -> list[keras.layers.Layer]:
@@ -94,7 +95,7 @@ class GlobalFeatures(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "ngf": self.ngf, "n_downsampling": self.n_downsampling,
-                "n_blocks": self.n_blocks}
+                "n_blocks": self.n_blocks, "upsampling": self.upsampling}
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -106,16 +107,18 @@ class GlobalGenerator(keras.Model):
       ngf: feature maps of the first layer.
       n_downsampling: stride-2 convolutions.
       n_blocks: residual blocks.
+      upsampling: "transposed", as released, or "resize", which makes no checkerboards.
     """
 
     def __init__(self, output_channels: int = 1, ngf: int = 64, n_downsampling: int = 4, n_blocks: int = 9,
-                 **kwargs):
+                 upsampling: str = "transposed", **kwargs):
         super().__init__(**kwargs)
         self.output_channels = output_channels
         self.ngf = ngf
         self.n_downsampling = n_downsampling
         self.n_blocks = n_blocks
-        self.features = GlobalFeatures(ngf, n_downsampling, n_blocks, dtype=self.dtype_policy)
+        self.upsampling = upsampling
+        self.features = GlobalFeatures(ngf, n_downsampling, n_blocks, upsampling, dtype=self.dtype_policy)
         self.head = OutputHead(output_channels, dtype=self.dtype_policy)
 
     @property
@@ -135,7 +138,7 @@ class GlobalGenerator(keras.Model):
 
     def get_config(self):
         return {**super().get_config(), "output_channels": self.output_channels, "ngf": self.ngf,
-                "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks}
+                "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks, "upsampling": self.upsampling}
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -152,19 +155,20 @@ class LocalEnhancer(keras.Model):
     """
 
     def __init__(self, output_channels: int = 1, ngf: int = 32, n_downsampling: int = 4, n_blocks: int = 9,
-                 n_local_blocks: int = 3, **kwargs):
+                 n_local_blocks: int = 3, upsampling: str = "transposed", **kwargs):
         super().__init__(**kwargs)
         self.output_channels = output_channels
         self.ngf = ngf
         self.n_downsampling = n_downsampling
         self.n_blocks = n_blocks
         self.n_local_blocks = n_local_blocks
+        self.upsampling = upsampling
         policy = self.dtype_policy
-        self.global_generator = GlobalFeatures(2 * ngf, n_downsampling, n_blocks, dtype=policy)
+        self.global_generator = GlobalFeatures(2 * ngf, n_downsampling, n_blocks, upsampling, dtype=policy)
         self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True, dtype=policy))
         self.down = ConvNormReLU(PaddedConv2D(2 * ngf, 3, 2, pad=1, dtype=policy))
         self.blocks = [ResidualBlock(2 * ngf, dtype=policy) for _ in range(n_local_blocks)]
-        self.up = ConvNormReLU(DoublingConv2DTranspose(ngf, dtype=policy))
+        self.up = ConvNormReLU(doubling_conv(ngf, upsampling, dtype=policy))
         self.head = OutputHead(output_channels, dtype=policy)
 
     @property
@@ -187,11 +191,12 @@ class LocalEnhancer(keras.Model):
         Raises ValueError if it has other sizes.
         """
         ours, theirs = self.global_generator.variables, generator.features.variables
-        if [v.shape for v in ours] != [v.shape for v in theirs]:
+        if [v.shape for v in ours] != [v.shape for v in theirs] or generator.upsampling != self.upsampling:
             raise ValueError(
                 f"load_global expects a generator of ngf {2 * self.ngf}, n_downsampling {self.n_downsampling} and "
-                f"n_blocks {self.n_blocks}; received {generator.ngf}, {generator.n_downsampling} and "
-                f"{generator.n_blocks}, or another number of input channels")
+                f"n_blocks {self.n_blocks}, upsampling {self.upsampling}; received {generator.ngf}, "
+                f"{generator.n_downsampling} and {generator.n_blocks}, {generator.upsampling}, or another number "
+                "of input channels")
         self.global_generator.set_weights(generator.features.get_weights())
 
     def build(self, input_shape):
@@ -214,7 +219,7 @@ class LocalEnhancer(keras.Model):
     def get_config(self):
         return {**super().get_config(), "output_channels": self.output_channels, "ngf": self.ngf,
                 "n_downsampling": self.n_downsampling, "n_blocks": self.n_blocks,
-                "n_local_blocks": self.n_local_blocks}
+                "n_local_blocks": self.n_local_blocks, "upsampling": self.upsampling}
 
     def _check_multiple(self, inputs):
         step = 2**self.n_downsampling

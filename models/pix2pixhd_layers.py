@@ -12,9 +12,11 @@ import tensorflow as tf
 
 from models.cpu_conv import conv3x3
 from models.device_kernels import cpu_kernels
+from models.pggan_layers import sum_of_shifts
 
 INIT_STDDEV = 0.02  # of every kernel: Wang et al. 2018, as released; biases start at 0
 NORM_EPSILON = 1e-5  # PyTorch's default, as released; Keras has 1e-3
+UPSAMPLING = ("transposed", "resize")
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")
@@ -79,6 +81,32 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
         config = super().get_config()
         # Those `__init__` sets.
         return {name: value for name, value in config.items() if name not in ("kernel_size", "strides")}
+
+
+@keras.saving.register_keras_serializable(package="chest_gan")
+class ResizeConv2D(DoublingConv2DTranspose):
+    """Nearest-neighbour doubling of height and width and a 3x3 convolution: no pixel is reached by more of the
+    kernel than its neighbours, which is where checkerboards come from (Odena et al. 2016, "Deconvolution and
+    checkerboard artifacts"). Not in the released network.
+
+    One transposed convolution with the kernel's shifts summed is the same function, as in `pggan_layers`.
+    """
+
+    def call(self, inputs):
+        count, height, width, _ = tf.unstack(tf.shape(inputs))
+        made = tf.nn.conv2d_transpose(inputs, sum_of_shifts(tf.convert_to_tensor(self.kernel)),
+                                      (count, 2 * height, 2 * width, self.filters), 2, "SAME")
+        return tf.nn.bias_add(made, self.bias)
+
+
+def doubling_conv(filters: int, upsampling: str, **kwargs) -> DoublingConv2DTranspose:
+    """The convolution that doubles height and width: "transposed", as released, or "resize".
+
+    Raises ValueError for another word.
+    """
+    if upsampling not in UPSAMPLING:
+        raise ValueError(f"upsampling must be one of {', '.join(UPSAMPLING)}; received {upsampling!r}")
+    return (ResizeConv2D if upsampling == "resize" else DoublingConv2DTranspose)(filters, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")

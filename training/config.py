@@ -112,6 +112,9 @@ class Pix2PixHDConfig(EngineConfig):
     n_downsampling: int = option(4, "stride-2 convolutions of the global generator")
     n_blocks: int = option(9, "residual blocks of the global generator")
     n_local_blocks: int = option(3, "residual blocks of the local enhancer")
+    upsampling: str = option("transposed", "how the generator doubles sides: transposed convolutions, as "
+                             "released, or resize and convolve, without checkerboards",
+                             ("transposed", "resize"), later=True)
     ndf: int = option(64, "feature maps of a discriminator's first layer", least=1)
     n_layers: int = option(3, "stride-2 convolutions of a discriminator")
     num_D: int = option(2, "discriminators at halved sizes (paper: 3, released default: 2)", least=1)  # noqa: N815
@@ -126,6 +129,8 @@ class Pix2PixHDConfig(EngineConfig):
     epochs_decay: int = option(100, "passes over which the rate then falls linearly to zero", decides="length")
     batch: int = option(1, "images per step", least=1)
     learning_rate: float = option(2e-4, "Adam's rate for both networks (beta1 0.5)")
+    average_decay: float = option(0.0, "decay per step of an averaged generator that then stands for the run (0: "
+                                  "none, as released)", most=1, later=True)
     # Losses.
     feature_weight: float = option(10.0, "weight of feature matching; 0 switches it off")
     perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")

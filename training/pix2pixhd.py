@@ -92,7 +92,7 @@ class Pix2PixHDTrainer:
         augment = None if config.diff_augment == "none" else partial(diff_augment, policy=config.diff_augment)
         model = Pix2PixHD(
             generator, MultiscaleDiscriminator(config.ndf, config.n_layers, config.num_D), config.feature_weight,
-            perceptual, augment, pool, config.phase == "enhancer", config.seed)
+            perceptual, augment, pool, config.phase == "enhancer", config.seed, config.average_decay)
         # Wang et al. 2018, section 4
         model.compile(*(make_optimizer(config.learning_rate, 0.5, 0.999, 1e-8) for _ in range(2)))
         model.build((None, None, None, self.num_classes))  # optimizers too: before the first step
@@ -102,6 +102,7 @@ class Pix2PixHDTrainer:
         model = self.model
         parts = {"generator": model.generator, "discriminator": model.discriminator,
                  "g_optimizer": model.optimizer, "d_optimizer": model.discriminator_optimizer}
+        parts |= {"average": model.average} if model.average else {}
         return {**parts, "pool": model.pool} if model.pool else parts
 
     def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
@@ -143,7 +144,7 @@ class Pix2PixHDTrainer:
             sources, targets = (array[self._shown[start:start + self.config.batch]] for array in self._arrays)
             condition, real = self._encode(tf.constant(sources), tf.constant(targets))
             shown = colour_labels(tf.argmax(condition, -1).numpy(), self.num_classes)
-            made = self.model.generator(condition).numpy()
+            made = self.model.translator(condition).numpy()
             # [n, 3, H, W, 3]
             rows.append(np.stack([shown, self._pictures(made), self._pictures(real.numpy())], 1))
         cells = np.concatenate(rows)  # [rows, 3, H, W, 3]
@@ -153,7 +154,7 @@ class Pix2PixHDTrainer:
         return {}
 
     def finish(self, folder: RunFolder) -> dict:
-        folder.save_network(self.model.generator, "last")
+        folder.save_network(self.model.translator, "last")
         return {"task": "train_pix2pixhd", "translate_from": self.config.translate_from, "network": "last.keras",
                 "phase": self.config.phase, "dot": self._dot.to_json() if self._dot else None,
                 "coding": self.coding.to_json() if self.coding else None,
@@ -197,9 +198,10 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
 def make_generator(config: Pix2PixHDConfig, channels: int) -> keras.Model:
     """The generator that `config` describes; the coarse phase trains the enhancer's inner network."""
     if config.network == "local" and config.phase != "global_half":
-        return LocalEnhancer(channels, config.ngf, config.n_downsampling, config.n_blocks, config.n_local_blocks)
+        return LocalEnhancer(channels, config.ngf, config.n_downsampling, config.n_blocks, config.n_local_blocks,
+                             config.upsampling)
     ngf = 2 * config.ngf if config.network == "local" else config.ngf  # as wide as inside the enhancer
-    return GlobalGenerator(channels, ngf, config.n_downsampling, config.n_blocks)
+    return GlobalGenerator(channels, ngf, config.n_downsampling, config.n_blocks, config.upsampling)
 
 
 def _start_from(generator: keras.Model, path: str) -> None:
@@ -208,6 +210,8 @@ def _start_from(generator: keras.Model, path: str) -> None:
     try:
         if isinstance(generator, LocalEnhancer) and isinstance(earlier, GlobalGenerator):
             generator.load_global(earlier)
+        elif getattr(earlier, "upsampling", None) != generator.upsampling:  # of the same shapes
+            raise ValueError(f"upsampling {getattr(earlier, 'upsampling', None)}, not {generator.upsampling}")
         else:
             generator.set_weights(earlier.get_weights())
     except ValueError as error:

@@ -105,6 +105,28 @@ def test_the_average_follows_the_generator():
     np.testing.assert_allclose(gan(latents), gan.average(latents), atol=1e-6)
 
 
+def test_a_translator_s_average_follows_its_generator_and_makes_the_pictures():
+    translator = _translator(average_decay=0.5)
+    translator.build((None, None, None, 3))
+    for step in range(3):
+        before = [weights.copy() for weights in translator.average.get_weights()]
+        translator.train_on_batch(*_labelled(2))
+        decay = min(0.5, (1 + step) / (10 + step))
+        for ours, old, theirs in zip(translator.average.get_weights(), before, translator.generator.get_weights(),
+                                     strict=True):
+            np.testing.assert_allclose(ours, decay * old + (1 - decay) * theirs, rtol=1e-5, atol=1e-7)
+    codes, _ = _labelled(2)
+    assert not _same(translator.average, translator.generator)
+    np.testing.assert_allclose(translator(codes), translator.average(codes), atol=1e-6)
+
+
+def test_an_average_changes_no_training():
+    plain, averaged = _translator(), _translator(average_decay=0.9)
+    for model in (plain, averaged):
+        model.train_on_batch(*_labelled(2))
+    assert _same(plain.generator, averaged.generator) and _same(plain.discriminator, averaged.discriminator)
+
+
 def test_draws_depend_on_seed_and_position_alone():
     one, same, seeded, moved = _pggan(4), _pggan(4), _pggan(4, seed=1), _pggan(4)
     moved.position.assign(4)
@@ -165,7 +187,8 @@ def test_only_the_enhancer_is_trained():
 
 @pytest.mark.parametrize("kind", ["pggan", "pix2pixhd"])
 def test_a_saved_model_goes_on_as_if_it_had_not_been(kind, tmp_path):
-    model, batch = (_pggan(), (_pictures(4, 8),)) if kind == "pggan" else (_translator(), _labelled(2))
+    model, batch = ((_pggan(), (_pictures(4, 8),)) if kind == "pggan" else
+                    (_translator(average_decay=0.9), _labelled(2)))
     if kind == "pggan":
         model.grow(3, 0.5)
     model.train_on_batch(*batch)

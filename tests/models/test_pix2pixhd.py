@@ -104,6 +104,26 @@ def test_transposed_convolution_is_the_full_one_less_its_first_row_and_column():
     assert ours.shape == (2, 10, 12, 4)
 
 
+def test_resizing_convolution_is_one_of_the_doubled_picture():
+    images = noise(2, 5, 6, 3)
+    layer = layers.ResizeConv2D(4)
+    ours = layer(images)
+    doubled, plain = images.repeat(2, 1).repeat(2, 2), tf.transpose(layer.kernel.value[::-1, ::-1], (0, 1, 3, 2))
+    np.testing.assert_allclose(ours, tf.nn.conv2d(doubled, plain, 1, "SAME"), atol=1e-6)
+    assert ours.shape == (2, 10, 12, 4) == layer.compute_output_shape(images.shape)
+
+
+@pytest.mark.parametrize(("upsampling", "even"), [("resize", True), ("transposed", False)])
+def test_only_resizing_leaves_an_even_picture_even(upsampling, even):
+    made = layers.doubling_conv(2, upsampling)(np.ones((1, 8, 8, 3), np.float32)).numpy()[:, 2:-2, 2:-2]
+    assert (np.ptp(made, (1, 2)) < 1e-6).all() == even
+
+
+def test_an_unknown_way_to_double_is_refused():
+    with pytest.raises(ValueError, match="'bicubic'"):
+        GlobalGenerator(upsampling="bicubic")
+
+
 def test_padded_convolutions_equal_padding_beforehand():
     images = noise(1, 6, 9, 2)
     pads = ((0, 0), (1, 1), (1, 1), (0, 0))
@@ -138,7 +158,7 @@ def test_initial_weights():
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("make", [
-    lambda dtype: GlobalGenerator(2, ngf=4, dtype=dtype, **SMALL),
+    lambda dtype: GlobalGenerator(2, ngf=4, dtype=dtype, upsampling="resize", **SMALL),
     lambda dtype: LocalEnhancer(3, ngf=2, n_local_blocks=1, dtype=dtype, **SMALL),
     lambda dtype: MultiscaleDiscriminator(ndf=4, n_layers=2, num_D=3, dtype=dtype)])
 def test_keras_file_round_trip(tmp_path, make, policy):
@@ -176,7 +196,8 @@ def test_enhancer_takes_a_global_generator():
     images = noise(1, 16, 16, 3)
     enhancer.load_global(coarse)
     np.testing.assert_array_equal(enhancer.global_generator(images), coarse.features(images))
-    for other in (GlobalGenerator(ngf=2, **SMALL), GlobalGenerator(ngf=4, n_downsampling=2, n_blocks=2)):
+    for other in (GlobalGenerator(ngf=2, **SMALL), GlobalGenerator(ngf=4, n_downsampling=2, n_blocks=2),
+                  GlobalGenerator(ngf=4, upsampling="resize", **SMALL)):
         with pytest.raises(ValueError, match="ngf 4, n_downsampling 2 and n_blocks 1"):
             enhancer.load_global(built(other))
 

@@ -178,6 +178,13 @@ def test_a_folder_older_than_an_option_was_made_by_its_default(tmp_path):
     assert (asked["augment"], asked["cutmix"]) == ("strong", 0.5) and "elastic" not in asked
 
 
+def test_a_later_option_is_recorded_where_it_is_used_alone():
+    plain = decisive(Pix2PixHDConfig(precision="float32"))
+    used = {"average_decay": 0.9, "upsampling": "resize"}
+    assert not plain.keys() & used.keys()
+    assert decisive(Pix2PixHDConfig(precision="float32", **used)) == plain | used
+
+
 def test_how_far_a_run_goes_and_how_it_is_watched_may_change(tmp_path):
     folder = _open(tmp_path)
     folder.restore({}, Progress())

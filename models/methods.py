@@ -140,14 +140,39 @@ def pair_sampler(generator: keras.Model, coding: LabelCoding) -> Stage:
     return _stage(sample, _INDICES, _SEED)
 
 
-def label_translator(generator: keras.Model, size: int, coding: LabelCoding) -> Stage:
-    """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps, as a translator of tensors."""
+def label_translator(generator: keras.Model, size: int, coding: LabelCoding, smooth: bool = False) -> Stage:
+    """A Pix2PixHD from dots (any size, enlarged to `size`) to label maps, as a translator of tensors.
+
+    With `smooth`, a class is the one strongest on average over several looks at the dots, each moved by a few
+    pixels and its output moved back (ours): what differs by chance from look to look goes. One-hot coding alone.
+    """
 
     def translate(dots):
         # [N, h, w] -> [N, size, size] -> one-hot [N, size, size, K] -> uint8 [N, size, size]
-        return coding.decode(generator(label_coding.one_hot(label_coding.enlarge(dots, size), coding.num_classes)))
+        codes = label_coding.enlarge(dots, size)
+
+        def look(down: int, right: int) -> tf.Tensor:
+            return generator(label_coding.one_hot(_moved(codes, down, right), coding.num_classes))
+
+        if not smooth:
+            return coding.decode(look(0, 0))
+        seen = tf.ones_like(codes[..., None], tf.float32)
+        made = [(_moved(look(down, right), -down, -right), _moved(_moved(seen, down, right), -down, -right))
+                for down, right in _LOOKS]
+        return coding.decode(tf.add_n([one for one, _ in made]) / tf.add_n([inside for _, inside in made]))
 
     return _stage(translate, _CODES)
+
+
+# Of `label_translator`: pixels down and right, in other places of the grids of 2, 4 and 8 that networks halve by.
+_LOOKS = ((0, 0), (1, 3), (3, -1), (-1, -3), (-3, 1))
+
+
+def _moved(pictures: tf.Tensor, down: int, right: int) -> tf.Tensor:
+    """[N, H, W] or [N, H, W, C] moved by whole pixels; zeros come in."""
+    moves = [(0, 0), (down, -down), (right, -right), (0, 0)][:len(pictures.shape)]
+    padded = tf.pad(pictures, [[max(0, one) for one in pair] for pair in moves])
+    return tf.slice(padded, [max(0, after) for _, after in moves], tf.shape(pictures))
 
 
 def film_translator(generator: keras.Model, num_classes: int) -> Stage:

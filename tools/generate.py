@@ -51,6 +51,10 @@ _WORKERS = flags.DEFINE_integer("workers", None, "processes that mend label maps
                                 "the cores, at most 8; else none)", lower_bound=0)
 _CHECK = flags.DEFINE_bool("check", True, "mend label maps, reject those unlike real ones, and keep the shares of "
                            "classes that come and go; --nocheck keeps every sample as it is, as the paper does")
+_SMOOTH = flags.DEFINE_bool("smooth_labels", False, "dots become label maps by several looks at them, moved by a "
+                            "few pixels, of which the mean decides (ours)")
+_EXPOSE = flags.DEFINE_float("expose", 0.0, "share of the films whose exposure is changed (ours)", lower_bound=0,
+                             upper_bound=1)
 
 
 def main(argv) -> None:
@@ -71,7 +75,7 @@ def main(argv) -> None:
     from tools.publish.version import code_version
 
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
-    assembly = Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots)
+    assembly = Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots, _SMOOTH.value, _EXPOSE.value)
     if shard:
         assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value, batch=_BATCH.value,
                              workers=_WORKERS.value)

@@ -131,6 +131,11 @@ class Pix2PixHDConfig(EngineConfig):
     learning_rate: float = option(2e-4, "Adam's rate for both networks (beta1 0.5)")
     average_decay: float = option(0.0, "decay per step of an averaged generator that then stands for the run (0: "
                                   "none, as released)", most=1, later=True)
+    # Few films: others made of them while it trains.
+    deform: float = option(0.0, "share of the pairs that are deformed as they are shown, both alike (ours, not in "
+                                "the paper)", most=1, later=True)
+    expose: float = option(0.0, "share of the films whose exposure is changed as they are shown (ours)", most=1,
+                           later=True)
     # Losses.
     feature_weight: float = option(10.0, "weight of feature matching; 0 switches it off")
     perceptual_weight: float = option(10.0, "weight of the VGG19 term, used only with vgg_weights")

@@ -3,7 +3,7 @@
 The step itself is `models.gan_models.Pix2PixHD.train_step`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import keras
@@ -15,6 +15,7 @@ from datasets.common.errors import UserError
 from datasets.dot_rules import learn_dots, undotted_codes
 from datasets.dots import Dot
 from datasets.label_rules import LabelRules
+from datasets.moved_pairs import MovedPairs
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore, different_films, film_names, split_ids
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
@@ -53,6 +54,7 @@ class Pix2PixHDTrainer:
       strategy: from `training.devices`.
       shown: rows of the pairs in the grid; None for the first ones.
       dot: what dots as sources look like.
+      moved: deforms pairs as they are shown; None leaves them as they are.
     """
 
     unit = "steps"
@@ -60,10 +62,10 @@ class Pix2PixHDTrainer:
 
     def __init__(self, config: Pix2PixHDConfig, sources: np.ndarray, targets: np.ndarray, num_classes: int,
                  coding: LabelCoding | None, strategy: tf.distribute.Strategy, shown: Sequence[int] | None = None,
-                 dot: Dot | None = None):
+                 dot: Dot | None = None, moved: MovedPairs | None = None):
         self.config, self.coding, self.strategy, self._dot = config, coding, strategy, dot
         self.num_classes = num_classes
-        self._arrays = (sources, targets)
+        self._arrays, self._moved = (sources, targets), moved
         self._shown = np.arange(min(_GRID_ROWS, len(targets))) if shown is None else np.asarray(shown)
         self.images_per_position = float(config.batch)
         self.steps_per_epoch = max(1, round(len(targets) / config.batch))
@@ -109,8 +111,7 @@ class Pix2PixHDTrainer:
         epoch, into = divmod(position, self.steps_per_epoch)  # counted from 0
         if position != self._next:  # first, or continued
             self.model.position.assign(position)
-            self._batches = distributed_batches(
-                self.strategy, self._arrays, self.config.batch, self.config.seed, position * self.config.batch)
+            self._batches = self._batches_from(position)
         if position != self._next or not into:
             rate = linear_decay(self.config.learning_rate, epoch, self.config.epochs, self.config.epochs_decay)
             for optimizer in (self.model.optimizer, self.model.discriminator_optimizer):
@@ -119,6 +120,16 @@ class Pix2PixHDTrainer:
         count = min(self._at_once, (until or position + 1) - position, self.steps_per_epoch - into)
         self._next = position + count
         return self._next, self._steps.run(self._batches, [0.0] * count)
+
+    def _batches_from(self, position: int) -> Iterator:
+        """Of sources and targets; deformed ones on the way."""
+        start = (self.config.batch, self.config.seed, position * self.config.batch)
+        if self._moved is None:
+            return distributed_batches(self.strategy, self._arrays, *start)
+        sources, targets = self._arrays
+        maps = targets if self.coding else sources  # dots are drawn anew, of the maps that are deformed
+        return distributed_batches(self.strategy, (maps, targets), *start, crop=max(maps.shape[1:3]),
+                                   cut=self._moved)
 
     def _train(self, batch: tuple[tf.Tensor, ...], unused: tf.Tensor) -> dict[str, tf.Tensor]:
         self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
@@ -181,16 +192,19 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
         ids = split_ids(store, "train")
         films, labels = load_pairs(store, ids, filled=True)
         classes = store.classes.num_classes
-        sources, targets, coding, dot = labels, films, None, None
+        sources, targets, coding, dot, draw = labels, films, None, None, None
         if config.dot:
             rules = LabelRules.learn(labels, store.classes, len(set(film_names(store, ids))))
             learnt = learn_dots(config.dot, labels, rules, undotted, folder.say)
             sources, dot = learnt.drawn, learnt.dot
+            draw = partial(dot.draw, num_classes=classes, pieces=rules.find_pieces)
             # Grey: by what touches.
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
         shown = different_films(store, ids, _GRID_ROWS)
-        run(Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy, shown, dot), folder, config)
+        moved = MovedPairs(config.deform, config.expose, draw) if config.deform or config.expose else None
+        trainer = Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy, shown, dot, moved)
+        run(trainer, folder, config)
     finally:
         folder.close()
 
@@ -219,6 +233,9 @@ def _start_from(generator: keras.Model, path: str) -> None:
 
 
 def _check(config: Pix2PixHDConfig) -> None:
+    if config.expose and config.translate_from == "dots":
+        raise UserError(f"--expose={config.expose}: changes films, found --translate_from=dots, which makes label "
+                        "maps; leave it out")
     if config.phase != "both" and config.network != "local":
         raise UserError(f"--phase={config.phase} trains parts of the local enhancer; add --network=local")
     if config.phase == "enhancer" and not config.init_from:

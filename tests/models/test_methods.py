@@ -1,8 +1,11 @@
 """The three methods as compositions: what passes between stages, what is rejected, what depends on what."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from models import methods
+from models.label_coding import LabelCoding
 
 
 def _sample(indices, seed):
@@ -58,3 +61,20 @@ def test_latents_are_standard_normal():
     drawn = methods.latents(np.arange(64), 2**40, 64)
     assert drawn.dtype == np.float32 and abs(drawn.mean()) < 0.05 and abs(drawn.std() - 1) < 0.05
     assert abs(np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]) < 0.06
+
+
+@pytest.mark.parametrize("every", [2, 4, 8])
+def test_several_looks_drop_what_is_wrong_in_one_place_of_a_grid(every):
+    """And keep what is right: the mean of equal looks is each of them."""
+    dots = np.random.default_rng(0).integers(0, 3, (2, 6, 6)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    coding = LabelCoding("one_hot", (0, 1, 2))
+    wrong = np.zeros((24, 24, 3), np.float32)
+    wrong[::every, ::every] = (5, -5, -5)
+
+    def translator(flawed, smooth):
+        network = lambda condition: condition * 2 - 1 + (wrong if flawed else 0)  # noqa: E731
+        return methods.label_translator(network, 24, coding, smooth)(tf.constant(dots)).numpy()
+
+    np.testing.assert_array_equal(translator(False, True), dots)
+    plain, smooth = ((translator(True, smooth) != dots).sum() for smooth in (False, True))
+    assert plain > 0 and smooth <= 0.1 * plain

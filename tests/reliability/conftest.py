@@ -50,7 +50,8 @@ def jobs(store) -> dict[str, Job]:
         "pix2pixhd": Job(("training.train_pix2pixhd", "--translate_from=labels", data, *_COMMON, "--ngf=4",
                           "--ndf=4",
                           "--n_downsampling=1", "--n_blocks=1", "--n_layers=1", "--num_D=2", "--batch=2",
-                          "--epochs=2", "--epochs_decay=2", "--pool_size=3", "--average_decay=0.9"), 16),
+                          "--epochs=2", "--epochs_decay=2", "--pool_size=3", "--average_decay=0.9",
+                          "--deform=0.7", "--expose=0.5"), 16),
         "smanet": Job(("training.train_smanet", data, f"--validation={store}", *_COMMON, "--depth=14", "--width=8",
                        "--batch=3", "--steps=14", "--validate_every=5", "--crop=25"), 14),
     }

@@ -18,7 +18,7 @@ from tests.helpers import binaries
 from tests.helpers.killed_writer import contents
 from tests.helpers.tiny_networks import DOT, SIZE, dot_runs, dots_of_kind, method_runs, phantom_store
 from tools.export.saved_model import method_graph
-from tools.generation.method_from_runs import Assembly
+from tools.generation.method_from_runs import Assembly, exposed
 from tools.generation.pipeline import with_less_memory
 from tools.generation.stages import NEEDED, STAGES
 
@@ -258,3 +258,30 @@ def test_runs_that_do_not_fit_leave_nothing_behind(runs, store, tmp_path):
 def test_a_folder_without_train_pairs_is_refused(runs, tmp_path):
     with pytest.raises(UserError, match=f"{tmp_path / 'none'}: found no train pairs"):
         Assembly("single", runs, phantom_store(tmp_path / "none", count=0))
+
+
+def test_exposure_is_changed_in_a_share_of_the_films_and_in_nothing_else():
+    ramp = np.tile(np.linspace(-1, 1, 16, dtype=np.float32), (16, 1))
+    labels = np.zeros((16, 16), np.uint8)
+    plain = methods.two_stage(lambda indices, seed: np.stack([labels] * len(indices)),
+                              lambda maps: np.stack([ramp[..., None]] * len(maps)))
+    made = exposed(plain, 0.5)(np.arange(40), 7)
+    changed = [not np.array_equal(film[..., 0], ramp) for film in made.films]
+    assert 10 <= sum(changed) <= 30 and np.abs(made.films).max() <= 1 and not made.labels.any()
+    again = exposed(plain, 0.5)(np.arange(30, 33), 7)
+    np.testing.assert_array_equal(again.films, made.films[30:33])
+
+
+def test_smooth_label_maps_need_dots_and_a_channel_for_each_class(runs, store, tmp_path):
+    for method, coding in (("two", None), ("three", {"kind": "grey", "order": [0, 1, 2, 3, 4, 5]})):
+        changed = runs if coding is None else {
+            **runs, "dots_to_labels": _altered(runs["dots_to_labels"], tmp_path / "grey", coding=coding)}
+        with pytest.raises(UserError, match=r"smooth_labels.*leave it out"):
+            Assembly(method, changed, store, smooth_labels=True)
+
+
+def test_how_pairs_are_made_is_in_their_digest(runs, store):
+    plain = Assembly("three", runs, store)
+    others = [Assembly("three", runs, store, **options)
+              for options in ({"smooth_labels": True}, {"expose": 0.5}, {"expose": 0.2})]
+    assert len({one.maker() for one in (plain, *others)}) == 4

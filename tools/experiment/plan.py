@@ -239,12 +239,15 @@ class Experiment:
         settings = {"count": preset.synthetic_train + preset.synthetic_validation,
                     "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples,
                     **MODEL_SETTINGS.get(method.name, {})}
+        smooth = preset.smooth_labels and "dots_to_labels" in STAGES[method.name]
+        settings |= {**({"smooth_labels": True} if smooth else {}),
+                     **({"expose": preset.expose} if preset.expose else {})}
 
         def run(folder: pathlib.Path) -> None:
             real = PairStore(self._path("data", "gan-augmented"))
             runs = {stage: self._path(stage) for stage in STAGES[method.name]}
             made = folder / "gan"
-            Assembly(method.name, runs, real).write(
+            Assembly(method.name, runs, real, smooth_labels=smooth, expose=preset.expose).write(
                 str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
             mark_copies(PairStore(made), PairStore(self._path("data", "gan-films")), version=code_version())
             if preset.segmentation_size != preset.size:  # the segmenter's size is its own

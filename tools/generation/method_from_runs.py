@@ -12,6 +12,7 @@ import numpy as np
 from datasets.common.errors import UserError
 from datasets.common.progress import say as say_line
 from datasets.deform import Deformation
+from datasets.exposure import change_exposure
 from datasets.label_rules import LabelRules
 from datasets.made_ahead import processes, spread
 from datasets.pair_store import PairStore, film_names
@@ -29,6 +30,7 @@ from models.methods import Check, Method, Stage
 from tools.generation.pipeline import cpu_batch, pipeline, with_less_memory
 from tools.generation.stages import MADE_BY, NEEDED, STAGES, command_line
 
+_EXPOSURE = 3  # of draws by seed and index, beside those of label maps
 _REAL = 100  # real maps that are checked where candidates fail
 # Methods that draw label maps without a network -> what decides these, besides the real maps they come from.
 MODEL_SETTINGS = {
@@ -46,6 +48,8 @@ class Assembly:
       store: pairs the networks were trained on. Rules are learnt from its train label maps, the shape model
         is fitted to them, and they are what is warped.
       snapshots: stage -> position of the snapshot to use instead of the run's choice.
+      smooth_labels: whether dots become label maps by several looks at them, see `methods.label_translator`.
+      expose: share of the films whose exposure is changed (`datasets.exposure`).
 
     Attributes:
       method_name, store, classes: as given.
@@ -56,11 +60,12 @@ class Assembly:
       rules: what the train label maps are like.
 
     Raises UserError for a missing or unfinished run, one trained on other classes, those that do not fit each
-    other, and where a shape model cannot give the label maps back.
+    other or what is asked of them, and where a shape model cannot give the label maps back.
     """
 
     def __init__(self, method: str, runs: Mapping[str, str], store: PairStore,
-                 snapshots: Mapping[str, int | None] | None = None):
+                 snapshots: Mapping[str, int | None] | None = None, smooth_labels: bool = False,
+                 expose: float = 0.0):
         missing = [stage for stage in STAGES[method] if not runs.get(stage)]
         if missing:
             raise UserError(f"--method={method} needs --{missing[0]}, the run folder of that stage")
@@ -74,6 +79,9 @@ class Assembly:
             _check_run(stage, runs[stage], product, self.classes.num_classes)
         if method == "three":
             _check_dots(runs, self.products, self.classes.names)
+        if smooth_labels:
+            _check_smooth(method, runs, self.products)
+        self._smooth, self._expose = smooth_labels, expose
         self.networks = {stage: load_keras(product.network) for stage, product in self.products.items()}
         self._check_channels(runs[STAGES[method][-1]])
         self.size = self.products[STAGES[method][-1]].facts["size"]  # the last stage's pictures
@@ -104,12 +112,13 @@ class Assembly:
         mended by `menders`, if given. Several threads may call it: its networks work in turn.
         """
         check_dots = dot_check(self.dot, self.classes.num_classes, checked) if self.dot else methods.accept_all
+        check_labels = methods.accept_all
         if checked or mended:
             check_labels = spread(label_check(self.rules, self.has_rims, checked), menders)
-            return self.compose(self._in_turn, check_dots, check_labels)
-        if self.dot and self.dot.classes:
+        elif self.dot and self.dot.classes:
             check_dots = methods.accept_all
-        return self.compose(self._in_turn, check_dots, methods.accept_all)
+        made = self.compose(self._in_turn, check_dots, check_labels)
+        return exposed(made, self._expose) if self._expose else made
 
     def _in_turn(self, stage: Stage) -> Callable:
         """`stage` on arrays, one call of any stage at a time, so that memory holds one batch."""
@@ -141,7 +150,7 @@ class Assembly:
         if stage in ("labels", "dots"):
             return methods.code_sampler(network, coding)
         if stage == "dots_to_labels":
-            return methods.label_translator(network, self.size, coding)
+            return methods.label_translator(network, self.size, coding, self._smooth)
         return methods.film_translator(network, self.classes.num_classes)
 
     @property
@@ -218,11 +227,39 @@ class Assembly:
             pieces = piece_model.SETTINGS if isinstance(self._model, PieceModel) else {}
             settings = MODEL_SETTINGS[self.method_name] | pieces
             digest.update(repr((settings, self.store.fingerprint())).encode())
+        options = {"smooth_labels": self._smooth, "expose": self._expose}
+        digest.update(repr(options).encode() if any(options.values()) else b"")
         for stage, network in self.networks.items():
             digest.update(stage.encode())  # a stage's name parts it from the one before
             for weights in network.get_weights():
                 digest.update(weights.tobytes())
         return digest.hexdigest()[:16]
+
+
+def exposed(method: Method, share: float) -> Method:
+    """`method` on arrays with the exposure of a `share` of its films changed; film i depends on (seed, i)."""
+
+    def generate(indices: np.ndarray, seed: int) -> methods.Pairs:
+        pairs = method(indices, seed)
+        films = pairs.films.copy()  # [N, H, W, C] in [-1, 1]
+        for film, index in zip(films, pairs.indices, strict=True):
+            rng = np.random.default_rng([seed, int(index), _EXPOSURE])
+            if rng.random() < share:
+                film[:] = 2.0 * change_exposure((film + 1.0) / 2.0, rng) - 1.0
+        return dataclasses.replace(pairs, films=films)
+
+    return generate
+
+
+def _check_smooth(method: str, runs: Mapping[str, str], products: Mapping[str, Product]) -> None:
+    """Raises UserError unless label maps are translated from dots, one channel for each class."""
+    if "dots_to_labels" not in products:
+        raise UserError(f"--smooth_labels: found --method={method}, expected three, which translates dots to "
+                        "label maps; leave it out")
+    coding = products["dots_to_labels"].coding
+    if coding and coding.kind != "one_hot":
+        raise UserError(f"--smooth_labels: found --label_coding={coding.kind} in {runs['dots_to_labels']}, "
+                        "expected one_hot, whose channels have a mean; leave it out")
 
 
 def _check_run(stage: str, path: str, product: Product, num_classes: int) -> None:

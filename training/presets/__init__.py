@@ -28,6 +28,8 @@ class Preset:
       synthetic_train, synthetic_validation: pairs made by each method.
       check_samples: whether generated label maps are mended and invalid ones rejected (and counted): ours. The
         paper keeps every sample as it is.
+      smooth_labels: whether the three-stage method's label maps are means of several looks at the dots: ours.
+      expose: share of the synthetic films whose exposure is changed: ours.
     """
 
     size: int
@@ -45,6 +47,8 @@ class Preset:
     synthetic_train: int = 7500
     synthetic_validation: int = 2500
     check_samples: bool = False
+    smooth_labels: bool = False
+    expose: float = 0.0
 
 
 def load(name: str) -> Preset:

@@ -1,0 +1,61 @@
+"""Pairs for a translator, deformed on the fly: condition and target together, by one field.
+
+Few films teach a translator few shapes. A deformed pair is another true pair: what stands in the label map stands
+in the film. Every draw is a function of (seed, place in the stream).
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from datasets.deform import draw_field, move_film, move_labels
+from datasets.exposure import change_exposure
+
+_STREAM = 2  # of draws by seed and place; 0 and 1 are those of crops
+
+
+@dataclasses.dataclass(frozen=True)
+class MovedPairs:
+    """Called as `datasets.pair_cache.crop_rows` is, with label maps and their films, or with label maps twice.
+
+    Attributes:
+      deform: share of the pairs that are deformed.
+      expose: share of the films whose exposure is changed.
+      dots: draws the dot map uint8 [h, w] of codes [H, W], which then stands for the first label map, enlarged by
+        nearest neighbour to the size of the maps; None to translate label maps.
+    """
+
+    deform: float
+    expose: float = 0.0
+    dots: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray, side: int, places: Sequence[int],
+                 seed: int) -> list[np.ndarray]:
+        """Label maps uint8 [N, H, W], and films uint8 [N, H, W] or [N, H, W, 3] or label maps -> those of `rows`;
+        `side` is the pictures' own."""
+        made = [np.empty((len(rows), *array.shape[1:]), np.uint8) for array in arrays]
+        for number, (row, place) in enumerate(zip(rows, places, strict=True)):
+            pair = self._pair(*(array[row] for array in arrays), np.random.default_rng([seed, place, _STREAM]))
+            for part, one in zip(made, pair, strict=True):
+                part[number] = one
+        return made
+
+    def _pair(self, labels: np.ndarray, target: np.ndarray,
+              rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        moved, exposed = rng.random(2) < (self.deform, self.expose)
+        field = draw_field(rng, labels.shape) if moved else None
+        if moved:
+            labels = move_labels(labels, field)
+        if self.dots:
+            return _enlarged(self.dots(labels), labels.shape), labels
+        film = move_film(target, field) if moved else target
+        if exposed:
+            film = np.rint(change_exposure(film.astype(np.float32) / 255.0, rng) * 255.0).astype(np.uint8)
+        return labels, film
+
+
+def _enlarged(codes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Codes [h, w] -> [H, W] by nearest neighbour, as `models.label_coding.enlarge`."""
+    rows, columns = ((np.arange(side) + 0.5) * old / side for side, old in zip(shape, codes.shape, strict=True))
+    return codes[rows.astype(int)[:, None], columns.astype(int)]

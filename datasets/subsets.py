@@ -12,6 +12,7 @@ from datasets.pair_store import PairStore, PairWriter
 
 CONFIGS = ("full", "tiny")
 TINY_FILMS = 11  # the paper's, of 124
+LEFT_OUT = "train"  # in place of a folder of films without label maps: the train films that a subset leaves out
 
 
 def choose_subset(store: PairStore, config: str, seed: int, count: int = TINY_FILMS) -> list[str]:

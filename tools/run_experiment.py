@@ -28,7 +28,9 @@ trained on synthetic and real pairs together from the start; shape, a statistica
 networks that make label maps; warp, real label maps deformed, in their place. At as many updates as FINETUNE has
 in both its phases: real-2x, REAL; augment, REAL on films strongly augmented on the fly; mix-real, that with a
 rectangle of another film in half of all crops; finetune+augment, strong augmentation in both phases of SYNTH and
-FINETUNE; mix+augment, in mix. The tables tell the updates of each column.
+FINETUNE; mix+augment, in mix. The tables tell the updates of each column. --unlabelled=DIR adds pseudo: films
+without label maps, labelled by augment's segmenter, and the real ones together, half of each; DIR must hold no
+test film. --unlabelled=train takes the train films that TINY leaves out.
 
 --network=unet trains a plain U-Net in SMANet's place, in columns of its own beside those of SMANet in the folder;
 --network=smanet,unet trains both. The networks that make pairs are the same.
@@ -36,6 +38,9 @@ FINETUNE; mix+augment, in mix. The tables tell the updates of each column.
 in its own geometry as tools.predict would (docs/outside.md); to a finished experiment it adds that alone.
 
     --external=data/montgomery,Montgomery --external_classes='lungs=left lung+right lung'
+
+--recipe=best makes pairs by other means than the paper's (training/presets/recipes.py lists them) and adds the
+columns of augment and mix+augment. The tables' other columns have the pairs of these means, too.
 """
 
 import dataclasses
@@ -53,10 +58,11 @@ from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import EXPERIMENT, check_output
 from datasets.external import External, read_externals
 from datasets.sources.phantom import KINDS
-from datasets.subsets import TINY_FILMS
+from datasets.subsets import LEFT_OUT, TINY_FILMS
 from evaluation.results.columns import EXTRAS, NETWORKS, PAPER_METHODS
 from tools.experiment.cluster import Cluster, check_cluster
 from tools.experiment.numbers import numbers
+from training.presets.recipes import RECIPES
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
 _PHANTOMS = flags.DEFINE_integer("phantoms", 0, "use this many procedural films instead of --data", lower_bound=0)
@@ -65,6 +71,8 @@ _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films
 _FILMS = flags.DEFINE_string("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}. Several "
                              "numbers, as 5,11,20, make a plan")
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
+_RECIPE = flags.DEFINE_enum("recipe", "paper", list(RECIPES), "the paper's protocol, or the levers that "
+                            "training/presets/recipes.py lists, with columns of their own")
 _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "mend generated label maps, reject what no real map is "
                                    "like; ours, not the paper's, which keeps every sample as it is (default: the "
                                    "preset's)")
@@ -82,6 +90,8 @@ _EXTERNAL = flags.DEFINE_multi_string("external", [], "STORE[,NAME]: a pair fold
                                       "column is scored too, in a block of rows of its own; may be given again")
 _EXTERNAL_CLASSES = flags.DEFINE_list("external_classes", [], "which of its classes are which of ours by other "
                                       "than their names, as 'lungs=left lung+right lung'")
+_UNLABELLED = flags.DEFINE_string("unlabelled", None, "folder of films without label maps, for the column pseudo, "
+                                  f"or {LEFT_OUT}: the train films that TINY leaves out, their label maps unread")
 _SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
 _SEEDS = flags.DEFINE_string("seeds", None, "several seeds in place of --seed, as 0-4 or 0,3: a plan of one draw "
                              "of each")
@@ -115,6 +125,7 @@ def main(argv) -> None:
     if sizes and _CONFIG.value != "tiny":
         raise UserError(f"--films={_FILMS.value}: is for --config=tiny, found --config={_CONFIG.value}; leave "
                         "one out")
+    _extras()  # for what it refuses
     cluster = Cluster(_JOBS.value, _SCHEDULER.value, _SCHEDULER_FILE.value, _THREADS.value)
     if _THREADS.value and not cluster.elsewhere and cluster.jobs == 1:
         raise UserError(f"--threads={_THREADS.value}: is for --jobs=2 or more, or a scheduler; found neither")
@@ -122,7 +133,8 @@ def main(argv) -> None:
         raise UserError(f"--jobs={_JOBS.value}: is for this machine, found a scheduler too, whose workers say how "
                         "many tasks they run at once (--nthreads); leave one out")
     externals = read_externals(_EXTERNAL.value, _EXTERNAL_CLASSES.value)
-    check_output(_WORKDIR.value, EXPERIMENT, [_DATA.value, *(external.path for external in externals)])
+    elsewhere = [*(external.path for external in externals), *_unlabelled_folder()]
+    check_output(_WORKDIR.value, EXPERIMENT, [_DATA.value, *elsewhere])
     if not (_DRY_RUN.value or _ESTIMATE.value):
         check_cluster(cluster)
     with tempfile.TemporaryDirectory() as scratch:
@@ -168,10 +180,10 @@ def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
 
 
 def _preset():
-    """--preset with what --films, --dot_size, --undotted, --check_samples and --standardize change of it."""
+    """--preset with what --recipe, --films, --dot_size, --undotted, --check_samples and --standardize change."""
     from training import presets
 
-    preset = presets.load(_PRESET.value)
+    preset = RECIPES[_RECIPE.value].applied(presets.load(_PRESET.value))
     if _sizes():
         preset = dataclasses.replace(preset, tiny_films=_sizes()[0])
     if _DOT_SIZE.value:
@@ -199,6 +211,23 @@ def _chosen(flag: flags.FlagHolder, names: tuple[str, ...]) -> tuple[str, ...]:
     return names if flag.value == ["all"] else tuple(flag.value)
 
 
+def _extras() -> tuple[str, ...]:
+    """What --extras and --recipe name, and pseudo with --unlabelled; raises UserError for pseudo without it."""
+    named = [*_chosen(_EXTRAS, EXTRAS), *RECIPES[_RECIPE.value].extras]
+    if _UNLABELLED.value:
+        named.append("pseudo")
+    elif "pseudo" in _EXTRAS.value:
+        raise UserError(f"--extras={','.join(_EXTRAS.value)}: found pseudo without films; expected "
+                        f"--unlabelled=DIR, a folder of films without label maps, or --unlabelled={LEFT_OUT}")
+    else:
+        named = [name for name in named if name != "pseudo"]  # not among all
+    return tuple(dict.fromkeys(named))
+
+
+def _unlabelled_folder() -> list[str]:
+    return [_UNLABELLED.value] if _UNLABELLED.value and _UNLABELLED.value != LEFT_OUT else []
+
+
 def _sizes() -> list[int]:
     """The numbers of --films, rising; empty without it."""
     return numbers("films", _FILMS.value, least=1) if _FILMS.value is not None else []
@@ -211,8 +240,8 @@ def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
     from tools.experiment.tasks import TaskRecords, run_tasks
 
     experiment = Experiment(data, _CONFIG.value, _preset(), _chosen(_METHODS, PAPER_METHODS), _SEED.value,
-                            _WORKDIR.value, _command(), _chosen(_EXTRAS, EXTRAS),
-                            _chosen(_NETWORK, tuple(NETWORKS)), externals)
+                            _WORKDIR.value, _command(), _extras(), _chosen(_NETWORK, tuple(NETWORKS)), externals,
+                            _UNLABELLED.value or "")
     if len(_sizes()) > 1 or _SEEDS.value is not None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])
@@ -226,7 +255,7 @@ def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
         _estimate(experiment)
     elif (cluster.jobs > 1 or cluster.elsewhere) and not _DRY_RUN.value:
         run_tasks_at_once(experiment.tasks, _WORKDIR.value, cluster,
-                          [data, *(external.path for external in externals)])
+                          [data, *(external.path for external in externals), *_unlabelled_folder()])
     else:
         run_tasks(experiment.tasks(), _WORKDIR.value, _DRY_RUN.value)
     if isinstance(experiment, Draws) and (_ESTIMATE.value or _DRY_RUN.value):
@@ -257,10 +286,12 @@ def _command() -> str:
              f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}",
              *([f"--kind={_KIND.value}"] if _KIND.value != "chest" else []),
              f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
+             *([f"--recipe={_RECIPE.value}"] if _RECIPE.value != "paper" else []),
              *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
              *([f"--network={','.join(_NETWORK.value)}"] if _NETWORK.value != ["smanet"] else []),
              *(f"--external={external}" for external in _EXTERNAL.value),
              *([f"--external_classes={','.join(_EXTERNAL_CLASSES.value)}"] if _EXTERNAL_CLASSES.value else []),
+             *([f"--unlabelled={_UNLABELLED.value}"] if _UNLABELLED.value else []),
              *([f"--films={_FILMS.value}"] if _FILMS.value else []),
              *([f"--dot_size={_DOT_SIZE.value}"] if _DOT_SIZE.value else []),
              *([f"--undotted={','.join(_UNDOTTED.value)}"] if _UNDOTTED.value else [])]

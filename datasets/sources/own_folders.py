@@ -162,7 +162,8 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
             masks = small.masks if small.masks is not None and small.masks.shape[-1] <= MAX_MASKS else None
             split = "test" if source.id in test else "validation" if source.id in validation else "train"
             writer.add(Entry(source.id, split, description.name),
-                       _pad(film, size), _pad(small.codes, size), None if masks is None else _pad(masks, size))
+                       pad_square(film, size), pad_square(small.codes, size),
+                       None if masks is None else pad_square(masks, size))
             nested.update([] if masks is None else nested_masks(masks, classes.organs))
             after.add(small.shares(classes.num_classes))
             padded += size**2 - small.codes.size
@@ -201,7 +202,7 @@ def _fit(shape: tuple[int, ...], size: int) -> tuple[int, int]:
     return height, width
 
 
-def _pad(array: np.ndarray, size: int) -> np.ndarray:
+def pad_square(array: np.ndarray, size: int) -> np.ndarray:
     """Zeros around [h, w] or [h, w, C], as many on either side, to [size, size] or [size, size, C]."""
     height, width = array.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2

@@ -107,6 +107,7 @@ COLUMNS = (  # in the tables' order: the paper's, then the baselines beside them
       for method in METHODS for kind, look, extra in (
           ("synth", DASHED, "finetune+augment"), ("finetune", SOLID, "finetune+augment"),
           ("mix", DOTTED, "mix+augment"))),
+    column("pseudo", "PSEUDO + AUG", AUGMENTED[DASHED], "pseudo"),
 )
 EXTRAS = tuple(dict.fromkeys(known.extra for known in COLUMNS if known.extra))
 PAPER_METHODS = tuple(method.name for method in METHODS if method.name not in EXTRAS)

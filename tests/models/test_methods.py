@@ -72,9 +72,12 @@ def test_several_looks_drop_what_is_wrong_in_one_place_of_a_grid(every):
     wrong[::every, ::every] = (5, -5, -5)
 
     def translator(flawed, smooth):
-        network = lambda condition: condition * 2 - 1 + (wrong if flawed else 0)  # noqa: E731
+        def network(condition):
+            return tf.clip_by_value(condition * 2 - 1 + (wrong if flawed else 0), -1, 1)
+
         return methods.label_translator(network, 24, coding, smooth)(tf.constant(dots)).numpy()
 
     np.testing.assert_array_equal(translator(False, True), dots)
-    plain, smooth = ((translator(True, smooth) != dots).sum() for smooth in (False, True))
-    assert plain > 0 and smooth <= 0.1 * plain
+    plain, smooth = (translator(True, smooth) != dots for smooth in (False, True))
+    assert plain[:, 2:-2, 2:-2].any() and not smooth[:, 2:-2, 2:-2].any()  # fewer looks reach the border
+    assert smooth.sum() < plain.sum()

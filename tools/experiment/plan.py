@@ -18,6 +18,8 @@ and at as many updates as synth-k and finetune-k have between them:
     mix-real          the same, a rectangle of another film in half of all crops (datasets.augmented_crops)
     finetune+augment  synth-k+augment and finetune-k+augment: strong augmentation in both phases
     mix+augment       mix-k+augment: mix-k with strong augmentation
+    pseudo            other films, labelled by real+augment (tools.experiment.unlabelled), and the real ones
+                      together, half of each, with strong augmentation
 
 A column of another network in SMANet's place has its name behind a plus, e.g. finetune-3+unet.
 """
@@ -29,6 +31,7 @@ import re
 
 import numpy as np
 
+from datasets import grey
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
 from datasets.dot_rules import PLACED, learn_dots, undotted_codes
@@ -46,11 +49,12 @@ from evaluation.results.experiment_folder import RULES, results_name
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
-from evaluation.segmenter.sliding_window import probabilities_of
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from evaluation.synthetic.marked_copies import mark_copies
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.tasks import Task
+from tools.experiment.unlabelled import Unlabelled, painted
 from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from tools.generation.stages import STAGES
 from tools.publish.version import code_version
@@ -80,6 +84,7 @@ class Experiment:
       extras: which of `columns.EXTRAS` are compared too; they change none of the other tasks but the report.
       networks: which of `columns.NETWORKS` are trained as segmenters, each in every column.
       externals: pair folders of elsewhere on which every column is scored too; likewise.
+      unlabelled: of the column pseudo, see `tools.experiment.unlabelled.Unlabelled.named`.
     """
 
     data: str
@@ -92,6 +97,7 @@ class Experiment:
     extras: tuple[str, ...] = ()
     networks: tuple[str, ...] = ("smanet",)
     externals: tuple[External, ...] = ()
+    unlabelled: str = ""
 
     def tasks(self) -> list[Task]:
         # In an order in which each task finds done what it reads.
@@ -99,7 +105,9 @@ class Experiment:
         tasks = [self._data_task()]
         tasks += [self._gan_task(stage) for stage in self._gans()]
         tasks += [self._synthetic_task(method) for method in self._makers()]
-        tasks += [self._column_task(column) for column in self._columns()]
+        for column in self._columns():
+            tasks += [self._unlabelled_task(column)] if column.kind == "pseudo" else []
+            tasks.append(self._column_task(column))
         tasks += [self._evaluation_task(column) for column in self.columns()]
         tasks += [self._external_task(external, column) for external in self.externals
                   for column in self.columns()]
@@ -111,8 +119,11 @@ class Experiment:
 
     def _columns(self) -> list[Column]:
         """The paper's and those of `extras`, as far as their method's pairs are made."""
+        asked = {"", *self.extras} - {"pseudo"}
+        if "pseudo" in self.extras and self.unlabelled:
+            asked |= {"pseudo", "augment"}  # whose segmenter labels the films
         return [column for column in columns.known().values() if column.network in self.networks
-                and column.extra in ("", *self.extras) and column.method in (None, *self._makers())]
+                and column.extra in asked and column.method in (None, *self._makers())]
 
     def _makers(self) -> list[Method]:
         """What makes synthetic pairs: the methods, and the models beside them that are asked for."""
@@ -268,7 +279,9 @@ class Experiment:
             case "finetune", _:
                 return self._segmenter_task(column, "data", column.start)
             case "mix", _:
-                return self._mixed_task(column, synthetic)
+                return self._mixed_task(column, synthetic, self._segmenter)
+            case "pseudo", False:
+                return self._mixed_task(column, _labelled_for(column), "pairs")
         raise NotImplementedError(f"{column.name}: no task trains columns of this kind")
 
     def _segmenter_job(self, column: Column) -> tuple[str, SMANetConfig]:
@@ -282,7 +295,7 @@ class Experiment:
         name, config = {"finetune": ("fine-tuning", finetune), "synth": ("segmenter", scratch),
                         "mix": ("mixed", long), "real": ("segmenter", long if column.augmented else scratch),
                         }.get(column.kind, (column.kind, long))
-        if column.augmented or column.kind == "mix-real":
+        if column.augmented or column.kind in ("mix-real", "pseudo"):
             config = dataclasses.replace(config, augment="strong")
         if column.kind == "mix-real":
             config = dataclasses.replace(config, cutmix=CUTMIX)
@@ -305,12 +318,34 @@ class Experiment:
         title = _segmenter_title(how, config)
         return Task(column.name, title, (source, start) if start else (source,), decisive(config), run)
 
-    def _mixed_task(self, column: Column, source: str) -> Task:
+    def _unlabelled_task(self, column: Column) -> Task:
+        """Films without label maps, labelled by the column real+augment of the same network."""
+        teacher = f"real+augment{column.name.removeprefix(column.kind)}"
+        size, config, store = self.preset.segmentation_size, self.preset.segmenter, PairStore(self.data)
+        films = Unlabelled(self.unlabelled, store, tuple(
+            choose_subset(store, self.config, self.seed, self.preset.tiny_films)))
+        settings = {"films": films.settings(), "size": size, "window": config.crop, "overlap": config.overlap,
+                    "classes": config.classes}
+
+        def run(folder: pathlib.Path) -> None:
+            predict = probabilities_of(load_network(self._path(teacher)))
+            known = store.classes.scored_table() if config.classes == "scored" else store.classes
+
+            def segment(film: np.ndarray) -> np.ndarray:
+                seen = sliding_window(predict, grey.to_network(film[None])[0], config.crop, config.overlap)
+                return painted(np.argmax(seen, -1), known, store.classes)
+
+            films.write(folder / "pairs", size, segment)
+
+        return Task(_labelled_for(column), f"films without label maps, labelled by {teacher}", ("data", teacher),
+                    settings, run)
+
+    def _mixed_task(self, column: Column, source: str, folder: str) -> Task:
         """A segmenter from scratch on the pairs of `source` and the real ones; the last weights are kept."""
         _, config = self._segmenter_job(column)
 
-        def run(folder: pathlib.Path) -> None:
-            smanet.train(config, self._path(source, self._segmenter), str(folder),
+        def run(workdir: pathlib.Path) -> None:
+            smanet.train(config, self._path(source, folder), str(workdir),
                          mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
         title = _segmenter_title(f"segmenter on {source} and real films in equal parts", config)
@@ -369,6 +404,11 @@ class Experiment:
 def _segmenter_title(how: str, config: SMANetConfig) -> str:
     augmented = ", strongly augmented" if config.augment == "strong" else ""
     return f"{how}{augmented}{'' if config.network == 'smanet' else f' ({columns.NETWORKS[config.network]})'}"
+
+
+def _labelled_for(column: Column) -> str:
+    """The task that labels the films of a column of pseudo-labels: "unlabelled", or "unlabelled+unet"."""
+    return f"unlabelled{column.name.removeprefix(column.kind)}"
 
 
 def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int) -> Pix2PixHDConfig:

@@ -1,0 +1,48 @@
+"""Recipes: what `--recipe` of tools.run_experiment changes of any preset, and which columns it adds.
+
+`paper` is the paper's protocol and changes nothing. `best` is a set of levers, to be changed by what is measured;
+docs/experiments.md tells what each of them did.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from training.presets import Preset
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Changes of a preset.
+
+    Attributes:
+      translators: options of both Pix2PixHDs.
+      pairs: fields of `Preset` that say how synthetic pairs are made.
+      extras: columns it adds to those that are asked for (`--extras`).
+    """
+
+    translators: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pairs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extras: tuple[str, ...] = ()
+
+    def applied(self, preset: Preset) -> Preset:
+        translators = {name: dataclasses.replace(getattr(preset, name), **self.translators)
+                       for name in ("dots_to_labels", "labels_to_film")}
+        return dataclasses.replace(preset, **translators, **self.pairs)
+
+
+RECIPES = {
+    "paper": Recipe(),
+    "best": Recipe(
+        translators={
+            "average_decay": 0.995,  # averaged weights make the pairs
+            "upsampling": "resize",  # no checkerboards
+            "deform": 0.7,  # share of the pairs that translators see deformed
+        },
+        pairs={"smooth_labels": False, "expose": 0.0},
+        extras=(
+            "augment",  # REAL with strong augmentation
+            "mix+augment",  # synthetic and real pairs, half of each, with strong augmentation
+        ),
+    ),
+}

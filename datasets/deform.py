@@ -43,22 +43,26 @@ def draw_field(rng: np.random.Generator, shape: tuple[int, int],
     factors = np.exp(rng.uniform(-1, 1) * np.log(ranges.scale) + rng.uniform(-1, 1, 2) * np.log(ranges.stretch))
     shift = rng.uniform(-ranges.shift, ranges.shift, 2)
     noise = rng.standard_normal((2, _CELLS, _CELLS))
-    height, width = shape
-    y, x = np.meshgrid((np.arange(height) + 0.5) / height - 0.5, (np.arange(width) + 0.5) / width - 0.5,
-                       indexing="ij")  # from the centre
-    x, y = x - shift[0], y - shift[1]
-    # the inverse of scaling, then rotating: where a pixel of the result comes from
-    turned = np.stack([np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x])
-    return (turned / factors[:, None, None] + 0.5 + _bends(noise, shape, ranges)).astype(np.float32)
+    # From the centre, moved back: x [W] and y [H, 1].
+    x, y = ((np.arange(side, dtype=np.float32) + 0.5) / side - 0.5 - moved for side, moved in
+            zip(shape[::-1], shift.astype(np.float32), strict=True))
+    y = y[:, None]
+    # The inverse of scaling, then rotating: where a pixel of the result comes from.
+    cosines, sines = (part(angle) / factors for part in (np.cos, np.sin))
+    field = _bends(noise, shape, ranges)
+    field[0] += np.float32(cosines[0]) * x + np.float32(sines[0]) * y + np.float32(0.5)
+    field[1] += np.float32(cosines[1]) * y - np.float32(sines[1]) * x + np.float32(0.5)
+    return field
 
 
 def _bends(noise: np.ndarray, shape: tuple[int, int], ranges: Deformation) -> np.ndarray:
-    """The smooth displacement [2, H, W] of white noise [2, cells, cells]."""
+    """The smooth displacement float32 [2, H, W] of white noise [2, cells, cells]."""
     sigma = ranges.smooth * _CELLS
-    smooth = [ndimage.gaussian_filter(plane, sigma, mode="wrap") for plane in noise]
-    # a filtered plane has the standard deviation 1 / (2 sqrt(pi) sigma)
-    return np.stack([cv2.resize(plane * (2 * np.sqrt(np.pi) * sigma * ranges.bend), shape[::-1],
-                                interpolation=cv2.INTER_CUBIC) for plane in smooth])
+    # A filtered plane has the standard deviation 1 / (2 sqrt(pi) sigma).
+    smooth = [ndimage.gaussian_filter(plane, sigma, mode="wrap") * (2 * np.sqrt(np.pi) * sigma * ranges.bend)
+              for plane in noise]
+    return np.stack([cv2.resize(plane.astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
+                     for plane in smooth])
 
 
 def move_labels(labels: np.ndarray, field: np.ndarray) -> np.ndarray:

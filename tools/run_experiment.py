@@ -219,8 +219,6 @@ def _extras() -> tuple[str, ...]:
     elif "pseudo" in _EXTRAS.value:
         raise UserError(f"--extras={','.join(_EXTRAS.value)}: found pseudo without films; expected "
                         f"--unlabelled=DIR, a folder of films without label maps, or --unlabelled={LEFT_OUT}")
-    else:
-        named = [name for name in named if name != "pseudo"]  # not among all
     return tuple(dict.fromkeys(named))
 
 

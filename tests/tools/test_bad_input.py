@@ -53,7 +53,8 @@ def test_an_unknown_preset(films, tmp_path):
 
 
 @pytest.mark.parametrize(("flag", "said"), [
-    ("--methods=two,four", ("'four'", "single, two, three")), ("--extras=mix,shapes", ("'shapes'", "mix, shape"))])
+    ("--methods=two,four", ("'four'", "single, two, three")), ("--extras=mix,shapes", ("'shapes'", "mix, shape")),
+    ("--extras=pseudo", ("without films", "--unlabelled=DIR"))])
 def test_unknown_methods_and_extras(films, tmp_path, flag, said):
     done = run("tools.run_experiment", f"--data={films}", flag, "--preset=demo", f"--workdir={tmp_path}/run")
     told(done, f"{flag}: ", *said)

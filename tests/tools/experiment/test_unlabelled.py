@@ -63,9 +63,8 @@ def test_films_of_a_folder_keep_their_shape_and_broken_ones_are_told(store, tmp_
     assert (made.image("a")[8:24] == 200).all() and not made.image("a")[:8].any()  # black above and below
     levels = [int(made.image(id_)[16, 16]) for id_ in "bc"]
     assert levels == [round(2000 / 4095 * 255), round(4000 / 4095 * 255)]  # one white for both
-    (folder / "a.png").unlink()
-    with pytest.raises(UserError, match="found no"):
-        Unlabelled(str(tmp_path / "more"), store, ()).settings()
+    with pytest.raises(UserError, match="no film"):
+        Unlabelled(str(tmp_path / "nowhere"), store, ()).settings()
 
 
 def test_a_segmenter_s_codes_become_those_that_are_painted():

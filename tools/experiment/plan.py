@@ -84,8 +84,8 @@ class Experiment:
       extras: which of `columns.EXTRAS` are compared too; they change none of the other tasks but the report.
       networks: which of `columns.NETWORKS` are trained as segmenters, each in every column.
       externals: pair folders of elsewhere on which every column is scored too; likewise.
-      unlabelled: films of the column pseudo, see `tools.experiment.unlabelled.Unlabelled.named`; without them there
-        is no such column.
+      unlabelled: films of the column pseudo, see `tools.experiment.unlabelled.Unlabelled.named`; empty for no such
+        column.
     """
 
     data: str

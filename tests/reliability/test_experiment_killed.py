@@ -103,7 +103,7 @@ def test_a_worker_killed_in_a_training_costs_no_bit_of_the_report(tmp_path, reco
             wait_for(process, killed, lambda folder, task=task: newest_checkpoint(folder / task) > 0
                      or (folder / f"evaluate-{task}").is_dir())
             workers = {child.pid: worker for worker in cluster.workers if worker.poll() is None
-                       for child in psutil.Process(worker.pid).children()}
+                       for server in psutil.Process(worker.pid).children() for child in server.children()}
             if workers:
                 workers[max(workers)].kill()
                 kills += 1

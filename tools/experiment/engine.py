@@ -22,6 +22,7 @@ from datasets.common.errors import UserError
 from datasets.common.machine import usable_cores
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
+from tools.experiment import task_server
 from tools.experiment.cluster import Cluster, check_workers
 from tools.experiment.plan_page import PlanPage
 from tools.experiment.tasks import Task, TaskRecords
@@ -50,7 +51,8 @@ def run_tasks_at_once(make_tasks: Callable[..., Sequence[Task]], workdir: str, c
     """
     tasks = make_tasks()
     parts = {task.part for task in tasks}
-    with TaskRecords(tasks, workdir, say) as records, sigterm_as_ctrl_c(), cluster.client() as client:
+    with (TaskRecords(tasks, workdir, say) as records, sigterm_as_ctrl_c(), task_server.ended(),
+          cluster.client() as client):
         expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, [])
         todo = records.prepare()
         # One number for all: results agree to the last bit only among equal numbers of threads.

@@ -1,4 +1,4 @@
-"""What a worker of the cluster does for a task: starts its process, passes its lines on, stops it when told to.
+"""What a worker of the cluster does for a task: has its process begun, passes its lines on, stops it when told to.
 
 The worker itself loads no TensorFlow. A task's process ends with its worker, however that ends.
 """
@@ -8,19 +8,20 @@ import itertools
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, BinaryIO
 
 from datasets.common.progress import Passing
-from tools.experiment.cluster import ROOT, misfit
+from tools.experiment import task_server
+from tools.experiment.cluster import misfit
+from tools.experiment.task_process import Place
 
 _LOOK_SECONDS = 0.2  # between looks whether the task is still wanted
 _SAVING_SECONDS = 60.0  # what a process that is asked to stop may take to save its run
+_ENDING_SECONDS, _WAIT_SECONDS = 10.0, 0.01  # what one that told its end may take; between looks
 _shares: set[int] = set()  # places of this worker that are taken
 _shares_lock = threading.Lock()
 
@@ -74,32 +75,25 @@ def _share() -> Iterator[int]:
         _shares.discard(share)
 
 
-def _start(order: dict[str, Any], share: int) -> tuple[subprocess.Popen, Connection]:
-    """The task's process (`tools.experiment.task_process`), and the connection on which it tells.
-
-    Not by multiprocessing: the processes of Dask's workers may not have children of that kind.
-    """
+def _start(order: dict[str, Any], share: int) -> tuple[int | None, BinaryIO, Connection]:
+    """Number of the task's process, the stream that it ends with, and the connection on which it tells."""
     hear, tell = multiprocessing.Pipe(duplex=False)
-    environment = {name: value for name, value in (dict(os.environ) | order["environment"]).items()
-                   if value is not None}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    with tell:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tools.experiment.task_process", str(tell.fileno()), str(share),
-             str(order["threads"]), "guarded" if order["elsewhere"] else "alone"],
-            stdin=subprocess.PIPE, pass_fds=[tell.fileno()], cwd=order["folder"], env=environment,
-            start_new_session=True)  # Ctrl-C reaches the first process alone, which passes it on once
+    read, write = os.pipe()
+    place = Place(share, order["threads"], order["elsewhere"], order["folder"])
+    process = task_server.begin(order, place, [read, tell.fileno()])
+    os.close(read)
+    tell.close()
+    stream = open(write, "wb", buffering=0)
     with contextlib.suppress(BrokenPipeError):  # it died at once; its end tells
-        process.stdin.write(order["payload"])
-        process.stdin.flush()  # left open: the process ends when this end of the pipe does
-    return process, hear
+        stream.write(order["payload"])
+    return process, stream, hear
 
 
-def _follow(process: subprocess.Popen, hear: Connection, wanted: Callable[[], bool],
+def _follow(process: int | None, stream: BinaryIO, hear: Connection, wanted: Callable[[], bool],
             tell: Callable[[dict[str, Any]], None]) -> dict[str, str]:
     """Passes on what the process tells until it ends; asks it to stop, once, when it is no longer wanted."""
     end, asked = None, None
-    with hear, process:
+    with stream, hear:
         while True:
             if hear.poll(_LOOK_SECONDS):
                 try:
@@ -112,14 +106,30 @@ def _follow(process: subprocess.Popen, hear: Connection, wanted: Callable[[], bo
                     tell(line_event(news))
             elif asked is None and not wanted():
                 asked = time.monotonic()
-                process.send_signal(signal.SIGTERM)  # upon which the training loop saves
+                _send(process, signal.SIGTERM)  # upon which the training loop saves
             elif asked is not None and time.monotonic() > asked + _SAVING_SECONDS:
-                process.kill()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()  # should it not have ended by itself
+                _send(process, signal.SIGKILL)
+    if process is not None:
+        _wait_for_end(process)
     if asked is not None and (end is None or end["end"] != "done"):
         return {"end": "stopped", "text": ""}
-    return end or {"end": "killed", "text": str(process.returncode)}
+    return end or {"end": "killed", "text": ""}
+
+
+def _wait_for_end(process: int) -> None:
+    """Until its memory is free for the next task."""
+    late = time.monotonic() + _ENDING_SECONDS
+    while _send(process, 0) and time.monotonic() < late:
+        time.sleep(_WAIT_SECONDS)
+
+
+def _send(process: int, number: int) -> bool:
+    """Sends a signal (0: none); whether the process is there."""
+    try:
+        os.kill(process, number)
+        return True
+    except ProcessLookupError:
+        return False
 
 
 def line_event(line: str) -> dict[str, Any]:

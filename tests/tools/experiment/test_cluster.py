@@ -38,6 +38,7 @@ class Plan:
     def _chain(self, folder: pathlib.Path) -> None:
         state = folder / "checkpoint"
         done, value = state.read_text().split() if state.is_file() else ("0", folder.name)
+        worker = psutil.Process().parents()[1].pid  # of the process that this one was forked off
         for step in range(int(done), _STEPS):
             value = hashlib.sha256(value.encode()).hexdigest()
             time.sleep(self.seconds)
@@ -45,7 +46,7 @@ class Plan:
             (folder / "new").write_text(f"{step + 1} {value}")
             os.replace(folder / "new", state)
             with open(folder / "steps", "a") as steps:
-                steps.write(f"{step} {os.getppid()} {os.getpid()} {cv2.getNumThreads()}\n")
+                steps.write(f"{step} {worker} {os.getpid()} {cv2.getNumThreads()}\n")
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         print("chain ended")
 
@@ -188,3 +189,12 @@ def test_after_a_killed_scheduler_the_same_command_continues(tmp_path):
         first.close()
     run_tasks(Plan(str(tmp_path), 0).tasks(), str(tmp_path))
     assert (tmp_path / "all" / "sum" / "sum").is_file()
+
+
+def test_tasks_outlive_the_process_that_they_are_forked_off(cluster, tmp_path):
+    process = Process(_run, str(tmp_path), str(cluster.file))
+    _wait(lambda: _steps(tmp_path, "a"), process)
+    psutil.Process(_steps(tmp_path, "a")[0][2]).parent().kill()
+    code, printed = process.end()
+    assert code == 0 and (tmp_path / "all" / "sum" / "sum").is_file(), printed
+    assert [step for step, *_ in _steps(tmp_path, "a")] == list(range(_STEPS))

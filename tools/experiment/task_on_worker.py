@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, BinaryIO
+from typing import Any
 
 from datasets.common.progress import Passing
 from tools.experiment import task_server
@@ -75,25 +75,24 @@ def _share() -> Iterator[int]:
         _shares.discard(share)
 
 
-def _start(order: dict[str, Any], share: int) -> tuple[int | None, BinaryIO, Connection]:
-    """Number of the task's process, the stream that it ends with, and the connection on which it tells."""
+def _start(order: dict[str, Any], share: int) -> tuple[int | None, int, Connection]:
+    """Number of the task's process, the pipe that it ends with, and the connection on which it tells."""
     hear, tell = multiprocessing.Pipe(duplex=False)
     read, write = os.pipe()
     place = Place(share, order["threads"], order["elsewhere"], order["folder"])
     process = task_server.begin(order, place, [read, tell.fileno()])
     os.close(read)
     tell.close()
-    stream = open(write, "wb", buffering=0)
     with contextlib.suppress(BrokenPipeError):  # it died at once; its end tells
-        stream.write(order["payload"])
-    return process, stream, hear
+        os.write(write, order["payload"])
+    return process, write, hear
 
 
-def _follow(process: int | None, stream: BinaryIO, hear: Connection, wanted: Callable[[], bool],
+def _follow(process: int | None, pipe: int, hear: Connection, wanted: Callable[[], bool],
             tell: Callable[[dict[str, Any]], None]) -> dict[str, str]:
     """Passes on what the process tells until it ends; asks it to stop, once, when it is no longer wanted."""
     end, asked = None, None
-    with stream, hear:
+    with open(pipe, "wb"), hear:
         while True:
             if hear.poll(_LOOK_SECONDS):
                 try:

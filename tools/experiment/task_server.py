@@ -78,7 +78,8 @@ class _Server:
 
     def __init__(self, settings: tuple[Mapping[str, str | None], Any], payload: bytes):
         self.settings, self.forks = settings, _may_fork()
-        environment = {name: value for name, value in (dict(os.environ) | settings[0]).items() if value is not None}
+        wanted = dict(os.environ) | settings[0]
+        environment = {name: value for name, value in wanted.items() if value is not None}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
         self.control, theirs = socket.socketpair()
         with theirs:

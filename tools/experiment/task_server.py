@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from datasets.common.own_settings import settle_process
-from tools.experiment.cluster import ROOT
+from tools.experiment.cluster import ROOT, project_version
 from tools.experiment.task_process import Place, run
 
 _IDLE_SECONDS = 60.0  # without tasks after which the process ends, and gives its memory back
@@ -39,10 +39,10 @@ _server: "_Server | None" = None  # of this worker
 def begin(order: Mapping[str, Any], place: Place, handles: Sequence[int]) -> int | None:
     """Has the task of an order begun, on this worker's server; the number of its process, None if there is none.
 
-    Started anew where it ended, and for another environment or another version of the project.
+    Started anew where it ended, for another environment, and where the project's code is no longer the same.
     """
     global _server
-    settings = (order["environment"], order["expected"].get("project"))
+    settings = (order["environment"], project_version())
     with _lock:
         for _ in range(2):  # it may have ended for want of tasks, or been killed
             if _server is None or _server.settings != settings:
@@ -74,7 +74,7 @@ def _end() -> None:
 
 
 class _Server:
-    """A server, started; `settings`: environment (None: unset) and version of the project."""
+    """A server, started; `settings`: its environment (None: unset) and the project's version."""
 
     def __init__(self, settings: tuple[Mapping[str, str | None], Any], payload: bytes):
         self.settings, self.forks = settings, _may_fork()

@@ -102,6 +102,12 @@ _THREADS = flags.DEFINE_integer("threads", None, "of each task with --jobs or a 
 _SCHEDULER = flags.DEFINE_string("scheduler", None, "HOST:PORT of a Dask scheduler whose workers run the tasks, "
                                  "in place of --jobs (docs/cluster.md)")
 _SCHEDULER_FILE = flags.DEFINE_string("scheduler_file", None, "file in which that scheduler wrote its address")
+_SHARD_PAIRS = flags.DEFINE_integer("shard_pairs", 2500, "with --jobs or a scheduler, synthetic sets of more "
+                                    "pairs are made in shards of about as many, tasks of their own; it changes no "
+                                    "set; 0: whole", lower_bound=0)
+_WORKERS = flags.DEFINE_integer("workers_per_training", 1, "with --jobs or a scheduler, so many workers train "
+                                "each network together, a part of each batch on each (tf.distribute)",
+                                lower_bound=1)
 _ESTIMATE = flags.DEFINE_bool("estimate", False, "measure a few steps of each network and tell time and memory")
 _ESTIMATE_DEVICES = flags.DEFINE_integer("estimate_devices", 8, "also for this many devices like this one",
                                          lower_bound=1)
@@ -129,6 +135,9 @@ def main(argv) -> None:
     cluster = Cluster(_JOBS.value, _SCHEDULER.value, _SCHEDULER_FILE.value, _THREADS.value)
     if _THREADS.value and not cluster.elsewhere and cluster.jobs == 1:
         raise UserError(f"--threads={_THREADS.value}: is for --jobs=2 or more, or a scheduler; found neither")
+    if _WORKERS.value > 1 and not cluster.elsewhere and _WORKERS.value > cluster.jobs:
+        raise UserError(f"--workers_per_training={_WORKERS.value}: found --jobs={cluster.jobs}, expected as many "
+                        "or more, or a scheduler")
     if cluster.elsewhere and _JOBS.present:
         raise UserError(f"--jobs={_JOBS.value}: is for this machine, found a scheduler too, whose workers say how "
                         "many tasks they run at once (--nthreads); leave one out")
@@ -239,7 +248,8 @@ def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
 
     experiment = Experiment(data, _CONFIG.value, _preset(), _chosen(_METHODS, PAPER_METHODS), _SEED.value,
                             _WORKDIR.value, _command(), _extras(), _chosen(_NETWORK, tuple(NETWORKS)), externals,
-                            _UNLABELLED.value or "")
+                            _UNLABELLED.value or "",
+                            _SHARD_PAIRS.value if cluster.jobs > 1 or cluster.elsewhere else 0, _WORKERS.value)
     if len(_sizes()) > 1 or _SEEDS.value is not None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])

@@ -58,7 +58,8 @@ class Draws:
         for place, made in self.experiments().items():
             for task in made.tasks() if part in (None, place) else ():
                 reads = tuple(f"{place}/{read}" for read in task.reads)
-                found.append(dataclasses.replace(task, part=place, reads=reads))
+                helps = f"{place}/{task.helps}" if task.helps else ""
+                found.append(dataclasses.replace(task, part=place, reads=reads, helps=helps))
         tables = [self._tables_task(group) for group in self._groups() if part in (None, group)]
         curves = [self._curves_task()] if len(self.films) > 1 and part in (None, "") else []
         return [*found, *tables, *curves]

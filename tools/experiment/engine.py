@@ -15,7 +15,7 @@ import queue
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from datasets.common.errors import UserError
@@ -54,6 +54,10 @@ def run_tasks_at_once(make_tasks: Callable[..., Sequence[Task]], workdir: str, c
     with (TaskRecords(tasks, workdir, say) as records, sigterm_as_ctrl_c(), task_server.ended(),
           cluster.client() as client):
         expected, places = check_workers(client, workdir, inputs) if cluster.elsewhere else ({}, [])
+        slots, asked = _slots(client, cluster.elsewhere)[0], max(task.workers for task in tasks)
+        if slots < asked:
+            raise UserError(f"--workers_per_training={asked}: found {slots} places for tasks, expected {asked}; "
+                            "start more workers")
         todo = records.prepare()
         # One number for all: results agree to the last bit only among equal numbers of threads.
         threads = cluster.threads or min(places, default=max(1, usable_cores() // cluster.jobs))
@@ -63,7 +67,7 @@ def run_tasks_at_once(make_tasks: Callable[..., Sequence[Task]], workdir: str, c
         for task in todo:
             make = functools.partial(make_tasks, task.part) if len(parts) > 1 else make_tasks
             payload = pickle.dumps((make, str(workdir), task.id, records.key(task)))
-            orders[task.id] = {**same, "task": task.id, "payload": payload}
+            orders[task.id] = {**same, "task": task.id, "payload": payload, "ranks": task.workers}
         page = None
         if cluster.elsewhere or len(parts) > 1:
             page = PlanPage(records.root, tasks, records.seconds(), {task.id for task in todo})
@@ -82,9 +86,9 @@ class _Run:
                  say: Callable[[str], None]):
         self._client, self._records, self._todo, self._elsewhere, self._say = client, records, todo, elsewhere, say
         self._page = page
-        self._news: queue.SimpleQueue = queue.SimpleQueue()  # ("event", message) or ("end", name)
+        self._news: queue.SimpleQueue = queue.SimpleQueue()  # ("event", message) or ("end", (task, rank))
         self._topic = f"experiment-{uuid.uuid4().hex}"
-        self._futures: dict[str, Any] = {}
+        self._futures: dict[tuple[str, int], Any] = {}  # (task, rank of its worker)
         self.busy: dict[str, str] = {}
 
     def do(self, orders: dict[str, dict[str, Any]]) -> None:
@@ -101,9 +105,9 @@ class _Run:
                 self._page.write(at_once=True)
 
     def _submit(self, orders: dict[str, dict[str, Any]]) -> None:
-        """Hands the whole plan to the scheduler: tasks wait for those they read, which give but their end."""
-        gpus = self._elsewhere and any("GPU" in worker.get("resources", {}) for worker in self._client
-                                       .scheduler_info(n_workers=-1)["workers"].values())
+        """Hands the whole plan to the scheduler: each task waits for others, which give but their end."""
+        slots, gpus = _slots(self._client, self._elsewhere)
+        befores = _befores(self._todo.values(), slots)
 
         # A local function travels by value: the scheduler need not know the project.
         def run(order, *ends):
@@ -111,14 +115,18 @@ class _Run:
 
             return run_task(order, ends)
 
+        futures: dict[str, list[Any]] = {}  # task -> those of its workers
         for place, (name, order) in enumerate(orders.items()):
             task = self._todo[name]
-            reads = [self._futures[read] for read in task.reads if read in self._futures]
-            future = self._client.submit(  # a key of this run: one that was stopped may not have ended everywhere
-                run, {**order, "topic": self._topic}, *reads, key=f"{name}-{uuid.uuid4().hex}", pure=False,
-                priority=-place, resources={"GPU": 1} if gpus and task.device else None)
-            self._futures[name] = future
-            future.add_done_callback(lambda _, name=name: self._news.put(("end", name)))
+            before = [future for one in befores[name] for future in futures[one]]
+            futures[name] = [self._client.submit(
+                # a key of this run: one that was stopped may not have ended everywhere
+                run, {**order, "topic": self._topic, "rank": rank}, *before, key=f"{name}-{uuid.uuid4().hex}",
+                pure=False, priority=-place, resources={"GPU": 1} if gpus and task.device else None)
+                for rank in range(task.workers)]
+            for rank, future in enumerate(futures[name]):
+                self._futures[name, rank] = future
+                future.add_done_callback(lambda _, which=(name, rank): self._news.put(("end", which)))
 
     def _hear_to_the_end(self) -> None:
         waiting, looked = set(self._futures), time.monotonic()
@@ -128,8 +136,10 @@ class _Run:
             except queue.Empty:
                 if self._elsewhere and not self.busy and time.monotonic() > looked + _LONELY_SECONDS:
                     looked = time.monotonic()
-                    if not self._client.scheduler_info(n_workers=-1)["workers"]:
-                        self._say("no worker is there: waiting for one (docs/cluster.md)")
+                    slots, asked = _slots(self._client, True)[0], max(task.workers for task in self._todo.values())
+                    if slots < asked:
+                        self._say("no worker is there: waiting for one (docs/cluster.md)" if not slots else
+                                  f"{slots} of {asked} workers are there: waiting for more")
                 continue
             looked = time.monotonic()
             if kind == "event":
@@ -155,9 +165,9 @@ class _Run:
         else:
             self._say(line_of(event, several=len(self.busy) > 1))
 
-    def _end(self, name: str) -> None:
+    def _end(self, which: tuple[str, int]) -> None:
         """Says how long a task took, or raises what came of it."""
-        future = self._futures[name]
+        future, (name, rank) = self._futures[which], which
         if future.status == "cancelled":
             raise UserError("the connection to the scheduler was lost; the same command continues, once there is "
                             "one again")
@@ -165,7 +175,8 @@ class _Run:
             raise UserError(f"{name}: {_one_line(future.exception())}; the same command continues")
         end = future.result()
         if end["end"] == "done":
-            self._say(end["text"])
+            if rank == 0:
+                self._say(end["text"])
         elif end["end"] == "killed":
             raise UserError(f"{name}: was killed, as for want of memory (--jobs=1 needs less); the same command "
                             "continues")
@@ -186,6 +197,30 @@ class _Run:
                 kind, news = self._news.get(timeout=_LOOK_SECONDS)
                 if kind == "event":
                     self._hear(news)
+
+
+def _slots(client, elsewhere: bool) -> tuple[int, bool]:
+    """How many networks can be trained at once, and whether by GPUs that the workers name."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    gpus = sum(int(worker.get("resources", {}).get("GPU", 0)) for worker in workers) if elsewhere else 0
+    return gpus or sum(worker["nthreads"] for worker in workers), gpus > 0
+
+
+def _befores(tasks: Iterable[Task], slots: int) -> dict[str, list[str]]:
+    """`Task.id` of each of `tasks` -> of those that end before it begins: what it reads, what helps it, and where
+    it has several workers, others of that kind, lest more begin than find room and wait for one another."""
+    found: dict[str, list[str]] = {}
+    helpers: dict[str, list[str]] = {}
+    together: list[str] = []
+    for task in tasks:
+        found[task.id] = [read for read in task.reads if read in found] + helpers.get(task.id, [])
+        if task.helps:
+            helpers.setdefault(task.helps, []).append(task.id)
+        if task.workers > 1:
+            at_once = slots // task.workers
+            found[task.id] += together[-at_once:][:1] if len(together) >= at_once else []
+            together.append(task.id)
+    return found
 
 
 def line_of(event: dict[str, Any], several: bool) -> str:

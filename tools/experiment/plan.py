@@ -50,16 +50,14 @@ from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
-from evaluation.synthetic.marked_copies import mark_copies
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob
+from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
 from tools.experiment.unlabelled import Unlabelled, painted
-from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from tools.generation.stages import STAGES
-from tools.publish.version import code_version
 from training import pggan, pix2pixhd, smanet
-from training.config import PGGANConfig, Pix2PixHDConfig, SMANetConfig
+from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
 from training.presets import Preset
 from training.run_folder import decisive
 
@@ -86,6 +84,8 @@ class Experiment:
       externals: pair folders of elsewhere on which every column is scored too; likewise.
       unlabelled: films of the column pseudo, see `tools.experiment.unlabelled.Unlabelled.named`; empty for no such
         column.
+      shard_pairs: of a shard of larger synthetic sets; 0: each is made whole.
+      workers: of a cluster that train each network together.
     """
 
     data: str
@@ -99,13 +99,16 @@ class Experiment:
     networks: tuple[str, ...] = ("smanet",)
     externals: tuple[External, ...] = ()
     unlabelled: str = ""
+    shard_pairs: int = 0
+    workers: int = 1
 
     def tasks(self) -> list[Task]:
         # In an order in which each task finds done what it reads.
         """All tasks in order."""
         tasks = [self._data_task()]
         tasks += [self._gan_task(stage) for stage in self._gans()]
-        tasks += [self._synthetic_task(method) for method in self._makers()]
+        tasks += [task for method in self._makers() for task in SyntheticSet(
+            method, self.preset, self.seed, pathlib.Path(self.workdir), self.shard_pairs).tasks()]
         for column in self._columns():
             tasks += [self._unlabelled_task(column)] if column.kind == "pseudo" else []
             tasks.append(self._column_task(column))
@@ -236,38 +239,19 @@ class Experiment:
         train = pix2pixhd.train if isinstance(config, Pix2PixHDConfig) else pggan.train
 
         def run(folder: pathlib.Path) -> None:
-            train(config, self._path("data", "gan-augmented"), str(folder))
+            train(self._spread(config), self._path("data", "gan-augmented"), str(folder))
 
-        return Task(stage, _TITLES[stage], ("data",), decisive(config), run)
+        return Task(stage, _TITLES[stage], ("data",), decisive(config), run, workers=self.workers)
+
+    def _spread(self, config: EngineConfig) -> EngineConfig:
+        """`config` for as many workers as train together."""
+        return dataclasses.replace(config, strategy="multi_worker") if self.workers > 1 else config
 
     def _train_pairs(self) -> int:
         """Pairs that the GANs see: the chosen films, augmented."""
         # x6: the film itself and one copy per operation.
         ids = choose_subset(PairStore(self.data), self.config, self.seed, self.preset.tiny_films)
         return len(OPERATIONS) * len(ids)
-
-    def _synthetic_task(self, method: Method) -> Task:
-        preset = self.preset
-        settings = {"count": preset.synthetic_train + preset.synthetic_validation,
-                    "validation": preset.synthetic_validation, "seed": self.seed, "check": preset.check_samples,
-                    **MODEL_SETTINGS.get(method.name, {})}
-        smooth = preset.smooth_labels and "dots_to_labels" in STAGES[method.name]
-        settings |= {**({"smooth_labels": True} if smooth else {}),
-                     **({"expose": preset.expose} if preset.expose else {})}
-
-        def run(folder: pathlib.Path) -> None:
-            real = PairStore(self._path("data", "gan-augmented"))
-            runs = {stage: self._path(stage) for stage in STAGES[method.name]}
-            made = folder / "gan"
-            Assembly(method.name, runs, real, smooth_labels=smooth, expose=preset.expose).write(
-                str(made), settings["count"], settings["validation"], self.seed, preset.check_samples)
-            mark_copies(PairStore(made), PairStore(self._path("data", "gan-films")), version=code_version())
-            if preset.segmentation_size != preset.size:  # the segmenter's size is its own
-                store = PairStore(made)
-                resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)
-
-        title = f"{settings['count']:,} {method.source} pairs"
-        return Task(f"synthetic-{method.suffix}", title, ("data", *STAGES[method.name]), settings, run)
 
     def _column_task(self, column: Column) -> Task:
         """Trains the segmenter of `column`."""
@@ -312,12 +296,13 @@ class Experiment:
 
         def run(folder: pathlib.Path) -> None:
             # The real pairs have no split to validate on: the last weights stand.
-            smanet.train(config, data, str(folder), validation=None if real else data,
+            smanet.train(self._spread(config), data, str(folder), validation=None if real else data,
                          finetune_from=self._path(start) if start else None)
 
         how = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
         title = _segmenter_title(how, config)
-        return Task(column.name, title, (source, start) if start else (source,), decisive(config), run)
+        return Task(column.name, title, (source, start) if start else (source,), decisive(config), run,
+                    workers=self.workers)
 
     def _unlabelled_task(self, column: Column) -> Task:
         """Films without label maps, labelled by the column real+augment of the same network."""
@@ -346,11 +331,11 @@ class Experiment:
         _, config = self._segmenter_job(column)
 
         def run(workdir: pathlib.Path) -> None:
-            smanet.train(config, self._path(source, folder), str(workdir),
+            smanet.train(self._spread(config), self._path(source, folder), str(workdir),
                          mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
         title = _segmenter_title(f"segmenter on {source} and real films in equal parts", config)
-        return Task(column.name, title, (source, "data"), decisive(config), run)
+        return Task(column.name, title, (source, "data"), decisive(config), run, workers=self.workers)
 
     def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter

@@ -4,6 +4,7 @@ The worker itself loads no TensorFlow. A task's process ends with its worker, ho
 """
 
 import contextlib
+import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from typing import Any
 from datasets.common.progress import Passing
 from tools.experiment import task_server
 from tools.experiment.cluster import misfit
+from tools.experiment.meeting import Meeting
 from tools.experiment.task_process import Place
 
 _LOOK_SECONDS = 0.2  # between looks whether the task is still wanted
@@ -43,7 +45,8 @@ def run_task(order: dict[str, Any], ends: Sequence[dict[str, str]]) -> dict[str,
     key = worker.get_current_task()
 
     def tell(event: dict[str, Any]) -> None:
-        worker.log_event(order["topic"], {"task": order["task"], **event})
+        if order["rank"] == 0:  # of several workers at one task the first speaks
+            worker.log_event(order["topic"], {"task": order["task"], **event})
 
     def wanted() -> bool:
         state = worker.state.tasks.get(key)
@@ -53,14 +56,32 @@ def run_task(order: dict[str, Any], ends: Sequence[dict[str, str]]) -> dict[str,
     reason = misfit(order["expected"]) if order["elsewhere"] else None
     if reason:
         return {"end": "refused", "text": f"worker {worker.address}: {reason}"}
-    tell({"kind": "begin", "where": str(worker.name)})
-    end = None
-    try:
+    place, end = Place(0, order["threads"], order["elsewhere"], order["folder"], order["rank"]), None
+
+    def do(members: Sequence[str] = ()) -> dict[str, str]:
+        tell({"kind": "begin", "where": str(worker.name)})
         with _share() as share:
-            end = _follow(*_start(order, share), wanted, tell)
-            return end
+            return _follow(*_start(order, dataclasses.replace(place, share=share, members=members)), wanted, tell)
+
+    try:
+        end = do() if order["ranks"] == 1 else _do_together(order, wanted, do)
+        return end
     finally:
         tell({"kind": "end", "done": end is not None and end["end"] == "done"})
+
+
+def _do_together(order: dict[str, Any], wanted: Callable[[], bool],
+                 do: Callable[[Sequence[str]], dict[str, str]]) -> dict[str, str]:
+    """Does a rank's part of a task of several workers, again where one of these is lost; how it ended."""
+    meeting = Meeting(f"{order['topic']}-{order['task']}", order["rank"], order["ranks"], wanted)
+    while (members := meeting.join()) is not None:
+        end = do(members)
+        if end["end"] == "done" and order["rank"] == 0:
+            meeting.finish()
+            return end
+        if end["end"] == "stopped" or (meeting.finished() if end["end"] == "done" else not meeting.lost_one()):
+            return end
+    return {"end": "done" if wanted() else "stopped", "text": ""}
 
 
 @contextlib.contextmanager
@@ -75,11 +96,10 @@ def _share() -> Iterator[int]:
         _shares.discard(share)
 
 
-def _start(order: dict[str, Any], share: int) -> tuple[int | None, int, Connection]:
+def _start(order: dict[str, Any], place: Place) -> tuple[int | None, int, Connection]:
     """Number of the task's process, the pipe that it ends with, and the connection on which it tells."""
     hear, tell = multiprocessing.Pipe(duplex=False)
     read, write = os.pipe()
-    place = Place(share, order["threads"], order["elsewhere"], order["folder"])
     process = task_server.begin(order, place, [read, tell.fileno()])
     os.close(read)
     tell.close()

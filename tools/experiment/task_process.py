@@ -6,6 +6,7 @@ This module imports no TensorFlow, so that it can be quietened first.
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import pathlib
 import pickle
@@ -13,8 +14,10 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.folder_lock import lock_folder
 
@@ -30,12 +33,16 @@ class Place:
       threads: of the task.
       guarded: whether a worker that the scheduler has lost may still be at the task.
       folder: working directory.
+      members: HOST:PORT of each worker that trains in this task, where several do; `rank` says which is this one.
+        The first, the chief, writes.
     """
 
     share: int
     threads: int
     guarded: bool
     folder: str
+    rank: int = 0
+    members: Sequence[str] = ()
 
 
 def run(place: Place, order: int, tell: int) -> None:
@@ -66,11 +73,17 @@ def _do(order: int, connection: Connection, place: Place) -> dict[str, str]:
         make_tasks, workdir, id_, key = pickle.load(stream)
     threading.Thread(target=_end_with_worker, args=(order,), daemon=True).start()  # it may be killed outright
     _take_share(place)
+    if place.members:
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": list(place.members)},
+                                              "task": {"type": "worker", "index": place.rank}})
     from tools.experiment.tasks import do_task
 
     root = pathlib.Path(workdir)
     with contextlib.redirect_stdout(Lines(connection)), contextlib.ExitStack() as stack:
         task = next(task for task in make_tasks() if task.id == id_)
+        if place.rank:
+            task.run(atomic_files.make_folder(root / task.part / task.name))
+            return {"end": "done", "text": ""}
         if place.guarded:
             stack.enter_context(lock_folder(root / task.part / "tasks", f"doing {id_}", f".{task.name}.lock",
                                             _PATIENCE_SECONDS))

@@ -33,6 +33,9 @@ class Task:
       run: does the work in the folder it is given; continues there if it was stopped.
       device: whether it computes on a GPU where the workers of a cluster have some.
       part: folder below WORKDIR of the experiment that it belongs to; empty where there is one alone.
+      workers: on how many workers of a cluster it runs, as one of tf.distribute.
+      helps: `id` of a task whose work it does a part of, and which waits for it; empty for none. The other's
+        result is the same without it: it is not done where the other is.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Task:
     run: Callable[[pathlib.Path], None]
     device: bool = True
     part: str = ""
+    helps: str = ""
+    workers: int = 1
 
     @property
     def id(self) -> str:
@@ -75,6 +80,7 @@ class TaskRecords:
         self.root = pathlib.Path(workdir)
         self._tasks, self._say = tasks, say
         self._keys: dict[str, str] = {}
+        self._helped = {task.id: task for task in tasks}
         for task in tasks:
             self._keys[task.id] = _key(task, self._keys)  # reads come before: their keys are known
 
@@ -112,6 +118,8 @@ class TaskRecords:
 
     def state(self, task: Task) -> str:
         """"to do", "started", "done" or "stale"."""
+        if task.helps and self.state(self._helped[task.helps]) == "done":
+            return "done"
         record = _record(self.root / task.part, task.name)
         if record is None:
             return "to do"

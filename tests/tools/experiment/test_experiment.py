@@ -10,12 +10,14 @@ import pytest
 
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
+from evaluation.results.columns import METHODS
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import read_pooled
 from evaluation.synthetic.marked_copies import read_marks
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tools.experiment.plan import Experiment, with_steps
-from tools.experiment.tasks import run_tasks
+from tools.experiment.synthetic_sets import SyntheticSet
+from tools.experiment.tasks import TaskRecords, run_tasks
 from training.config import Pix2PixHDConfig
 
 
@@ -42,6 +44,26 @@ def finished(tmp_path_factory):
     lines = []
     run_tasks(made.tasks(), made.workdir, say=lines.append)
     return Finished(first, made, root / "run", lines)
+
+
+def test_a_set_in_shards_is_the_set_made_whole(finished, tmp_path):
+    for name in ("data", "labels_to_film"):
+        (tmp_path / name).symlink_to(finished.root / name)
+    method = next(method for method in METHODS if method.name == "shape")
+    whole, shards, others = (
+        [dataclasses.replace(task, reads=()) for task in SyntheticSet(method, PRESET, 0, tmp_path, pairs).tasks()]
+        for pairs in (0, 6, 4))
+    assert [len(tasks) for tasks in (whole, shards, others)] == [1, 3, 4]
+    run_tasks(shards, str(tmp_path))
+    assert _files(tmp_path / "synthetic-shape" / "gan") == _files(finished.root / "synthetic-shape" / "gan")
+    assert not list(tmp_path.glob("*shard*"))
+    for tasks in (whole, others):  # all is done, however many shards it would have
+        records = TaskRecords(tasks, str(tmp_path), print)
+        assert {records.state(task) for task in tasks} == {"done"}
+
+
+def _files(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def _named(lines, state):

@@ -49,8 +49,8 @@ def main(argv) -> None:
                 writer.add(entry, painted, store.label(entry.id), store.masks(entry.id))
         show_progress("films", len(store.entries), len(store.entries))
         if not writer.entries:
-            raise UserError(f"{store.path}: every film has a mark, and none would be left; paint them over, without "
-                            "--leave_out")
+            raise UserError(f"{store.path}: every film has a mark, and none would be left; paint them over, "
+                            "without --leave_out")
     what = "left out" if _LEAVE_OUT.value else "painted over"
     print(f"{len(found)} of {len(store.entries)} films had marks, at {places} places, and were {what}"
           + (f": {describe_ids(found)}" if found else ""))

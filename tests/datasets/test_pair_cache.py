@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.augmented_crops import AugmentedCrops
 from datasets.common.errors import UserError
 from datasets.pair_cache import half_and_half, load_pairs, pair_dataset, stream_rows
 from datasets.pair_store import PairStore, check_square
 from datasets.sources.phantom import write_phantoms
-from training.batches import distributed_batches
+from datasets.strong_augment import StrongAugmentation
+from training.batches import _parts, distributed_batches
 
 
 def test_every_row_once_per_epoch():
@@ -46,6 +48,21 @@ def test_continued_batches_equal_uninterrupted_ones(crop):
     for film, label in whole:
         np.testing.assert_array_equal(film + 1, label)  # cut at the same place
         assert film.shape == (4, 12, 12) if crop is None else film.shape == (4, 5, 5)
+
+
+def test_augmented_batches_are_the_same_continued_and_on_two_devices():
+    films = np.random.default_rng(0).integers(0, 256, (10, 40, 40), np.uint8)
+    labels, cut = films // 90, AugmentedCrops(StrongAugmentation(probability=0.5, elastic=0.3), cutmix=0.5)
+
+    def take(position, steps, replicas=1, first=0):
+        parts = _parts((films, labels), 4, 1, position, 24, replicas, first, 1, None, cut)
+        return [np.stack(part) for part in zip(*parts.take(steps), strict=True)]  # [steps, 4 / replicas, 24, 24]
+
+    whole, tail, dealt = take(0, 5), take(12, 2), [take(0, 5, 2, first) for first in (0, 1)]
+    for number in (0, 1):  # films, labels
+        np.testing.assert_array_equal(whole[number][3:], tail[number])
+        for first in (0, 1):
+            np.testing.assert_array_equal(whole[number][:, first::2], dealt[first][number])
 
 
 def test_crops_shrink_to_small_pictures():

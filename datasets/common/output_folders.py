@@ -27,7 +27,7 @@ EXCHANGE = ("dataset.json", "annotations", "pairs.csv")  # in nnU-Net's format, 
 PUBLISHED = ("SHA256SUMS",)
 INTERNAL = ("DO-NOT-PUBLISH.txt",)
 RESULTS = ("per_film.csv", "per_film_summary.csv", "captions.md", "realism.csv", "memorization.json", "areas.csv",
-           "attention.json", "reader_study.md", "copy_check.csv", "membership.csv", "copying.csv")
+           "curves.csv", "attention.json", "reader_study.md", "copy_check.csv", "membership.csv", "copying.csv")
 
 Path = str | os.PathLike
 

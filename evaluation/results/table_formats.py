@@ -105,7 +105,7 @@ def html(table: Table) -> str:
 
 def csv(table: Table) -> str:
     """Two heading lines, then a line per row; mean ± deviation as two columns under a third heading line."""
-    cells = table.cells
+    cells = table.cells.set_axis(pd.MultiIndex.from_tuples(table.cells.columns), axis=1)
     if table.spread is not None and (table.spread != "").to_numpy().any():
         cells = pd.DataFrame({(*key, kind): frame[key] for key in cells.columns  # one heading line more
                               for kind, frame in (("mean", cells), ("std", table.spread))})

@@ -78,10 +78,11 @@ class Draws:
 
     def _curves_task(self) -> Task:
         def run(folder: pathlib.Path) -> None:
-            table = write_curves(folder, {films: Results([
+            tables = write_curves(folder, {films: Results([
                 pathlib.Path(self.experiment.workdir, group, f"seed-{seed}") for seed in self.seeds])
                 for group, films in self._groups().items()})
-            print(f"mean J in percent over the number of train films\n\n{markdown(table)}\n{folder}/curves.png")
+            print("mean J in percent over the number of train films, and its worth in films\n\n"
+                  + "\n".join(map(markdown, tables)) + f"\n{folder}/curves.png")
 
         return Task("curves", f"curves over {_count(len(self.films), 'number')} of films",
                     tuple(f"{group}/tables" for group in self._groups()), {}, run, device=False)

@@ -17,8 +17,8 @@ _ABOUT = {
     "fidelity": "How true the pairs are to the real training pairs. Distances fall as images are added: compare "
                 "them with care.",
     "privacy": "How near the pairs come to the patients' films that the networks were trained on. Each pair is "
-               "compared with all training films over small shifts, rotations and the mirror image, by pixels, by "
-               "gradients and by label map; near is judged by the distances that new real films keep.",
+               "compared with all training films and their mirror images, by pixels, gradients, keypoints, organs "
+               "and label maps; near is judged by the distances that new real films keep.",
     "utility": "What the set is good for: segmenters trained on it, scored on real films that no network saw.",
 }
 

@@ -166,6 +166,7 @@ def _write_internal(folder: pathlib.Path, chosen: ChosenPairs) -> None:
     who may see patients' films."""
     check, size = load_check(chosen.real), comparison_size(chosen.real)
     atomic_files.make_folder(folder)
+    atomic_files.write_text(folder / "DO-NOT-PUBLISH.txt", "Patients' films are shown here, and named.\n")
     for kind in ("film", "label"):
         ids = list(chosen.kept_rows().nsmallest(SHOWN, f"{kind}_distance")["id"])
         nearest = ImageSet.load("published", chosen.made, ids, size)
@@ -174,7 +175,6 @@ def _write_internal(folder: pathlib.Path, chosen: ChosenPairs) -> None:
     rows.insert(1, "left_out", [chosen.left_out[id_] for id_ in rows["id"]])
     rows.insert(2, "duplicate_of", [chosen.duplicate_of.get(id_, "") for id_ in rows["id"]])
     atomic_files.write_text(folder / "left_out.csv", rows.to_csv(index=False))
-    atomic_files.write_text(folder / "DO-NOT-PUBLISH.txt", "Patients' films are shown here, and named.\n")
 
 
 def method_named(name: str) -> Method:

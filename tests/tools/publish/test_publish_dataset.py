@@ -143,4 +143,3 @@ def test_the_published_phantoms_are_whole():
     assert sum(map(len, published.values())) < 2**21
     store = PairStore(folder / "pairs")
     assert not [finding for finding in verify_store(store.path) if not finding.warning]
-    assert len(json.loads(published["figures.json"])["thresholds"]) == len(THRESHOLDS)  # of this version

@@ -31,7 +31,6 @@ import re
 
 import numpy as np
 
-from datasets import grey
 from datasets.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
 from datasets.dot_rules import PLACED, learn_dots, undotted_codes
@@ -49,12 +48,12 @@ from evaluation.results.experiment_folder import RULES, results_name
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
-from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
+from evaluation.segmenter.sliding_window import probabilities_of
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob
 from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
-from tools.experiment.unlabelled import Unlabelled, painted
+from tools.experiment.unlabelled import Unlabelled, labeller
 from tools.generation.stages import STAGES
 from training import pggan, pix2pixhd, smanet
 from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
@@ -308,20 +307,13 @@ class Experiment:
         """Films without label maps, labelled by the column real+augment of the same network."""
         teacher = f"real+augment{column.name.removeprefix(column.kind)}"
         size, config, store = self.preset.segmentation_size, self.preset.segmenter, PairStore(self.data)
-        films = Unlabelled(self.unlabelled, store, tuple(
-            choose_subset(store, self.config, self.seed, self.preset.tiny_films)))
+        chosen = choose_subset(store, self.config, self.seed, self.preset.tiny_films)
+        films = Unlabelled(self.unlabelled, store, tuple(chosen))
         settings = {"films": films.settings(), "size": size, "window": config.crop, "overlap": config.overlap,
                     "classes": config.classes}
 
         def run(folder: pathlib.Path) -> None:
-            predict = probabilities_of(load_network(self._path(teacher)))
-            known = store.classes.scored_table() if config.classes == "scored" else store.classes
-
-            def segment(film: np.ndarray) -> np.ndarray:
-                seen = sliding_window(predict, grey.to_network(film[None])[0], config.crop, config.overlap)
-                return painted(np.argmax(seen, -1), known, store.classes)
-
-            films.write(folder / "pairs", size, segment)
+            films.write(folder / "pairs", size, labeller(self._path(teacher), config, store.classes))
 
         return Task(_labelled_for(column), f"films without label maps, labelled by {teacher}", ("data", teacher),
                     settings, run)

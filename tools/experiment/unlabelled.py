@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from datasets import grey
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
@@ -25,6 +26,9 @@ from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_folders import PairFilms, pad_square
 from datasets.subsets import LEFT_OUT
 from evaluation.segmenter.predict_films import film_slices, find_films
+from evaluation.segmenter.saved_network import load_network
+from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
+from training.config import SMANetConfig
 
 _SOURCE = "unlabelled"  # in the manifest
 
@@ -57,11 +61,11 @@ class Unlabelled:
                             f"ones; choose fewer, or name a folder of films (one called {LEFT_OUT}: ./{LEFT_OUT})")
         return self.others
 
-    def write(self, path: pathlib.Path, size: int, segment: Callable[[np.ndarray], np.ndarray]) -> None:
+    def write(self, path: pathlib.Path, size: int, label: Callable[[np.ndarray], np.ndarray]) -> None:
         """Writes all films with their label maps as train pairs of a pair folder of side `size`.
 
         Args:
-          segment: film uint8 [size, size] or [size, size, 3] -> codes of the scored classes, or of all.
+          label: film uint8 [size, size] or [size, size, 3] -> codes [size, size] of the store's classes.
         """
         done = path / "complete.json"
         if done.is_file():
@@ -73,7 +77,7 @@ class Unlabelled:
             spacing_mm=None if spacing is None else spacing * real.size[0] / size)
         with PairWriter(path, description) as writer:
             for id_, film in self._films(description):
-                writer.add(Entry(id_, "train", _SOURCE), film, segment(film))
+                writer.add(Entry(id_, "train", _SOURCE), film, label(film))
         atomic_files.write_json(done, {"pairs": len(writer.entries)})
 
     def _films(self, description: Description) -> Iterator[tuple[str, np.ndarray]]:
@@ -85,6 +89,18 @@ class Unlabelled:
             film = self.store.image(id_)
             yield id_, film if film.shape[:2] == description.size else resize_film(film, description.size)
             show_progress("unlabelled films", done, len(self.others))
+
+
+def labeller(run: str, config: SMANetConfig, classes: ClassTable) -> Callable[[np.ndarray], np.ndarray]:
+    """Films uint8 [H, W] or [H, W, 3] -> codes of `classes` [H, W], by the segmenter of a run with that config."""
+    predict = probabilities_of(load_network(run))
+    known = classes.scored_table() if config.classes == "scored" else classes
+
+    def label(film: np.ndarray) -> np.ndarray:
+        found = sliding_window(predict, grey.to_network(film[None])[0], config.crop, config.overlap)
+        return painted(np.argmax(found, -1), known, classes)
+
+    return label
 
 
 def painted(codes: np.ndarray, seen: ClassTable, classes: ClassTable) -> np.ndarray:

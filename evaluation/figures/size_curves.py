@@ -158,7 +158,8 @@ def _said_worth(score: float, drawn: np.ndarray, means: pd.Series, curve: Mappin
             return f"more than {films[-1]}" if number > 0 else f"fewer than {films[0]}"
         return f"{number:.0f}"
 
-    return f"{said(value)} ({said(low)} to {said(high)})"
+    beyond = np.isinf(value) and value == low == high
+    return said(value) if beyond else f"{said(value)} ({said(low)} to {said(high)})"
 
 
 def _with_intervals(values: pd.DataFrame, points: Points) -> pd.DataFrame:
@@ -191,7 +192,7 @@ def size_figure(values: pd.DataFrame, points: Points) -> Figure:
             axis.set_title(name if len(sets) > 1 else "")
             axis.set_xlabel("train films")
             axis.set_ylabel("mean J, percent")
-        axes[0].legend(fontsize=5.5, frameon=False)
+        axes[0].legend(fontsize=5.5, frameon=False, handlelength=4)
         for axis in axes[len(sets):]:
             axis.remove()
     return figure

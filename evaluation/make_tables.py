@@ -46,8 +46,8 @@ _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the b
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    check_output(_OUT.value, RESULTS, beside=_RESULTS.value)
     externals = read_externals(_EXTERNAL.value, _EXTERNAL_CLASSES.value)
+    check_output(_OUT.value, RESULTS, [external.path for external in externals], _RESULTS.value)
     from evaluation.results.table_formats import markdown
     from evaluation.results.write_tables import Results, write_results
 

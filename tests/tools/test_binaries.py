@@ -18,6 +18,7 @@ MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, an
     "evaluation.evaluate_memorization": (["--real=r", "--synthetic=s", "--out=o", "--count=0"], "--count=0"),
     "evaluation.evaluate_realism": (["--real=absent", "--synthetic=s", "--out=o"], "absent"),
     "evaluation.evaluate_segmentation": (["--model=m", "--data=d", "--out=o", _MORE], _MORE),
+    "evaluation.make_curves": (["--results=r", "--out=o", _MORE], _MORE),
     "evaluation.make_figures": (["--results=r", "--out=o", _MORE], _MORE),
     "evaluation.make_tables": (["--results=r", "--out=o", _MORE], _MORE),
     "tools.benchmark": ([_MORE], _MORE),

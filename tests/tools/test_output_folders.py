@@ -20,6 +20,7 @@ WRITING = {
     "evaluation.evaluate_memorization": (["--real=A", "--synthetic=B"], "--out"),
     "evaluation.evaluate_realism": (["--real=A", "--synthetic=other,B"], "--out"),
     "evaluation.evaluate_segmentation": (["--model=A", "--data=B"], "--out"),
+    "evaluation.make_curves": (["--results=A,B"], "--out"),
     "evaluation.make_figures": (["--results=A"], "--out"),
     "evaluation.make_tables": (["--results=A,B"], "--out"),
     "tools.export_dataset": (["--format=coco", "--data=other,A,B"], "--out"),
@@ -43,7 +44,8 @@ WRITING = {
 }
 WITHOUT = {"evaluation.compare_columns", "tools.verify_dataset", "tools.benchmark"}  # the last writes a file
 # May have a folder in an experiment's.
-BESIDE = {"evaluation.compare_copying", "evaluation.make_figures", "evaluation.make_tables"}
+BESIDE = {"evaluation.compare_copying", "evaluation.make_curves", "evaluation.make_figures",
+          "evaluation.make_tables"}
 FILES = {"tools.import_weights"}  # read a file: a folder beside it is the user's choice
 
 

@@ -115,6 +115,12 @@ def stretches(config: PGGANConfig) -> Iterator[tuple[int, int, int]]:
             yield begin, end - begin, schedule.at(begin).batch
 
 
+def shared_by(config: EngineConfig, workers: int) -> bool:
+    """Whether `workers` can share every batch of a training evenly."""
+    batches = {batch for _, _, batch in stretches(config)} if isinstance(config, PGGANConfig) else {config.batch}
+    return all(batch % workers == 0 for batch in batches)
+
+
 def _measure(job: TrainingJob) -> Estimate:
     trainer = _trainer(job)
     if isinstance(job.config, PGGANConfig):

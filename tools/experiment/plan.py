@@ -50,7 +50,7 @@ from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
-from tools.experiment.estimate import TrainingJob
+from tools.experiment.estimate import TrainingJob, shared_by
 from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
 from tools.experiment.unlabelled import Unlabelled, labeller
@@ -84,7 +84,7 @@ class Experiment:
       unlabelled: films of the column pseudo, see `tools.experiment.unlabelled.Unlabelled.named`; empty for no such
         column.
       shard_pairs: of a shard of larger synthetic sets; 0: each is made whole.
-      workers: of a cluster that train each network together.
+      workers: of a cluster that train each network together, but for those whose batches they cannot share.
     """
 
     data: str
@@ -176,6 +176,10 @@ class Experiment:
             lacks.pop(DIFFERENCES, None)
         if not self._makers():
             lacks = {part: needs for part, needs in lacks.items() if part == DIFFERENCES}
+        alone = [job.name for job in self.training_jobs() if not shared_by(job.config, self.workers)]
+        if alone:
+            found.append(f"{self.workers} workers cannot share the batches of {', '.join(alone)} evenly: each is "
+                         "trained by one")
         if any(method.name == "shape" for method in self._makers()):
             check_shape_model(store, ids, preset.size)
         return [*found, *(f"the report will have no {part}: needs {needs}" for part, needs in lacks.items())]
@@ -240,11 +244,15 @@ class Experiment:
         def run(folder: pathlib.Path) -> None:
             train(self._spread(config), self._path("data", "gan-augmented"), str(folder))
 
-        return Task(stage, _TITLES[stage], ("data",), decisive(config), run, workers=self.workers)
+        return Task(stage, _TITLES[stage], ("data",), decisive(config), run, workers=self._workers(config))
+
+    def _workers(self, config: EngineConfig) -> int:
+        """How many workers train a network together."""
+        return self.workers if shared_by(config, self.workers) else 1
 
     def _spread(self, config: EngineConfig) -> EngineConfig:
         """`config` for as many workers as train together."""
-        return dataclasses.replace(config, strategy="multi_worker") if self.workers > 1 else config
+        return dataclasses.replace(config, strategy="multi_worker") if self._workers(config) > 1 else config
 
     def _train_pairs(self) -> int:
         """Pairs that the GANs see: the chosen films, augmented."""
@@ -301,7 +309,7 @@ class Experiment:
         how = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
         title = _segmenter_title(how, config)
         return Task(column.name, title, (source, start) if start else (source,), decisive(config), run,
-                    workers=self.workers)
+                    workers=self._workers(config))
 
     def _unlabelled_task(self, column: Column) -> Task:
         """Films without label maps, labelled by the column real+augment of the same network."""
@@ -327,7 +335,7 @@ class Experiment:
                          mixed_with=self._path("data", f"{self._segmenter}-augmented"))
 
         title = _segmenter_title(f"segmenter on {source} and real films in equal parts", config)
-        return Task(column.name, title, (source, "data"), decisive(config), run, workers=self.workers)
+        return Task(column.name, title, (source, "data"), decisive(config), run, workers=self._workers(config))
 
     def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter

@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.tiny_experiment import PRESET
 from tools.experiment import estimate as estimates
-from tools.experiment.estimate import Estimate, TrainingJob, disk_gib, estimate, stretches, table
+from tools.experiment.estimate import Estimate, TrainingJob, disk_gib, estimate, shared_by, stretches, table
 from training.config import PGGANConfig, SMANetConfig
 from training.presets import load
 from training.schedules import GrowthSchedule
@@ -26,6 +26,13 @@ def test_stretches_are_the_steps_of_a_run(config):
     assert sum(count for _, count, _ in parts) == 1000 * config.total_kimg
     assert sum(count / batch for _, count, batch in parts) == pytest.approx(steps, abs=len(parts))
     assert parts[-1][2] == schedule.at(position).batch
+
+
+@pytest.mark.parametrize(("preset", "job", "workers", "shared"), [
+    ("paper", "labels", 2, True), ("paper", "labels", 8, False), ("paper", "labels_to_film", 2, False),
+    ("paper", "segmenter", 17, True), ("cpu", "labels_to_film", 2, True), ("cpu", "segmenter", 3, False)])
+def test_who_can_share_a_trainings_batches(preset, job, workers, shared):
+    assert shared_by(getattr(load(preset), job), workers) == shared
 
 
 def test_a_stage_is_measured():

@@ -103,7 +103,7 @@ _SCHEDULER = flags.DEFINE_string("scheduler", None, "HOST:PORT of a Dask schedul
                                  "in place of --jobs (docs/cluster.md)")
 _SCHEDULER_FILE = flags.DEFINE_string("scheduler_file", None, "file in which that scheduler wrote its address")
 _SHARD_PAIRS = flags.DEFINE_integer("shard_pairs", 2500, "with --jobs or a scheduler, synthetic sets of more "
-                                    "pairs are made in shards of about as many, tasks of their own; it changes no "
+                                    "pairs are made in shards, tasks of their own, and then joined; it changes no "
                                     "set; 0: whole", lower_bound=0)
 _WORKERS = flags.DEFINE_integer("workers_per_training", 1, "with --jobs or a scheduler, so many workers train "
                                 "each network together, a part of each batch on each (tf.distribute)",

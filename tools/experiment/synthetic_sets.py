@@ -5,6 +5,7 @@
 """
 
 import dataclasses
+import math
 import pathlib
 import shutil
 
@@ -26,7 +27,7 @@ class SyntheticSet:
 
     Attributes:
       workdir: the experiment's.
-      shard_pairs: about how many pairs a shard has; 0 for a set that is made whole.
+      shard_pairs: how many pairs a shard has at most, about; 0 for a set that is made whole.
     """
 
     method: Method
@@ -48,7 +49,7 @@ class SyntheticSet:
         return [*(self._shard_task(shard) for shard in self._shards()), self._set_task()]
 
     def _shards(self) -> list[Shard]:
-        of = round(self.count / self.shard_pairs) if self.shard_pairs else 1
+        of = math.ceil(self.count / self.shard_pairs) if self.shard_pairs else 1
         return [Shard(number, of) for number in range(1, of + 1)] if of > 1 else []
 
     def _shard_name(self, shard: Shard) -> str:

@@ -56,7 +56,9 @@ class Plan:
                     helps="d" if name == "a" and "d" in self.names else "")
 
 
-def test_tasks_run_at_once_and_after_what_they_read(tmp_path, capfd):
+@pytest.mark.parametrize("forks", [True, False])
+def test_tasks_run_at_once_and_after_what_they_read(tmp_path, capfd, monkeypatch, forks):
+    monkeypatch.setattr("tools.experiment.task_server._may_fork", lambda: forks)
     lines = []
     seconds = run_tasks_at_once(Plan(str(tmp_path), "acd").tasks, str(tmp_path), Cluster(2), say=lines.append)
     notes = {name: json.loads((tmp_path / name / "note.json").read_text()) for name in "acd"}

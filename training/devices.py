@@ -1,6 +1,7 @@
 """Where and in which number format a run computes: distribution strategy, precision, determinism."""
 
 import functools
+import os
 import platform
 from collections.abc import Callable
 
@@ -92,6 +93,21 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     resolver = strategy.cluster_resolver
     # The task is TF_CONFIG's index.
     return resolver is None or not resolver.cluster_spec().as_dict() or resolver.task_id in (None, 0)
+
+
+def device_line(config: EngineConfig) -> str | None:
+    """What computes and how, for people; None on CPUs."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return None
+    details, precision = tf.config.experimental.get_device_details(gpus[0]), resolve_precision(config.precision)
+    # Since Ampere, float32 products have TF32's 10 bits of mantissa, unless told.
+    tf32 = (precision == "float32" and details.get("compute_capability", (0, 0)) >= (8, 0)
+            and tf.config.experimental.tensor_float_32_execution_enabled()
+            and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0")
+    many = f"{len(tf.config.list_logical_devices('GPU'))} x " if len(gpus) > 1 else ""
+    return (f"computing on {many}{details.get('device_name', 'GPU')} in {precision}"
+            + (" (products in TF32; NVIDIA_TF32_OVERRIDE=0 for all bits)" if tf32 else ""))
 
 
 def resolve_precision(name: str) -> str:

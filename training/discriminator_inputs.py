@@ -41,10 +41,41 @@ def _translate(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tenso
         most = tf.cast(tf.round(tf.cast(side, tf.float32) * SHIFT), tf.int32)  # pixels
         # Uniform in -most ... most.
         shift = tf.cast(tf.floor(draw * tf.cast(2 * most + 1, tf.float32)), tf.int32) - most
-        # [N, side]; clipping repeats the border
-        places = tf.clip_by_value(tf.range(side)[None] - shift[:, None], 0, side - 1)
-        images = tf.gather(images, places, axis=axis, batch_dims=1)  # each picture by its own places
+        images = _moved(images, shift, axis)
     return images
+
+
+def _moved(images: tf.Tensor, shift: tf.Tensor, axis: int) -> tf.Tensor:
+    """Each picture moved by its own number of pixels along an axis (1 or 2), borders repeated; shift int32 [N].
+
+    The gradient that TensorFlow has of it adds up segments, which GPUs refuse where results must repeat.
+    """
+    side = tf.shape(images)[axis]
+    shape = (-1, side, 1, 1) if axis == 1 else (-1, 1, side, 1)
+    sources = tf.range(side)[None] - shift[:, None]  # [N, side]: where each line comes from
+    targets = tf.range(side)[None] + shift[:, None]  # and where it goes
+
+    def lines(pictures, places):  # clipping repeats the border
+        return tf.gather(pictures, tf.clip_by_value(places, 0, side - 1), axis=axis, batch_dims=1)
+
+    @tf.custom_gradient
+    def move(pictures):
+        return lines(pictures, sources), move_back
+
+    @tf.custom_gradient
+    def move_back(upstream):
+        def only(those):
+            return tf.where(tf.reshape(those, shape), upstream, tf.zeros((), upstream.dtype))
+
+        inside = tf.reshape((targets >= 0) & (targets < side), shape)
+        back = tf.where(inside, lines(upstream, targets), tf.zeros((), upstream.dtype))
+        # The lines that repeat a border add to its gradient.
+        for beyond, border in ((sources < 0, 0), (sources > side - 1, side - 1)):
+            there = tf.reshape(tf.cast(tf.range(side) == border, upstream.dtype), shape)
+            back += there * tf.reduce_sum(only(beyond), axis, keepdims=True)
+        return back, move
+
+    return move(images)
 
 
 def _cut_out(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:

@@ -22,7 +22,7 @@ from datasets.common.machine import peak_memory
 from datasets.common.progress import Passing, clock
 from training.checkpoints import Progress
 from training.config import EngineConfig
-from training.devices import any_worker
+from training.devices import any_worker, device_line
 from training.run_folder import RunFolder
 
 _MOST_PENDING = 100  # calls whose metrics are not fetched yet: a run that went wrong is not noticed later
@@ -75,6 +75,8 @@ def run(trainer: Trainer, folder: RunFolder, config: EngineConfig) -> None:
     if finished is not None and finished >= trainer.total:
         folder.say(f"{folder.path}: already finished at {finished:,} {trainer.unit}")
         return
+    if device_line(config):
+        folder.say(device_line(config))
     progress = Progress()
     folder.restore(trainer.trackables(), progress)
     if progress.position:

@@ -8,7 +8,7 @@ from models.label_coding import LabelCoding
 from tests.helpers.rewind import rewinder
 from training.config import DIFF_AUGMENT, PGGANConfig, Pix2PixHDConfig
 from training.devices import prepare
-from training.discriminator_inputs import HIDDEN, SHIFT, diff_augment
+from training.discriminator_inputs import HIDDEN, SHIFT, _moved, diff_augment
 from training.pggan import PGGANTrainer
 from training.pix2pixhd import Pix2PixHDTrainer
 
@@ -59,6 +59,29 @@ def test_gradients_pass_through_what_is_seen():
         total = tf.reduce_sum(diff_augment(images, "cutout", SEED))
     made = diff_augment(images, "cutout", SEED).numpy()
     np.testing.assert_array_equal(tape.gradient(total, images).numpy(), (made != 0).astype(np.float32))
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_the_gradients_of_a_move_are_those_of_what_it_gathers(axis):
+    images, shift = pictures(5, 6), tf.constant([0, 2, -3, 5, -5])
+    rng = np.random.default_rng(1)
+    weights, others = (tf.constant(rng.normal(size=images.shape), tf.float32) for _ in range(2))
+    places = tf.clip_by_value(tf.range(6)[None] - shift[:, None], 0, 5)
+
+    def results(move):
+        with tf.GradientTape() as second:
+            second.watch(weights)
+            with tf.GradientTape() as first:
+                first.watch(images)
+                made = move(images)
+                total = tf.reduce_sum(made * weights)
+            gradient = first.gradient(total, images)
+            again = tf.reduce_sum(gradient * others)
+        return made, gradient, second.gradient(again, weights)
+
+    expected = results(lambda x: tf.gather(x, places, axis=axis, batch_dims=1))
+    for found, wanted in zip(results(lambda x: _moved(x, shift, axis)), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def _losses(trainer) -> list[float]:

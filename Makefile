@@ -1,6 +1,7 @@
 # make demo: set up, run the three-stage job on phantom chest films, show where the pictures and table are.
 # make test: set up, lint, pass the tests. Both need Python 3.11, 3.12 or 3.13 with venv, and a package index.
 # make test-gpu: what only a GPU shows (parity, formats, determinism, a kill, two parts of a card); GPUS=0 by default.
+# python -m tools.measure_gpu --out=DIR: those and all that is still to be timed on one, with time limits.
 # make test-reliability: kill, starve and spread real training processes for up to half an hour; prints a table.
 # The first that starts and is of a version for which every pinned package has a wheel.
 PYTHON ?= $(shell for found in python3.13 python3.12 python3.11 python3 python; do \
@@ -25,12 +26,18 @@ test: .venv/installed-dev lint
 test-reliability: .venv/installed-dev
 	RELIABILITY=full FULL_FUZZ=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile \
 		tests/reliability tests/datasets/formats/test_fuzz_readers.py tests/test_quickstart.py tests/training/test_steps.py \
-		tests/tools/experiment/test_class_counts.py
+		tests/training/test_determinism.py tests/tools/experiment/test_class_counts.py
 
 test-gpu: export CUDA_VISIBLE_DEVICES = $(GPUS)
 test-gpu: .venv/installed-dev
-	NVIDIA_TF32_OVERRIDE=0 $(BIN)/python -m pytest -n 0 -rs tests/parity
-	$(BIN)/python -m pytest -n 0 -rs tests/gpu
+	@if $(BIN)/python -c "import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices('GPU'))" \
+		2>/dev/null; then \
+		NVIDIA_TF32_OVERRIDE=0 $(BIN)/python -m pytest -n 0 -rs tests/parity && \
+		$(BIN)/python -m pytest -n 0 -rs tests/gpu; \
+	else \
+		echo "make test-gpu: skipped, as TensorFlow sees no GPU (GPUS=$(GPUS)); on a machine with one," \
+		"$(BIN)/python -m pip install 'tensorflow[and-cuda]' -c constraints.txt brings it CUDA"; \
+	fi
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

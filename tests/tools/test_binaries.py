@@ -30,6 +30,7 @@ MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, an
     "tools.import_weights": (["--model=pggan", "--from=absent.npz", "--out=o"], "absent.npz"),
     "tools.make_phantoms": (["--out=o", "--count=2", "--test_count=3"], "--test_count=3"),
     "tools.paint_marks": (["--data=absent", "--out=o"], "absent"),
+    "tools.measure_gpu": (["--out=o", "--parts=absent"], "absent"),
     "tools.predict": (["model", "absent.png", "--out=o"], "absent.png"),
     "tools.prepare_jsrt": (["--jsrt_dir=absent", "--scr_dir=s", "--out=o", "--size=32"], "absent"),
     "tools.publish_dataset": (["run", "--out=o", "--license=CC BY"], "--license=CC BY"),

@@ -24,6 +24,7 @@ MAX_ANGLE, MAX_OCTAVES = 0.4, 0.6  # radians and log2 of the scale between the f
 AGREED_ANGLE, AGREED_OCTAVES = 0.26, 0.35  # between two matches that agree
 AGREED_PLACE = (0.015, 0.12)  # of the side, and of the distance between the two keypoints
 LEAST = 4  # votes, to align a film
+LOOKED = 24  # films or mirror images whose votes are counted, those of most matches; others have none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +65,16 @@ class KeypointIndex:
         places, descriptors = _keypoints(film)
         if len(places):
             ours, variants, theirs = self._matches(places, descriptors)
-            for variant in np.unique(variants):
-                if itself is not None and variant // 2 == itself:
-                    continue
+            matches = np.bincount(variants, minlength=len(counts))
+            if itself is not None:
+                matches[2 * itself:2 * itself + 2] = 0
+            for variant in np.argsort(-matches, kind="stable")[:LOOKED]:
+                if not matches[variant]:
+                    break
                 chosen = variants == variant
                 agreeing = _agreeing(ours[chosen], theirs[chosen])
                 counts[variant] = agreeing.sum()
-                if counts[variant] == counts.max() >= LEAST:
+                if counts[variant] >= max(LEAST, counts.max()):
                     best = ours[chosen][agreeing], theirs[chosen][agreeing]
         return counts, film if best is None else _moved(film, *best)
 

@@ -14,10 +14,14 @@ from evaluation.privacy.membership import NEAREST, RATIO, TOGETHER, attack_table
 from evaluation.privacy.membership_report import Films, headline
 from evaluation.privacy.planted_copies import Pair, disguises
 from evaluation.privacy.planted_marks import measure_marks
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.tables import scores
 from evaluation.synthetic.copies import CopyCheck
 from evaluation.synthetic.fit_to_share import read_figures
 from evaluation.synthetic.image_sets import ImageSet
+from evaluation.synthetic.marked_copies import mark_copies
 from tests.helpers import binaries
+from tests.helpers.result_folders import write_experiment
 
 SIZE = 96
 WAYS = disguises(CHEST)
@@ -108,9 +112,9 @@ class TestMembership:
             right = next(sure)
             return np.where(np.arange(6) == label[..., None], right, (1 - right) / 5)
 
-        scores = segmenter_scores(probabilities, films.films, films.labels)
-        np.testing.assert_allclose(scores["segmenter", "cross-entropy"], np.log([0.99] * 8 + [0.9] * 8), atol=1e-6)
-        assert (scores["segmenter", "mean J"] == 1).all()
+        found = segmenter_scores(probabilities, films.films, films.labels)
+        np.testing.assert_allclose(found["segmenter", "cross-entropy"], np.log([0.99] * 8 + [0.9] * 8), atol=1e-6)
+        assert (found["segmenter", "mean J"] == 1).all()
 
     def test_known_areas_under_curves(self):
         assert auc([3, 4], [1, 2]) == (1, 1, 1)
@@ -181,3 +185,22 @@ class TestMarks:
         for id_ in store.ids():
             np.testing.assert_array_equal(painted.masks(id_), store.masks(id_))
             assert paint_over(painted.image(id_))[1] == 0
+
+
+def test_copying_beside_usefulness(tmp_path):
+    """Eight samples are real films as they are, two of them training films; J of the columns is the tables'."""
+    folder = write_experiment(tmp_path / "run")
+    experiment = ExperimentFolder(folder)
+    rows = mark_copies(PairStore(folder / "synthetic-3" / "gan"), experiment.films(), say=lambda line: None)
+    assert rows["copy"][rows["id"].isin(experiment.subset()["train"])].all()
+    add_figures(folder / "synthetic-3" / "privacy.json", {"membership_auc_distance": (0.5, 0.4, 0.6)})
+    done = binaries.run("evaluation.compare_copying", f"--results={folder}", f"--out={tmp_path}/out")
+    assert done.code == 0, done.err
+    row = pd.read_csv(tmp_path / "out" / "copying.csv").iloc[0]
+    assert row["pairs"] == 8 and row["distinct"] == 2
+    for name in ("copies", "film_copies", "label_copies"):
+        column = rows["copy" if name == "copies" else name.replace("copies", "copy")]
+        assert row[name] == pytest.approx(column.mean(), abs=1e-4)
+    assert row["membership_auc_distance"] == 0.5 and np.isnan(row["mix"])
+    for column, name in (("real", "real"), ("synth", "synth-3"), ("finetune", "finetune-3")):
+        assert row[column] == pytest.approx(scores(experiment.pooled(name))["J", "Average"], abs=1e-3)

@@ -2,8 +2,8 @@
 
 A column is one way to train the segmenter. Its name is KIND-METHOD, e.g. "finetune-3", or KIND alone, e.g. "real",
 where no method's synthetic pairs are in it; either may end in +augment, and of a U-Net in SMANet's place in +unet.
-A new column is a line of COLUMNS here and a case of `_column_task` in tools/experiment/plan.py; a new way to make
-pairs is a line of METHODS.
+A new column is a line of COLUMNS here and a case of `ColumnTraining.task` in tools/experiment/segmenters.py; a new
+way to make pairs is a line of METHODS.
 
 Any other name is a user's own column, e.g. nnU-Net's, whose results were evaluated into the experiment's folder.
 Such columns stand behind ours, by name, under the name that was given.

@@ -110,4 +110,4 @@ def test_a_new_column_is_planned_where_its_word_is_given(grown):
 @pytest.mark.parametrize("name", ["real-3x", "real-2x+augment", "mix-real+augment"])
 def test_a_column_that_the_plan_does_not_know_is_never_trained_as_another(name):
     with pytest.raises(NotImplementedError, match=re.escape(name)):
-        experiment("nowhere", "nowhere")._column_task(column(name, "HEADING"))
+        experiment("nowhere", "nowhere")._training(column(name, "HEADING")).task()

@@ -27,7 +27,6 @@ A column of another network in SMANet's place has its name behind a plus, e.g. f
 import dataclasses
 import hashlib
 import pathlib
-import re
 
 import numpy as np
 
@@ -51,19 +50,19 @@ from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob, shared_by
+from tools.experiment.segmenters import ColumnTraining, labelled_for, spread, together
 from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
 from tools.experiment.unlabelled import Unlabelled, labeller
 from tools.generation.stages import STAGES
-from training import pggan, pix2pixhd, smanet
-from training.config import EngineConfig, PGGANConfig, Pix2PixHDConfig, SMANetConfig
+from training import pggan, pix2pixhd
+from training.config import PGGANConfig, Pix2PixHDConfig
 from training.presets import Preset
 from training.run_folder import decisive
 
 _TITLES = {"pairs": "PGGAN of label maps and films together", "labels": "PGGAN of label maps",
            "dots": "PGGAN of dots", "dots_to_labels": "Pix2PixHD from dots to label maps",
            "labels_to_film": "Pix2PixHD from label maps to films"}
-CUTMIX = 0.5  # share of mixed crops where films are mixed, as Yun et al. 2019 have it for small pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Experiment:
             method, self.preset, self.seed, pathlib.Path(self.workdir), self.shard_pairs).tasks()]
         for column in self._columns():
             tasks += [self._unlabelled_task(column)] if column.kind == "pseudo" else []
-            tasks.append(self._column_task(column))
+            tasks.append(self._training(column).task())
         tasks += [self._evaluation_task(column) for column in self.columns()]
         tasks += [self._external_task(external, column) for external in self.externals
                   for column in self.columns()]
@@ -215,7 +214,7 @@ class Experiment:
         scored = preset.segmenter.classes == "scored"
         segmented = classes.scored_table().num_classes if scored else classes.num_classes
         for column in self._columns():
-            job = TrainingJob(*self._segmenter_job(column), preset.segmentation_size, pairs, segmented, channels)
+            job = TrainingJob(*self._training(column).job(), preset.segmentation_size, pairs, segmented, channels)
             found[job] = found.get(job, 0) + 1  # equal jobs are measured once
         return found
 
@@ -242,17 +241,10 @@ class Experiment:
         train = pix2pixhd.train if isinstance(config, Pix2PixHDConfig) else pggan.train
 
         def run(folder: pathlib.Path) -> None:
-            train(self._spread(config), self._path("data", "gan-augmented"), str(folder))
+            train(spread(config, self.workers), self._path("data", "gan-augmented"), str(folder))
 
-        return Task(stage, _TITLES[stage], ("data",), decisive(config), run, workers=self._workers(config))
-
-    def _workers(self, config: EngineConfig) -> int:
-        """How many workers train a network together."""
-        return self.workers if shared_by(config, self.workers) else 1
-
-    def _spread(self, config: EngineConfig) -> EngineConfig:
-        """`config` for as many workers as train together."""
-        return dataclasses.replace(config, strategy="multi_worker") if self._workers(config) > 1 else config
+        return Task(stage, _TITLES[stage], ("data",), decisive(config), run,
+                    workers=together(config, self.workers))
 
     def _train_pairs(self) -> int:
         """Pairs that the GANs see: the chosen films, augmented."""
@@ -260,56 +252,9 @@ class Experiment:
         ids = choose_subset(PairStore(self.data), self.config, self.seed, self.preset.tiny_films)
         return len(OPERATIONS) * len(ids)
 
-    def _column_task(self, column: Column) -> Task:
-        """Trains the segmenter of `column`."""
-        synthetic = f"synthetic-{column.method.suffix}" if column.method else ""
-        match column.kind, column.augmented:
-            case ("real", _) | ("real-2x" | "mix-real", False):
-                return self._segmenter_task(column, "data")
-            case "synth", _:
-                return self._segmenter_task(column, synthetic)
-            case "finetune", _:
-                return self._segmenter_task(column, "data", column.start)
-            case "mix", _:
-                return self._mixed_task(column, synthetic, self._segmenter)
-            case "pseudo", False:
-                return self._mixed_task(column, _labelled_for(column), "pairs")
-        raise NotImplementedError(f"{column.name}: no task trains columns of this kind")
-
-    def _segmenter_job(self, column: Column) -> tuple[str, SMANetConfig]:
-        """What a column's training is called in the estimate, and its options.
-
-        What is not in two phases has as many updates as training and fine-tuning have together, but for the
-        paper's REAL.
-        """
-        scratch, finetune = self.preset.segmenter, self.preset.finetune
-        long = dataclasses.replace(scratch, steps=scratch.steps + finetune.steps)
-        name, config = {"finetune": ("fine-tuning", finetune), "synth": ("segmenter", scratch),
-                        "mix": ("mixed", long), "real": ("segmenter", long if column.augmented else scratch),
-                        }.get(column.kind, (column.kind, long))
-        if column.augmented or column.kind in ("mix-real", "pseudo"):
-            config = dataclasses.replace(config, augment="strong")
-        if column.kind == "mix-real":
-            config = dataclasses.replace(config, cutmix=CUTMIX)
-        # As behind the column's kind and method: +augment, +unet.
-        name += "".join(re.findall(r"\+\w+", column.name))
-        return name, dataclasses.replace(config, network=column.network, seed=self.seed)
-
-    def _segmenter_task(self, column: Column, source: str, start: str | None = None) -> Task:
-        """A segmenter on `source`, either from scratch or from column `start`."""
-        _, config = self._segmenter_job(column)
-        real = source == "data"
-        data = self._path("data", f"{self._segmenter}-augmented") if real else self._path(source, self._segmenter)
-
-        def run(folder: pathlib.Path) -> None:
-            # The real pairs have no split to validate on: the last weights stand.
-            smanet.train(self._spread(config), data, str(folder), validation=None if real else data,
-                         finetune_from=self._path(start) if start else None)
-
-        how = f"segmenter from {start}, fine-tuned on real films" if start else f"segmenter on {source}"
-        title = _segmenter_title(how, config)
-        return Task(column.name, title, (source, start) if start else (source,), decisive(config), run,
-                    workers=self._workers(config))
+    def _training(self, column: Column) -> ColumnTraining:
+        return ColumnTraining(column, self.preset, self.seed, pathlib.Path(self.workdir), self._segmenter,
+                              self.workers)
 
     def _unlabelled_task(self, column: Column) -> Task:
         """Films without label maps, labelled by the column real+augment of the same network."""
@@ -323,19 +268,8 @@ class Experiment:
         def run(folder: pathlib.Path) -> None:
             films.write(folder / "pairs", size, labeller(self._path(teacher), config, store.classes))
 
-        return Task(_labelled_for(column), f"films without label maps, labelled by {teacher}", ("data", teacher),
+        return Task(labelled_for(column), f"films without label maps, labelled by {teacher}", ("data", teacher),
                     settings, run)
-
-    def _mixed_task(self, column: Column, source: str, folder: str) -> Task:
-        """A segmenter from scratch on the pairs of `source` and the real ones; the last weights are kept."""
-        _, config = self._segmenter_job(column)
-
-        def run(workdir: pathlib.Path) -> None:
-            smanet.train(self._spread(config), self._path(source, folder), str(workdir),
-                         mixed_with=self._path("data", f"{self._segmenter}-augmented"))
-
-        title = _segmenter_title(f"segmenter on {source} and real films in equal parts", config)
-        return Task(column.name, title, (source, "data"), decisive(config), run, workers=self._workers(config))
 
     def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter
@@ -385,16 +319,6 @@ class Experiment:
                 if columns.NAME.fullmatch(column) and columns.is_own(column):
                     found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
-
-
-def _segmenter_title(how: str, config: SMANetConfig) -> str:
-    augmented = ", strongly augmented" if config.augment == "strong" else ""
-    return f"{how}{augmented}{'' if config.network == 'smanet' else f' ({columns.NETWORKS[config.network]})'}"
-
-
-def _labelled_for(column: Column) -> str:
-    """The task that labels the films of a column of pseudo-labels: "unlabelled", or "unlabelled+unet"."""
-    return f"unlabelled{column.name.removeprefix(column.kind)}"
 
 
 def with_steps(config: Pix2PixHDConfig, steps: int, pairs: int, epochs: int) -> Pix2PixHDConfig:

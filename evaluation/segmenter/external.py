@@ -25,7 +25,7 @@ from evaluation.metrics.surface import organ_distances
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.segmenter.evaluate import Result, Segment
 from evaluation.segmenter.label_maps import find_label_maps
-from evaluation.segmenter.load import load_any_segmenter
+from evaluation.segmenter.load import LoadedSegmenter, load_any_segmenter
 from evaluation.segmenter.saved_network import PRODUCT, read_product
 
 
@@ -41,7 +41,8 @@ def score_segmenter(run: str | pathlib.Path, external: External, ours: ClassTabl
     path = folder / "pooled.json"
     if path.is_file() and atomic_files.read_json(path).get("external") == facts:
         return
-    write_scores(score_external(segment_films(str(run), external), external, ours, scored), facts, folder)
+    segment = segment_films(load_any_segmenter(str(run)), external)
+    write_scores(score_external(segment, external, ours, scored), facts, folder)
 
 
 def score_model(model: str, external: External, folder: pathlib.Path, films: PairStore | None,
@@ -50,7 +51,8 @@ def score_model(model: str, external: External, folder: pathlib.Path, films: Pai
 
     Raises UserError where its classes are not those of `films`.
     """
-    ours = ClassTable(load_any_segmenter(model).class_names)
+    segmenter = load_any_segmenter(model)
+    ours = ClassTable(segmenter.class_names)
     if films:
         tables = {table.names: table for table in (films.classes, films.classes.scored_table())}
         if ours.names not in tables:
@@ -58,7 +60,7 @@ def score_model(model: str, external: External, folder: pathlib.Path, films: Pai
                             f"{' or '.join(', '.join(names) for names in tables)}; name a segmenter of these")
         ours = tables[ours.names]
     external.regions(ours, scored)  # for what it refuses
-    write_scores(score_external(segment_films(model, external), external, ours, scored),
+    write_scores(score_external(segment_films(segmenter, external), external, ours, scored),
                  _facts(external, ours, scored, ""), folder)
 
 
@@ -77,9 +79,9 @@ def score_label_maps(maps: str, external: External, folder: pathlib.Path, films:
                  _facts(external, ours, scored, ""), folder)
 
 
-def segment_films(run: str, external: External) -> Segment:
-    """What segments the films of `external` by the segmenter of `run` in their own geometry."""
-    segmenter, store = load_any_segmenter(run), external.store()
+def segment_films(segmenter: LoadedSegmenter, external: External) -> Segment:
+    """What segments the films of `external` in their own geometry."""
+    store = external.store()
     return lambda id_: segmenter.segment(Film(store.image(id_), 255, store.description.spacing_mm))[0]
 
 

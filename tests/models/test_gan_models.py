@@ -74,7 +74,8 @@ def _segmenter():
 
 @pytest.mark.parametrize("kind", ["pggan", "pix2pixhd", "smanet"])
 def test_fit_under_a_strategy(kind):
-    make = {"pggan": lambda: _pggan(16), "pix2pixhd": _translator, "smanet": _segmenter}[kind]
+    make = {"pggan": lambda: _pggan(16), "pix2pixhd": lambda: _translator(average_decay=0.9),
+            "smanet": _segmenter}[kind]
     codes, films = _labelled(4)
     data = {"pggan": (films,), "pix2pixhd": (codes, films), "smanet": (films, codes.argmax(-1))}[kind]
     with make_strategy("mirrored").scope():

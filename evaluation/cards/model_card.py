@@ -14,7 +14,7 @@ import pandas as pd
 from datasets.common.errors import UserError
 from evaluation.cards.parts import FILL_IN, citation, head, literal, table
 from evaluation.results import columns
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, results_name
 from evaluation.results.per_film import film_scores, hardest, read_per_film
 from evaluation.results.safe_text import markdown
 from evaluation.results.tables import printed, read_pooled, scores
@@ -102,19 +102,18 @@ def _training_data(experiment: ExperimentFolder | None, column: str) -> str:
 
 
 def _sets(experiment: ExperimentFolder | None, column: str) -> dict[str, dict]:
-    """Name of the films -> pooled counts: here, then from elsewhere (external-NAME.COLUMN), as far as known."""
+    """Name of the films -> pooled counts: here, then on the experiment's external sets, as far as known."""
     if experiment is None:
         return {}
-    files = {_data_name(experiment): experiment.path / f"evaluate-{column}" / "pooled.json"}
-    for path in sorted(experiment.path.glob(f"external-*.{column}/pooled.json")):
-        files[path.parent.name.removeprefix("external-").removesuffix(f".{column}")] = path
     found = {}
-    for name, path in files.items():
+    for name in ("", *experiment.externals()):
         try:
-            found[name] = read_pooled(path)
-        except UserError:  # not evaluated, or by another version
-            continue
-    return found if next(iter(files)) in found else {}
+            found[name or _data_name(experiment)] = read_pooled(
+                experiment.path / results_name(column, name) / "pooled.json")
+        except UserError:  # not evaluated
+            if not name:
+                return {}
+    return found
 
 
 def _figures(experiment: ExperimentFolder | None, column: str) -> str:

@@ -84,7 +84,7 @@ THRESHOLDS = {
         "0.5 is guessing; at 0.55 an attacker who is shown a training film and another one tells which is which "
         "55 times of 100"),
     "membership_auc_segmenter": Threshold(
-        "AUC of telling training films from others by a segmenter trained on the published set", "privacy", 0.55,
+        "AUC of telling training films from others by a segmenter trained on the set alone", "privacy", 0.55,
         "as the other attack; a segmenter may remember what no single pair shows"),
     "films_swd": Threshold(
         "sliced Wasserstein distance x 1e3 of the films to the training films", "fidelity", None,

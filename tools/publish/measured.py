@@ -46,7 +46,7 @@ def fidelity_figures(chosen: ChosenPairs, published: PairStore, scratch: pathlib
              "labels_swd": Figure(table.loc["published", ("labels", "SWD mean")], "fidelity",
                                   "sliced Wasserstein distance x 1e3 of the label maps to those of the training "
                                   "films")}
-    likeness = "likeness of the films to one another (MS-SSIM): lower is more varied"
+    likeness = "likeness of the films to one another (MS-SSIM), lower is more varied"
     for name, of, title in (("films_ms_ssim", "published", likeness),
                             ("films_ms_ssim_real", FLOOR, "the same of the training films")):
         value = table.loc[of, ("films", "MS-SSIM")]

@@ -1,6 +1,7 @@
 """What `tools.run_experiment` leaves in its folder, as tables and figures read it."""
 
 import dataclasses
+import hashlib
 import pathlib
 
 import numpy as np
@@ -25,6 +26,13 @@ def results_name(column: str, external: str = "") -> str:
     return f"external-{external}.{column}" if external else f"evaluate-{column}"
 
 
+def network_digest(run: pathlib.Path) -> str:
+    """Of the network that stands for run folder `run`; empty where the folder has none."""
+    product = run / "product.json"
+    network = run / str(atomic_files.read_json(product).get("network")) if product.is_file() else run
+    return hashlib.sha256(network.read_bytes()).hexdigest() if network.is_file() else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class ExperimentFolder:
     """An experiment's folder. Everything is read when asked for; a missing or foreign file is a UserError.
@@ -43,14 +51,31 @@ class ExperimentFolder:
 
     def columns(self) -> list[str]:
         """Evaluated columns in the tables' order; see `evaluation.results.columns.in_order`."""
-        pattern, prefix = f"{results_name('*', self.external)}/pooled.json", results_name("", self.external)
-        found = {path.parent.name.removeprefix(prefix) for path in self.path.glob(pattern)}
-        # Names that people gave to folders are no columns.
-        found = {name for name in found if columns.NAME.fullmatch(name)}
+        found = self.scored_columns()
         if not found:
-            raise UserError(f"{self.path}: found no evaluated column ({pattern}); run "
-                            "tools.run_experiment to its end")
-        return columns.in_order(found)
+            raise UserError(f"{self.path}: found no evaluated column ({results_name('*', self.external)}/"
+                            "pooled.json); run tools.run_experiment to its end")
+        return found
+
+    def scored_columns(self) -> list[str]:
+        """The same where there may be none."""
+        found, outdated = self._found(), self.outdated()
+        return columns.in_order(name for name in found if name not in outdated)
+
+    def outdated(self) -> list[str]:
+        """Columns that were scored on the external set and whose segmenter is another one by now."""
+        return [name for name in self._found() if self.external and self._is_outdated(name)]
+
+    def _is_outdated(self, column: str) -> bool:
+        known = self.pooled(column).get("external", {}).get("network")
+        now = network_digest(self.path / column)
+        return bool(known and now and known != now)
+
+    def _found(self) -> list[str]:
+        prefix = results_name("", self.external)
+        found = [path.parent.name.removeprefix(prefix) for path in self.path.glob(f"{prefix}*/pooled.json")]
+        # Names that people gave to folders are no columns.
+        return [name for name in found if columns.NAME.fullmatch(name)]
 
     def externals(self) -> list[str]:
         """Names of the external sets on which columns were scored."""

@@ -54,10 +54,10 @@ class Results:
         self.columns = [name for name in found[0] if all(name in names for names in found)]
         self.pooled = {name: [] for name in self.columns}
         for experiment in self.experiments:
-            if experiment.choice != first.choice or (not external and experiment.columns() != self.columns):
-                raise UserError(f"{experiment.path}: is {experiment.choice} with columns "
-                                f"{', '.join(experiment.columns())}, but {first.path} is {first.choice} "
-                                f"with {', '.join(self.columns)}; make a table of each")
+            names = experiment.columns()
+            if experiment.choice != first.choice or (not external and names != found[0]):
+                raise UserError(f"{experiment.path}: is {experiment.choice} with columns {', '.join(names)}, but "
+                                f"{first.path} is {first.choice} with {', '.join(found[0])}; make a table of each")
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))
         self.scored = self.pooled[self.columns[0]][0]["scored"]
@@ -80,7 +80,8 @@ class Results:
         folders = [experiment.path for experiment in self.experiments]
         names = [experiment.externals() for experiment in self.experiments]
         shared = [name for name in names[0] if all(name in found for found in names)]
-        scored = {name: [set(ExperimentFolder(folder, name).columns()) for folder in folders] for name in shared}
+        scored = {name: [set(ExperimentFolder(folder, name).scored_columns()) for folder in folders]
+                  for name in shared}
         return {name: Results(folders, name) for name, found in scored.items() if set.intersection(*found)}
 
     @property
@@ -102,6 +103,8 @@ class Results:
         films = "test films" if self.tested > 1 else "test film"
         said = f"{title}: J and DSC in percent, pixels pooled over {self.tested} {films}{spread}."
         outside = [f"{name}: {found.tested} films of elsewhere." for name, found in self.externals.items()]
+        outside += [f"{columns.title(column)} was scored on {name} before it was trained anew, and is left out "
+                    "there; give --external again." for name, column in self._outdated()]
         return " ".join(filter(None, [said, *outside, left_out(self.pooled, organs), self._budget()]))
 
     def _budget(self) -> str:
@@ -113,6 +116,12 @@ class Results:
                 budgets.setdefault(found.pop(), []).append(columns.title(name))
         parts = [f"{steps:,} for {', '.join(names)}" for steps, names in sorted(budgets.items())]
         return f"Updates of the segmenter in all: {'; '.join(parts)}." if parts else ""
+
+    def _outdated(self) -> list[tuple[str, str]]:
+        """External sets and columns whose scores on them are of an earlier segmenter, each once."""
+        return list(dict.fromkeys(
+            (name, column) for experiment in self.experiments for name in experiment.externals()
+            for column in ExperimentFolder(experiment.path, name).outdated()))
 
     def main_table(self) -> Table:
         """The paper's table, with a block of rows for each external set."""

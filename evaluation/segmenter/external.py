@@ -5,7 +5,6 @@ segmented as pairs of the experiment's size are: `FilmSegmenter` crops the borde
 probabilities back; what is scored is the label map in the film's geometry.
 """
 
-import hashlib
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -22,11 +21,11 @@ from datasets.pair_store import PairStore
 from datasets.sources.own_options import parse_remap
 from evaluation.metrics.overlap import overlap_counts
 from evaluation.metrics.surface import organ_distances
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, network_digest
 from evaluation.segmenter.evaluate import Result, Segment
 from evaluation.segmenter.label_maps import find_label_maps
 from evaluation.segmenter.load import LoadedSegmenter, load_any_segmenter
-from evaluation.segmenter.saved_network import PRODUCT, read_product
+from evaluation.segmenter.saved_network import PRODUCT
 
 
 def score_segmenter(run: str | pathlib.Path, external: External, ours: ClassTable, scored: bool,
@@ -36,8 +35,7 @@ def score_segmenter(run: str | pathlib.Path, external: External, ours: ClassTabl
     Args:
       ours, scored: as in `External.regions`.
     """
-    network = hashlib.sha256(read_product(run).network.read_bytes()).hexdigest()
-    facts = _facts(external, ours, scored, network)
+    facts = _facts(external, ours, scored, network_digest(pathlib.Path(run)))
     path = folder / "pooled.json"
     if path.is_file() and atomic_files.read_json(path).get("external") == facts:
         return

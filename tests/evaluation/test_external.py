@@ -11,7 +11,7 @@ from datasets.external import read_externals
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.report.write_report import summary
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, network_digest
 from evaluation.results.write_tables import Results, write_results
 from evaluation.segmenter import external as external_module
 from evaluation.segmenter.external import score_external, score_segmenter, write_scores
@@ -110,6 +110,20 @@ def test_tables_have_a_block_of_rows_for_them(elsewhere, tmp_path):
     films = pd.read_csv(tmp_path / "out" / "per_film.csv")
     assert len(films) == 2 * 3 * 6 * 3 + 2 * 2 * 4 and set(films["set"]) == {"test", "There"}
     assert "There" not in summary(results)  # the sentence is of the test films
+
+
+def test_scores_of_a_segmenter_that_was_trained_anew_are_left_out(elsewhere, tmp_path):
+    folder = _with_scores(write_experiment(tmp_path / "run"), elsewhere, {"real": 2, "finetune-3": 1})
+    pooled = folder / "external-There.finetune-3" / "pooled.json"
+    (folder / "finetune-3" / "product.json").write_text('{"network": "last.keras"}')
+    (folder / "finetune-3" / "last.keras").write_bytes(b"weights")
+    facts = {"network": network_digest(folder / "finetune-3")}
+    pooled.write_text(json.dumps({**json.loads(pooled.read_text()), "external": facts}))
+    assert Results([folder]).externals["There"].columns == ["real", "finetune-3"]
+    (folder / "finetune-3" / "last.keras").write_bytes(b"others")
+    results = Results([folder])
+    assert results.externals["There"].columns == ["real"]
+    assert "Three-stage FINETUNE was scored on There before" in results.caption()
 
 
 def test_label_maps_of_elsewhere_are_a_block_of_a_users_own_column(elsewhere, tmp_path):

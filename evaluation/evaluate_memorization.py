@@ -4,12 +4,13 @@ r"""Asks whether a synthetic set copies the films it was trained on.
         --out=runs/a/copies
 
 Writes to --out: memorization.json (shares and thresholds), memorization.csv (one row per sample), and contact
-sheets closest_film.png and closest_label.png of the samples nearest to training pairs. The test split of --real
-calibrates what "near" means; without one, its training films do, each against the others.
+sheets closest_film.png and closest_label.png of the samples nearest to training pairs. What "near" means is
+calibrated on the train films of --real that are not among --training_ids, where there are 20; else on its test
+split; without one, on its training films, each against the others.
 
 --without_copies=FOLDER also writes the samples of which neither film nor label map is flagged as a copy as a pair
-folder, to train on or to share. That no copy is left in it is not said: the rule finds clear ones (see
-evaluation/synthetic/copies.py).
+folder, to train on or to share. That no copy is left in it is not said: docs/privacy.md tells what is found of
+planted ones.
 
 --mark writes copies.csv and copies.json into --synthetic itself, as tools.generate does with the sets that it
 makes: a distance and a flag for each pair.

@@ -18,11 +18,16 @@ _FIRST = ("reliability/test_continuation.py", "tools/experiment/test_experiment.
 
 
 def pytest_collection_modifyitems(items):
+    tests = pathlib.Path(__file__).parent
+
     def place(item) -> int:
-        path = str(item.path.relative_to(pathlib.Path(__file__).parent))
+        path = str(item.path.relative_to(tests))
         return next((place for place, name in enumerate(_FIRST) if path.startswith(name)), len(_FIRST))
 
     items.sort(key=place)
+    for item in items:
+        if item.path.is_relative_to(tests / "reliability"):
+            item.add_marker("reliability")
     if os.environ.get("RELIABILITY") != "full":
         skip = pytest.mark.skip(reason="takes long: make test-reliability")
         for item in items:
@@ -41,6 +46,13 @@ def pytest_collection_finish():
 def computing_kept():
     """No test computes in the number format that one before it trained in."""
     with process_state.computing_kept():
+        yield
+
+
+@pytest.fixture
+def eager():
+    """For tests of what is around a step; tests/training/test_steps.py and tests/reliability trace the graphs."""
+    with process_state.eagerly():
         yield
 
 

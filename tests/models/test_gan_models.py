@@ -44,15 +44,15 @@ def _same(one, other):
 
 
 def test_a_pggan_grows_under_fit():
-    gan, levels = _pggan(16), []
+    gan, levels = _pggan(8), []
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: levels.append(
         (gan.level, round(float(gan.fade.numpy()), 3))))
-    data = tf.data.Dataset.from_tensor_slices(_pictures(16)).batch(4, drop_remainder=True)
+    data = tf.data.Dataset.from_tensor_slices(_pictures(16, 8)).batch(4, drop_remainder=True)
     history = gan.fit(data, epochs=2, verbose=0,
-                      callbacks=[Growth(GrowthSchedule(16, 8, 0.008, 0.016, 4)), watch]).history
-    # 8 images at 8 pixels, 16 while 16 pixels fade in, then whole
+                      callbacks=[Growth(GrowthSchedule(8, 4, 0.008, 0.016, 4)), watch]).history
+    # 8 images at 4 pixels, 16 while 8 pixels fade in, then whole
     first = round(1 / 16, 3)  # a fade begins with the weight of its first image
-    assert levels == [(3, 1.0), (3, 1.0), (4, first), (4, 0.25), (4, 0.5), (4, 0.75), (4, 1.0), (4, 1.0)]
+    assert levels == [(2, 1.0), (2, 1.0), (3, first), (3, 0.25), (3, 0.5), (3, 0.75), (3, 1.0), (3, 1.0)]
     assert int(gan.position.numpy()) == 32
     assert all(np.isfinite(history[name]).all() for name in ("d_loss", "g_loss", "penalty", "g_gradient"))
 
@@ -67,16 +67,16 @@ def test_predict_makes_pictures_of_the_present_level():
 
 
 def _segmenter():
-    segmenter = SMANet(3, depth=14, width=8)
+    segmenter = SMANet(3, depth=14, width=8, attention="none")
     segmenter.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return segmenter
 
 
-@pytest.mark.parametrize("kind", ["pggan", "pix2pixhd", "smanet"])
+@pytest.mark.parametrize("kind", ["pix2pixhd", *(pytest.param(kind, marks=pytest.mark.slow)
+                                                 for kind in ("pggan", "smanet"))])
 def test_fit_under_a_strategy(kind):
-    make = {"pggan": lambda: _pggan(16), "pix2pixhd": lambda: _translator(average_decay=0.9),
-            "smanet": _segmenter}[kind]
-    codes, films = _labelled(4)
+    make = {"pggan": _pggan, "pix2pixhd": lambda: _translator(average_decay=0.9), "smanet": _segmenter}[kind]
+    codes, films = _labelled(4, 8 if kind == "pggan" else 16)
     data = {"pggan": (films,), "pix2pixhd": (codes, films), "smanet": (films, codes.argmax(-1))}[kind]
     with make_strategy("mirrored").scope():
         model = make()
@@ -92,7 +92,7 @@ def test_fit_under_a_strategy(kind):
         assert int(model.position.numpy()) == {"pggan": 8, "pix2pixhd": 2}[kind]
 
 
-def test_the_average_follows_the_generator():
+def test_the_average_follows_the_generator(eager):
     gan = _pggan(4, average_decay=0.5)
     before = [weights.copy() for weights in gan.average.get_weights()]
     generator = [weights.copy() for weights in gan.generator.get_weights()]
@@ -106,7 +106,7 @@ def test_the_average_follows_the_generator():
     np.testing.assert_allclose(gan(latents), gan.average(latents), atol=1e-6)
 
 
-def test_a_translator_s_average_follows_its_generator_and_makes_the_pictures():
+def test_a_translator_s_average_follows_its_generator_and_makes_the_pictures(eager):
     translator = _translator(average_decay=0.5)
     translator.build((None, None, None, 3))
     for step in range(3):
@@ -121,14 +121,14 @@ def test_a_translator_s_average_follows_its_generator_and_makes_the_pictures():
     np.testing.assert_allclose(translator(codes), translator.average(codes), atol=1e-6)
 
 
-def test_an_average_changes_no_training():
+def test_an_average_changes_no_training(eager):
     plain, averaged = _translator(), _translator(average_decay=0.9)
     for model in (plain, averaged):
         model.train_on_batch(*_labelled(2))
     assert _same(plain.generator, averaged.generator) and _same(plain.discriminator, averaged.discriminator)
 
 
-def test_draws_depend_on_seed_and_position_alone():
+def test_draws_depend_on_seed_and_position_alone(eager):
     one, same, seeded, moved = _pggan(4), _pggan(4), _pggan(4, seed=1), _pggan(4)
     moved.position.assign(4)
     for gan in (one, same, seeded, moved):
@@ -171,7 +171,7 @@ def test_a_translator_is_built_and_trained_by_fit():
     assert moments == 2 * len(known)  # the discriminator's variables are not among them
 
 
-def test_only_the_enhancer_is_trained():
+def test_only_the_enhancer_is_trained(eager):
     translator = Pix2PixHD(LocalEnhancer(n_local_blocks=1, **SMALL), MultiscaleDiscriminator(4, 1, 1),
                            enhancer_only=True)
     translator.compile("adam", "adam")
@@ -187,7 +187,7 @@ def test_only_the_enhancer_is_trained():
 
 
 @pytest.mark.parametrize("kind", ["pggan", "pix2pixhd"])
-def test_a_saved_model_goes_on_as_if_it_had_not_been(kind, tmp_path):
+def test_a_saved_model_goes_on_as_if_it_had_not_been(kind, tmp_path, eager):
     model, batch = ((_pggan(), (_pictures(4, 8),)) if kind == "pggan" else
                     (_translator(average_decay=0.9), _labelled(2)))
     if kind == "pggan":
@@ -204,7 +204,7 @@ def test_a_saved_model_goes_on_as_if_it_had_not_been(kind, tmp_path):
     assert _same(model, again)
 
 
-@pytest.mark.parametrize("kind", ["pggan", "pix2pixhd"])
+@pytest.mark.parametrize("kind", ["pggan", pytest.param("pix2pixhd", marks=pytest.mark.slow)])
 def test_xla_computes_the_same_step(kind, monkeypatch):
     """But for its random numbers, which XLA makes in another order."""
     made, draws = [], np.random.default_rng(2).uniform(-1, 1, (4, 8)).astype(np.float32)

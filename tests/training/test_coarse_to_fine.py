@@ -27,7 +27,7 @@ def runs(tmp_path_factory):
     folders = {phase: root / phase for phase in PHASES}
     starts = {"enhancer": {"init_from": str(folders["global_half"])},
               "both": {"init_from": str(folders["enhancer"]), "vgg_weights": str(write_vgg19(root / "vgg.h5"))}}
-    with process_state.computing_kept():
+    with process_state.computing_kept(), process_state.eagerly():
         for phase, folder in folders.items():
             config = dataclasses.replace(CONFIG, phase=phase, **starts.get(phase, {}))
             pix2pixhd.train(config, str(store.path), str(folder))

@@ -39,7 +39,7 @@ def arrays(store):
     return load_pairs(store, store.ids("train"))
 
 
-def test_a_pggan_of_pairs_has_three_channels_of_film(arrays):
+def test_a_pggan_of_pairs_has_three_channels_of_film(arrays, eager):
     films, labels = arrays
     trainer = PGGANTrainer(PRESET.pairs, labels, films, CODING, make_strategy("one_device"))
     assert trainer.model.generator.channels == trainer.model.discriminator.channels == 4
@@ -52,7 +52,7 @@ def test_a_pggan_of_pairs_has_three_channels_of_film(arrays):
     assert {RED, GREEN} <= colours  # the real films beside the made ones
 
 
-def test_a_translator_makes_three_channels(arrays):
+def test_a_translator_makes_three_channels(arrays, eager):
     films, labels = arrays
     trainer = Pix2PixHDTrainer(PRESET.labels_to_film, labels, films, 2, None, make_strategy("one_device"))
     assert trainer.model.generator.output_channels == 3

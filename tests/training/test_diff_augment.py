@@ -105,7 +105,7 @@ def _pix2pixhd(policy: str) -> Pix2PixHDTrainer:
 
 
 @pytest.mark.parametrize("make", [_pggan, _pix2pixhd])
-def test_trainers_use_it_and_repeat_its_draws(make):
+def test_trainers_use_it_and_repeat_its_draws(make, eager):
     trainer = make("both")
     rewind = rewinder(trainer)
     augmented = _losses(trainer)

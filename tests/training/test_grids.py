@@ -56,7 +56,7 @@ def _trainers(store):
             "segmenter": SMANetTrainer(segmenter, films, CHEST.collapse(labels), 4, None, one, shown=shown)}
 
 
-def test_no_more_pictures_at_once_than_in_training(store, monkeypatch):
+def test_no_more_pictures_at_once_than_in_training(store, monkeypatch, eager):
     for name, trainer in _trainers(store).items():
         gan, seen = name in ("dots", "pairs"), []
 
@@ -87,7 +87,7 @@ class _Folder:
         """Keeps nothing."""
 
 
-def test_the_grid_of_a_translator_shows_its_films_apart(store):
+def test_the_grid_of_a_translator_shows_its_films_apart(store, eager):
     grid = _trainers(store)["translator"].grid(0)  # six pictures a row: source, made and real of two pairs
     reals = [grid[2:34, 2 + 34 * place:34 + 34 * place] for place in (2, 5)]
     assert reals[0].shape == reals[1].shape == (32, 32, 3) and not np.array_equal(*reals)

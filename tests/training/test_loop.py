@@ -143,7 +143,8 @@ def test_too_little_memory_names_what_was_measured_and_the_flags(tmp_path):
         _run(tmp_path, Line(at={3: allocate}))
 
 
-def test_no_lines_no_pictures(tmp_path):
+def test_no_lines_no_pictures_and_the_same_weights(tmp_path):
     config = dataclasses.replace(CONFIG, log_lines=0, grids=0)
-    _run(tmp_path, Line(), config)
-    assert not list((tmp_path / "grids").iterdir())
+    unwatched = _run(tmp_path / "unwatched", Line(), config)
+    assert not list((tmp_path / "unwatched" / "grids").iterdir())
+    np.testing.assert_array_equal(unwatched.slope, _run(tmp_path / "watched", Line()).slope)

@@ -15,7 +15,7 @@ from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET
 from training import smanet
 
-CONFIG = dataclasses.replace(PRESET.segmenter, steps=30)  # of four crops
+CONFIG = dataclasses.replace(PRESET.segmenter, steps=6, batch=20, validate_every=6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +49,10 @@ def runs(tmp_path_factory):
     sets = {name: _store(root / name, grey, count) for name, grey, count in
             (("synthetic", 50, 14), ("real", 200, 3), ("other", 90, 4))}
     folders = {name: root / f"run-{name}" for name in ("mixed", "alone")}
-    with pytest.MonkeyPatch.context() as patch, process_state.computing_kept():
+    with pytest.MonkeyPatch.context() as patch, process_state.computing_kept(), process_state.eagerly():
         patch.setattr(smanet, "distributed_batches", recorded)
         for folder, config, mixed_with in ((folders["mixed"], CONFIG, sets["real"]),
-                                           (folders["alone"], dataclasses.replace(CONFIG, steps=3), None)):
+                                           (folders["alone"], dataclasses.replace(CONFIG, steps=2), None)):
             seen.append([])
             smanet.train(config, sets["synthetic"], str(folder), mixed_with=mixed_with)
     return Runs(sets, folders, dict(zip(folders, map(np.concatenate, seen), strict=True)))
@@ -104,7 +104,8 @@ def test_ignored_pixels_teach_nothing_and_are_no_mistakes(tmp_path):
             label[:, :16] = 1
             writer.add(Entry(f"p{index}", "train"), np.full((32, 32), 90, np.uint8), label)
     with process_state.computing_kept():
-        smanet.train(dataclasses.replace(CONFIG, steps=30, crop=32, learning_rate=0.02), str(tmp_path / "store"),
+        smanet.train(dataclasses.replace(CONFIG, steps=30, batch=4, crop=32, learning_rate=0.02,
+                                         validate_every=30), str(tmp_path / "store"),
                      str(tmp_path / "run"))
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if "accuracy" in row][-1]

@@ -24,13 +24,17 @@ Moment = Callable[[pathlib.Path], bool]  # run folder -> whether the moment has 
 
 
 class Process:
-    """`function(*arguments)` in a process of its own: its output is collected, `environment` added to its own."""
+    """`function(*arguments)` in a process of its own: its output is collected, `environment` added to its own.
 
-    def __init__(self, function: Callable, *arguments: Any, **environment: str):
+    Without `preloaded` it begins without TensorFlow, whose first start takes seconds.
+    """
+
+    def __init__(self, function: Callable, *arguments: Any, preloaded: bool = True, **environment: str):
         handle, self._output = tempfile.mkstemp(suffix=".txt")
         os.close(handle)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.helpers.preloaded"])
+        context = multiprocessing.get_context("forkserver" if preloaded else "spawn")
+        if preloaded:
+            context.set_forkserver_preload(["tests.helpers.preloaded"])
         self._process = context.Process(target=_work, args=(self._output, environment, function, arguments))
         self._process.start()
 

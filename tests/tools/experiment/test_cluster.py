@@ -80,7 +80,7 @@ def _run(root: str, file: str, seconds: float = 0.05) -> None:
 def test_a_killed_workers_task_goes_on_elsewhere_to_the_same_result(cluster, tmp_path):
     one, many = tmp_path / "one", tmp_path / "many"
     run_tasks(Plan(str(one), 0).tasks(), str(one))
-    process = Process(_run, str(many), str(cluster.file))
+    process = Process(_run, str(many), str(cluster.file), preloaded=False)
     _wait(lambda: len(_steps(many, "b")) > 5, process)
     worker = _steps(many, "b")[0][1]
     os.kill(worker, signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_a_killed_workers_task_goes_on_elsewhere_to_the_same_result(cluster, tmp
 
 
 def test_after_a_killed_client_the_same_command_continues(cluster, tmp_path):
-    process = Process(_run, str(tmp_path), str(cluster.file))
+    process = Process(_run, str(tmp_path), str(cluster.file), preloaded=False)
     _wait(lambda: min(len(_steps(tmp_path, name)) for name in "abc") > 2, process)
     process.send(signal.SIGKILL)
     process.end()
@@ -107,7 +107,7 @@ def test_after_a_killed_client_the_same_command_continues(cluster, tmp_path):
 
 
 def test_ctrl_c_stops_tasks_on_workers(cluster, tmp_path):
-    process = Process(_run, str(tmp_path), str(cluster.file), 0.5)
+    process = Process(_run, str(tmp_path), str(cluster.file), 0.5, preloaded=False)
     _wait(lambda: _steps(tmp_path, "a"), process)
     process.send(signal.SIGINT)
     code, printed = process.end()
@@ -177,7 +177,7 @@ def test_after_a_killed_scheduler_the_same_command_continues(tmp_path):
     (tmp_path / "cluster").mkdir()
     first = Loopback(tmp_path / "cluster", 1)
     try:
-        process = Process(_run, str(tmp_path), str(first.file))
+        process = Process(_run, str(tmp_path), str(first.file), preloaded=False)
         _wait(lambda: len(_steps(tmp_path, "a")) > 2, process)
         first.scheduler.kill()
         code, printed = process.end()

@@ -85,7 +85,7 @@ def test_what_goes_wrong_in_a_process_is_told_and_the_rest_continues_later(tmp_p
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_the_one_that_started_them(tmp_path, number):
-    process = Process(_run_apart, str(tmp_path))
+    process = Process(_run_apart, str(tmp_path), preloaded=False)
     _wait(lambda: (tmp_path / "c" / "begun").is_file(), process)
     family = psutil.Process(process.pid).children(recursive=True)
     if number == signal.SIGINT:

@@ -16,7 +16,6 @@ from datasets.sources.phantom import write_phantoms
 from evaluation.results.run_log import read_rows
 from tests.helpers.clusters import Loopback
 from tests.helpers.processes import Process
-from tests.helpers.tiny_experiment import experiment
 from tools.experiment.cluster import Cluster
 from tools.experiment.engine import run_tasks_at_once
 from tools.experiment.tasks import Task
@@ -79,7 +78,7 @@ def _run(root: str, file: str) -> None:
 def test_where_one_of_two_workers_is_lost_both_begin_again(tmp_path, rank):
     cluster, folder = Loopback(tmp_path, 3), tmp_path / "run" / "pair-0"
     try:
-        process = Process(_run, str(tmp_path / "run"), str(cluster.file))
+        process = Process(_run, str(tmp_path / "run"), str(cluster.file), preloaded=False)
         for count in (2, 4):
             deadline = time.monotonic() + 120
             while len(_notes(folder)) < count:
@@ -99,6 +98,8 @@ def test_where_one_of_two_workers_is_lost_both_begin_again(tmp_path, rank):
 
 @pytest.mark.slow
 def test_a_network_trained_by_two_workers_is_that_of_one(tmp_path):
+    from tests.helpers.tiny_experiment import experiment  # not above: each server of tasks would start TensorFlow
+
     write_phantoms(str(tmp_path / "data"), 14, 2, 32, 0)
     losses = {}
     for workers in (1, 2):

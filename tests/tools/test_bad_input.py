@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -16,14 +17,18 @@ from tests.helpers.killed_writer import contents
 SIZE = 64  # the demo preset's
 
 
-@pytest.fixture
-def films(tmp_path):
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
     """Fourteen train and two test films without masks, so that the label maps count."""
-    store = write_phantoms(tmp_path / "films", 16, 2, SIZE, 0)
-    for path in (store.path / "masks").iterdir():
-        path.unlink()
-    (store.path / "masks").rmdir()
+    store = write_phantoms(tmp_path_factory.mktemp("phantoms") / "films", 16, 2, SIZE, 0)
+    shutil.rmtree(store.path / "masks")
     return store.path
+
+
+@pytest.fixture
+def films(phantoms, tmp_path):
+    """Those films, to be damaged."""
+    return shutil.copytree(phantoms, tmp_path / "films")
 
 
 def _experiment(data, workdir, *options):

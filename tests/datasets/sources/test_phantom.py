@@ -11,26 +11,29 @@ from scipy import ndimage
 from datasets.class_table import CHEST
 from datasets.sources.phantom import phantom, write_phantoms
 
-PATIENTS = [phantom(7, index, 128) for index in range(60)]
+
+@pytest.fixture(scope="module")
+def patients():
+    return [phantom(7, index, 128) for index in range(60)]
 
 
 def _digest(patient):
     return hashlib.sha256(patient.image.tobytes() + patient.masks.tobytes()).hexdigest()
 
 
-def test_the_same_in_another_process():
+def test_the_same_in_another_process(patients):
     code = ("import hashlib; from datasets.sources.phantom import phantom; p = phantom(7, 3, 128); "
             "print(hashlib.sha256(p.image.tobytes() + p.masks.tobytes()).hexdigest())")
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert other == _digest(PATIENTS[3]) != _digest(PATIENTS[4])
+    assert other == _digest(patients[3]) != _digest(patients[4])
 
 
-def test_the_same_patient_at_another_size():
+def test_the_same_patient_at_another_size(patients):
     for index in range(5):
         large = phantom(7, index, 256).masks
         reduced = large.reshape(128, 2, 128, 2, 5).mean((1, 3)) >= 0.5
         for organ in range(3):
-            one, other = reduced[..., organ], PATIENTS[index].masks[..., organ]
+            one, other = reduced[..., organ], patients[index].masks[..., organ]
             assert (one & other).sum() / (one | other).sum() > 0.95
 
 
@@ -46,9 +49,9 @@ def test_other_sizes_are_refused(size):
         phantom(0, 0, size)
 
 
-def test_anatomy_is_in_order():
+def test_anatomy_is_in_order(patients):
     """Patient's left on the picture's right, heart left of the midline, clavicles across the apices."""
-    for patient in PATIENTS:
+    for patient in patients:
         left, right, heart, left_clavicle, right_clavicle = (patient.masks[..., organ] for organ in range(5))
         x = [np.argwhere(organ)[:, 1].mean() for organ in (right, heart, left)]
         assert x == sorted(x) and x[1] > (x[0] + x[2]) / 2
@@ -62,18 +65,18 @@ def test_anatomy_is_in_order():
             assert np.bincount(parts.ravel())[1:].max() > 0.9 * organ.sum()
 
 
-def test_areas_are_those_of_films():
+def test_areas_are_those_of_films(patients):
     """Shares of the picture: the ranges seen on adult films, a little wider."""
-    shares = np.array([patient.masks.mean((0, 1)) for patient in PATIENTS])
+    shares = np.array([patient.masks.mean((0, 1)) for patient in patients])
     bounds = [(0.07, 0.22), (0.09, 0.26), (0.045, 0.145), (0.004, 0.02), (0.004, 0.02)]
     for organ, (low, high) in enumerate(bounds):
         assert low < shares[:, organ].min() and shares[:, organ].max() < high
 
 
-def test_patients_differ_and_films_are_exposed():
-    widths = [np.ptp(np.argwhere(patient.masks[..., 2])[:, 1]) for patient in PATIENTS]
+def test_patients_differ_and_films_are_exposed(patients):
+    widths = [np.ptp(np.argwhere(patient.masks[..., 2])[:, 1]) for patient in patients]
     assert np.std(widths) > 2
-    for patient in PATIENTS:
+    for patient in patients:
         assert (patient.image > 250).mean() < 0.9 and patient.image.std() > 20
         lungs = patient.masks[..., 0] | patient.masks[..., 1]
         assert patient.image[lungs].mean() < patient.image[patient.masks[..., 2]].mean()

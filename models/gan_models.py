@@ -318,9 +318,9 @@ class Pix2PixHD(_TwoPlayers):
         channels = self.generator.output_channels
         if not self.generator.built:
             self.generator.build((None, None, None, input_shape[-1]))
-        if self.average is not None and not self.average.built:
+        fresh = self.average is not None and not self.average.built
+        if fresh:
             self.average.build((None, None, None, input_shape[-1]))
-            self.average.set_weights(self.generator.get_weights())  # begins where the generator does
         if not self.discriminator.built:
             self.discriminator.build((None, None, None, input_shape[-1] + channels))
         self.built = True
@@ -330,6 +330,8 @@ class Pix2PixHD(_TwoPlayers):
                 raise ValueError("under a strategy, build a Pix2PixHD before fit: model.build((None, None, None, "
                                  f"{input_shape[-1]}))")
             self._build_optimizers()
+        if fresh:
+            self.average.set_weights(self.generator.get_weights())  # begins where the generator does
 
     @property
     def generator_variables(self) -> list[keras.Variable]:

@@ -89,6 +89,12 @@ def test_classes_without_dots_that_cannot_be(module, config, undotted, store, tm
     assert not list(tmp_path.iterdir())
 
 
+def test_label_maps_have_no_exposure(store, tmp_path):
+    with pytest.raises(UserError, match=r"--expose=0\.5"):
+        pix2pixhd.train(dataclasses.replace(TRANSLATOR, expose=0.5), store, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_the_dots_of_a_preset_fit(name):
     preset = presets.load(name)

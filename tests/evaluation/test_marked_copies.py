@@ -17,20 +17,22 @@ def real(tmp_path_factory):
 
 
 def _write(path, real):
-    return write_synthetic_set(path, real, {3: real.ids("train")[2], 5: real.ids("train")[4]}, 7)
+    return write_synthetic_set(path, real, {1: real.ids("train")[2], 3: real.ids("train")[4]}, 5)
 
 
 def test_each_pair_has_its_distance_and_flag(real, tmp_path):
     made = _write(tmp_path / "made", real)
     rows = mark_copies(made, real)
-    assert list(rows["id"]) == made.ids() and list(np.flatnonzero(rows["copy"])) == [3, 5]
-    assert rows["film_nearest"][3] == real.ids("train")[2] and (rows["film_distance"] >= 0).all()
+    assert list(rows["id"]) == made.ids() and list(np.flatnonzero(rows["copy"])) == [1, 3]
+    assert rows["film_nearest"][1] == real.ids("train")[2] and (rows["film_distance"] >= 0).all()
     known, facts = read_marks(PairStore(tmp_path / "made"))
-    assert known.equals(rows) and (facts["copies"], facts["pairs"], facts["done"]) == (2, 7, True)
+    assert known.equals(rows) and (facts["copies"], facts["pairs"], facts["done"]) == (2, 5, True)
 
 
 def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(marked_copies, "_CHUNK", 3)
+    monkeypatch.setattr(marked_copies, "_CHUNK", 2)
+    check, load_check = marked_copies.load_check(real), marked_copies.load_check
+    monkeypatch.setattr(marked_copies, "load_check", lambda store, ids: load_check(store, ids) if ids else check)
     whole, stopped = _write(tmp_path / "whole", real), _write(tmp_path / "stopped", real)
     mark_copies(whole, real)
     judged, judge = [], CopyCheck.judge
@@ -44,15 +46,15 @@ def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp
     monkeypatch.setattr(CopyCheck, "judge", stop)
     with pytest.raises(KeyboardInterrupt):
         mark_copies(stopped, real)
-    assert read_marks(stopped) is None and len(judged) == 3
+    assert read_marks(stopped) is None and len(judged) == 2
     monkeypatch.setattr(CopyCheck, "judge", lambda self, images: judged.extend(images.ids) or judge(self, images))
     mark_copies(stopped, real)
     assert judged == stopped.ids()  # none twice
     assert all((whole.path / name).read_bytes() == (stopped.path / name).read_bytes() for name in (MARKS, FACTS))
     mark_copies(stopped, real)
     assert judged == stopped.ids()
-    mark_copies(stopped, real, real.ids("train")[:4])  # without the film that pair 5 copies
-    assert len(judged) == 14 and list(np.flatnonzero(read_marks(stopped)[0]["copy"])) == [3]
+    mark_copies(stopped, real, real.ids("train")[:4])  # without the film that pair 3 copies
+    assert len(judged) == 10 and list(np.flatnonzero(read_marks(stopped)[0]["copy"])) == [1]
 
 
 def test_too_few_films_are_said_and_nothing_is_written(tmp_path):

@@ -2,8 +2,8 @@
 
 A field tells for each pixel of the result from where in the picture it comes: rotation, scaling and translation of
 the whole, and a smooth displacement as in Simard et al. 2003 ("Best practices for convolutional neural networks",
-section 2), which is white noise after a Gaussian filter. It has no folds: a displacement of standard deviation
-`bend` that is smooth over `smooth` has slopes of bend / (sqrt(2) smooth), one seventh by default.
+section 2), which is white noise after a Gaussian filter. Its slopes have the deviation bend / (sqrt(2) smooth),
+one seventh by default, where a fold takes one.
 """
 
 import dataclasses

@@ -30,26 +30,27 @@ _CHUNK = 256
 Scores = Mapping[tuple[str, str], np.ndarray]  # (attack, kind) -> a score for each film
 
 
-def distance_scores(films: ImageSet, synthetic: Callable[[int, int], ImageSet], count: int, kept: np.ndarray,
-                    classes: ClassTable, progress: Callable[[str, int, int], None]) -> tuple[Scores, Scores]:
-    """Scores of the distance attacks on each of `films`, by all synthetic pairs and by those of `kept` alone.
+def distance_scores(films: ImageSet, synthetic: Callable[[int, int], ImageSet], parts: Mapping[str, np.ndarray],
+                    classes: ClassTable, progress: Callable[[str, int, int], None]) -> dict[str, Scores]:
+    """Scores of the distance attacks on each of `films`, by each part of the synthetic pairs.
 
     Args:
       films: members and others, un-augmented, at least 3.
-      synthetic: from, to -> these of the `count` synthetic pairs.
-      kept: bool [count].
+      synthetic: from, to -> these of the synthetic pairs.
+      parts: name -> which pairs are in that part, bool [pairs].
     """
     check = CopyCheck.calibrate(films, None, classes)
-    nearest = {(kind, part): np.full(len(films), np.inf) for kind in KINDS for part in (False, True)}
+    nearest = {(part, kind): np.full(len(films), np.inf) for part in parts for kind in KINDS}
+    count = len(next(iter(parts.values())))
     for start in range(0, count, _CHUNK):
         progress("synthetic pairs compared", start, count)
         pairs = synthetic(start, min(start + _CHUNK, count))
         for kind, (distances, _) in check.distances(pairs).items():
-            for part in (False, True):
-                rows = distances[kept[start:start + _CHUNK]] if part else distances
-                nearest[kind, part] = np.minimum(nearest[kind, part], rows.min(0, initial=np.inf))
+            for part, chosen in parts.items():
+                rows = distances[chosen[start:start + _CHUNK]]
+                nearest[part, kind] = np.minimum(nearest[part, kind], rows.min(0, initial=np.inf))
     progress("synthetic pairs compared", count, count)
-    return tuple(_scores({kind: nearest[kind, part] for kind in KINDS}, check.reference) for part in (False, True))
+    return {part: _scores({kind: nearest[part, kind] for kind in KINDS}, check.reference) for part in parts}
 
 
 def _scores(nearest: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Scores:

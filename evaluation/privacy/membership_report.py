@@ -24,12 +24,12 @@ from evaluation.privacy.membership import (
     segmenter_scores,
 )
 from evaluation.results.table_formats import Table, markdown
-from evaluation.synthetic.copies import is_copy
+from evaluation.synthetic.copies import KINDS, is_copy
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
 from evaluation.synthetic.marked_copies import comparison_size, load_check, read_marks
 
 LEAST = 5  # others; with fewer train films outside, the test films are the others
-AS_MADE, KEPT = "as made", "without flagged pairs"
+AS_MADE, KEPT, FAR = "as made", "without flagged pairs", "without near pairs"
 
 Progress = Callable[[str, int, int], None]
 
@@ -76,30 +76,28 @@ class Films:
 
 def attack_distances(films: Films, synthetic: PairStore, count: int, seed: int,
                      progress: Progress) -> tuple[dict[str, Scores], dict[str, int]]:
-    """Scores by name of the set, as made and without flagged pairs, and how many pairs each has.
+    """Scores by name of the set, as made, without flagged pairs, also without near ones, and its pairs' number.
 
-    Flags are those of the set's copies.csv; where it has none, the check is made here.
+    Flags are those of the set's copies.csv; where it has none, or not of all kinds, the check is made here.
     """
     check_same_classes(films.store, synthetic)
     ids, size = draw_ids(synthetic.ids(), count, seed), comparison_size(films.store)
     if not ids:
         raise UserError(f"{synthetic.path}: found no pairs")
-    flagged, marks = set(), read_marks(synthetic)
-    if marks is not None:
-        flagged = set(marks[0]["id"][marks[0]["copy"].astype(int) > 0])
+    marks, close = read_marks(synthetic), [f"{kind}_close" for kind in KINDS]
+    if marks is not None and set(close) <= set(marks[0]):
+        rows = marks[0].set_index("id").loc[ids]
     else:
-        check = load_check(films.store, films.members)
-        rows = check.judge(ImageSet.load("synthetic", synthetic, ids, size))
-        flagged = set(rows["id"][is_copy(rows)])
-    kept = np.array([id_ not in flagged for id_ in ids])
+        rows = load_check(films.store, films.members).judge(ImageSet.load("synthetic", synthetic, ids, size))
+    copies, near = is_copy(rows).to_numpy(bool), rows[close].to_numpy(bool).any(1)
+    parts = {AS_MADE: np.ones(len(ids), bool), KEPT: ~copies, FAR: ~copies & ~near}
+    # A part without pairs attacks nobody, and one without a pair less is the one before.
+    parts = {name: part for name, part in parts.items() if name == AS_MADE or 0 < part.sum() < len(ids)}
     real = ImageSet.load("real", films.store, films.ids, size)
-    made, left = distance_scores(
-        real, lambda start, end: ImageSet.load("synthetic", synthetic, ids[start:end], size), len(ids), kept,
+    scores = distance_scores(
+        real, lambda start, end: ImageSet.load("synthetic", synthetic, ids[start:end], size), parts,
         films.store.classes, progress)
-    sets, counts = {AS_MADE: made}, {AS_MADE: len(ids)}
-    if 0 < kept.sum() < len(ids):
-        sets[KEPT], counts[KEPT] = left, int(kept.sum())
-    return sets, counts
+    return scores, {name: int(part.sum()) for name, part in parts.items()}
 
 
 def attack_segmenter(films: Films, run: str | os.PathLike, progress: Progress) -> Scores:
@@ -131,7 +129,7 @@ def attack_segmenter(films: Films, run: str | os.PathLike, progress: Progress) -
 def headline(table: pd.DataFrame) -> dict[str, Interval]:
     """The figures of a set's card: the distance attack by all kinds on what is published, and the segmenter's."""
     found = {}
-    last = table["set"].iloc[-1] if KEPT not in set(table["set"]) else KEPT
+    last = KEPT if KEPT in set(table["set"]) else AS_MADE
     for name, attack, kind, of in (("membership_auc_distance", NEAREST, TOGETHER, last),
                                    ("membership_auc_segmenter", SEGMENTER, "cross-entropy", AS_MADE)):
         rows = table[(table["attack"] == attack) & (table["kind"] == kind) & (table["set"] == of)]

@@ -170,8 +170,8 @@ def test_a_dry_run_writes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("asked, expected", [((), "false"), (("--check_samples", "--standardize"), "true")])
-def test_what_is_ours_is_added_to_the_paper_when_asked(tmp_path, asked, expected):
-    done = run("tools.run_experiment", "--phantoms=17", "--preset=paper", f"--workdir={tmp_path}/run",
+def test_what_is_ours_is_added_to_the_paper_when_asked(phantoms, tmp_path, asked, expected):
+    done = run("tools.run_experiment", f"--data={phantoms}", "--preset=paper", f"--workdir={tmp_path}/run",
                "--methods=three", "--dry_run", *asked)
     assert done.code == 0, done.err
     for option in ("check", "standardize"):

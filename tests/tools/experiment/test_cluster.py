@@ -189,7 +189,7 @@ def test_after_a_killed_scheduler_the_same_command_continues(tmp_path):
 
 
 def test_tasks_outlive_the_process_that_they_are_forked_off(cluster, tmp_path):
-    process = Process(_run, str(tmp_path), str(cluster.file))
+    process = Process(_run, str(tmp_path), str(cluster.file), preloaded=False)
     _wait(lambda: _steps(tmp_path, "a"), process)
     psutil.Process(_steps(tmp_path, "a")[0][2]).parent().kill()
     code, printed = process.end()

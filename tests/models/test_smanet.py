@@ -125,6 +125,7 @@ def test_learns_one_picture():
     labels = (film[..., 0] > 0).astype(np.int32)
     network.build(film.shape)
     optimizer = keras.optimizers.Adam(3e-3)
+    optimizer.build(network.trainable_variables)  # else the step is traced twice
 
     @tf.function
     def step():

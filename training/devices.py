@@ -10,15 +10,19 @@ import keras
 import tensorflow as tf
 
 from datasets.common.errors import UserError
-from training.config import EngineConfig
+from training.config import EngineConfig, SMANetConfig
 from training.cpu_memory import keep_freed_memory
 
 
 def prepare(config: EngineConfig) -> tf.distribute.Strategy:
     """Seeds Keras, sets determinism, and returns the strategy to build under.
 
-    Freed memory is kept for the steps to come, but for what an earlier training in this process left.
+    Freed memory is kept for the steps to come, but for what an earlier training in this process left. Raises
+    UserError for what cannot be done twice to the same bits.
     """
+    if config.deterministic and config.xla == "on" and isinstance(config, SMANetConfig):
+        raise UserError("--deterministic --xla=on: TensorFlow has no gradient of max pooling under XLA that "
+                        "repeats to the bit; leave one of them out (--xla=auto does not compile a segmenter)")
     absl.logging.set_verbosity(absl.logging.WARNING)  # Keras lowers it; TensorFlow then reports each checkpoint
     strategy = make_strategy(config.strategy)  # before anything is computed, or a cluster cannot be joined
     keras.backend.clear_session()  # layer names and graphs of an earlier training

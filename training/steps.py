@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from datasets.common.errors import UserError
-from training.config import EngineConfig, Pix2PixHDConfig, SMANetConfig
+from training.config import EngineConfig, Pix2PixHDConfig
 
 _AT_ONCE = 10  # steps in one call on a GPU: at some milliseconds each, Ctrl-C is still met at once
 
@@ -57,14 +56,7 @@ def steps_at_once(config: EngineConfig, strategy: tf.distribute.Strategy) -> int
 
 def uses_xla(config: EngineConfig, strategy: tf.distribute.Strategy) -> bool:
     """Whether XLA compiles steps: as `config.xla` says. "auto" is for translators on one GPU, where it was seen to
-    pay; to compile the others takes minutes (docs/performance.md).
-
-    Raises UserError for what XLA cannot do twice to the same bits.
-    """
-    if config.deterministic and config.xla == "on" and isinstance(config, SMANetConfig) \
-            and tf.config.list_logical_devices("GPU"):
-        raise UserError("--deterministic with --xla=on: on a GPU, XLA has no gradient of max pooling that repeats "
-                        "to the bit; leave one of them out (--xla=auto does not compile a segmenter)")
+    pay; to compile the others takes minutes (docs/performance.md)."""
     if config.xla != "auto":
         return config.xla == "on"
     return _one_gpu(strategy) and isinstance(config, Pix2PixHDConfig)

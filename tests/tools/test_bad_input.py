@@ -91,6 +91,13 @@ def test_a_batch_that_gives_no_whole_groups(films, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_xla_cannot_repeat(films, tmp_path):
+    done = run("training.train_smanet", f"--data={films}", f"--workdir={tmp_path}/run", "--deterministic",
+               "--xla=on")
+    told(done, "--deterministic --xla=on: ", "--xla=auto")
+    assert not (tmp_path / "run").exists()
+
+
 def test_three_films_for_tiny(tmp_path):
     store = write_phantoms(tmp_path / "films", 5, 2, SIZE, 0)
     options = (f"--data={store.path}", "--config=tiny", "--preset=demo", f"--workdir={tmp_path}/run")

@@ -44,10 +44,11 @@ def _row(experiment: ExperimentFolder, method) -> dict[str, object]:
     row = {"run": experiment.path.name, "method": method.name, "pairs": len(samples)}
     row |= {f"{name}_copies": samples[f"{name}_copy"].astype(int).mean() for name in ("film", "label")}
     flagged = samples[samples["copy"].astype(int) > 0]
+    nearest = flagged["film_nearest"].where(flagged["film_copy"].astype(bool), flagged["label_nearest"])
     row |= {"copies": len(flagged) / len(samples)}
     row |= {f"near_{kind}": samples[f"{kind}_close"].astype(int).mean() for kind in KINDS
             if f"{kind}_close" in samples}
-    row |= {"expected": facts.get("expected_share", float("nan")), "distinct": flagged["film_nearest"].nunique()}
+    row |= {"expected": facts.get("expected_share", float("nan")), "distinct": nearest.nunique()}
     figures = read_figures(synthetic.path.parent / FIGURES)
     row |= {name: figures[name].value if name in figures else float("nan") for name in _FIGURES}
     return row | {kind: _mean_j(experiment, kind if kind == "real" else f"{kind}-{method.suffix}")

@@ -173,10 +173,13 @@ class Results:
 
     def films(self) -> pd.DataFrame:
         """All single films: a row for each set of films ("test" or an external one), column, run (its folder's
-        name), film and organ."""
-        parts = {(place, column, experiment.path.resolve().name): films
+        name, or all of its path where two have one name), film and organ."""
+        paths = [experiment.path.resolve() for experiment in self.experiments]
+        names = [path.name if [other.name for other in paths].count(path.name) == 1 else str(path)
+                 for path in paths]
+        parts = {(place, column, name): films
                  for place, results in {"test": self, **self.externals}.items() for column in results.columns
-                 for experiment, films in zip(results.experiments, results.per_film_of_runs(column), strict=True)}
+                 for name, films in zip(names, results.per_film_of_runs(column), strict=True)}
         return pd.concat(parts, names=["set", "column", "run"]).reset_index([0, 1, 2])
 
     def summary(self) -> pd.DataFrame:

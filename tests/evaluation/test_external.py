@@ -91,8 +91,9 @@ def _with_scores(folder, external, shifts):
 
 
 def test_tables_have_a_block_of_rows_for_them(elsewhere, tmp_path):
-    runs = [_with_scores(write_experiment(tmp_path / f"run{seed}", {"real": 2, "synth-3": 4, "finetune-3": 1}),
-                         elsewhere, {"real": 3 - seed, "finetune-3": 1}) for seed in (0, 1)]
+    shifts = {"real": 2, "synth-3": 4, "finetune-3": 1}
+    runs = [_with_scores(write_experiment(tmp_path / f"run{seed}" / "seed", shifts), elsewhere,
+                         {"real": 3 - seed, "finetune-3": 1}) for seed in (0, 1)]
     results = Results(runs)
     names = write_results(results, tmp_path / "out", organs=True)
     assert "comparisons" in names and "per_film_summary-There" in names

@@ -28,6 +28,7 @@ from evaluation.synthetic.organ_patches import organ_distances
 PERCENTILE = 1.0
 COPY_RATIO = {"film": 0.5, "feature": 0.5, "label": 0.4, "keypoint": 0.5, "organ": 0.45}
 KINDS = tuple(COPY_RATIO)
+FEWEST_VOTES = 6  # of a film that is close by keypoints, whatever the real ones have
 
 Named = dict[str, nearest_films.Distances]
 
@@ -100,8 +101,9 @@ class CopyCheck:
         return {**found, "organ": _nearest_organ(organs, self.usual)}
 
     def threshold(self, kind: str) -> float:
-        """The distance below which a sample is close."""
-        return float(np.percentile(self.reference[kind], self.percentile))
+        """The distance below which a sample is close; where films have few keypoints, a few votes mean nothing."""
+        found = float(np.percentile(self.reference[kind], self.percentile))
+        return min(found, 1 / FEWEST_VOTES) if kind == "keypoint" else found
 
     @property
     def expected_share(self) -> float:

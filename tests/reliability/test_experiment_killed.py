@@ -69,7 +69,7 @@ def test_a_set_killed_while_it_is_written_neither_loses_nor_repeats(tmp_path, re
 
 @pytest.mark.skipif(not FULL, reason="full form only")
 def test_an_experiment_killed_anywhere_ends_with_the_same_report(tmp_path, record):
-    data, whole, killed = (tmp_path / name for name in ("data", "whole", "killed"))
+    data, whole, killed = (tmp_path / name for name in ("data", "whole/run", "killed/run"))  # tables name the run
     write_phantoms(str(data), 16, 4, 32, 0)
     command = ["tests.helpers.tiny_experiment", str(data)]
     run([*command, str(whole), "three"])
@@ -93,7 +93,7 @@ def _at_once(data, workdir, *cluster):
 @pytest.mark.skipif(not FULL, reason="full form only")
 def test_a_worker_killed_in_a_training_costs_no_bit_of_the_report(tmp_path, record):
     """On a scheduler with three workers, each killed once it has saved something; others take their place."""
-    data, whole, killed = (tmp_path / name for name in ("data", "whole", "killed"))
+    data, whole, killed = (tmp_path / name for name in ("data", "whole/run", "killed/run"))  # tables name the run
     write_phantoms(str(data), 16, 4, 32, 0)
     output_of(Process(_at_once, str(data), str(whole), 3))
     cluster, kills = Loopback(tmp_path, 3), 0

@@ -16,10 +16,11 @@ import numpy as np
 
 
 class Ahead:
-    """Makes batches of candidates in `threads` threads, for use as a context.
+    """Makes batches of candidates in threads, for use as a context.
 
     Args:
-      threads: batches made at a time, besides none that is waited for; 0 makes a batch when it is asked for.
+      threads: how many, and how many batches are begun beyond the one that is asked for; with 0 a batch is made
+        when it is asked for.
     """
 
     def __init__(self, threads: int):
@@ -38,7 +39,7 @@ class Ahead:
         if not self._pool:
             return method(np.arange(starts[0], starts[0] + batch), seed)
         wanted = {(method, start): start for start in starts[:self._threads + 1]}
-        for gone in self._made.keys() - wanted.keys():  # of a method that makes no more of them
+        for gone in self._made.keys() - wanted.keys():  # of a method that is no longer asked
             self._made.pop(gone).cancel()
         for key, start in wanted.items():
             if key not in self._made:

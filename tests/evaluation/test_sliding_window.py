@@ -42,11 +42,15 @@ def _plain(predict, image, window, overlap, batch):
     return total / weight
 
 
+@pytest.fixture(scope="module")
+def predict():
+    return probabilities_of(segmenter())
+
+
 @pytest.mark.parametrize(("shape", "window", "overlap", "batch"), [
     ((32, 32), 20, 1 / 3, 4), ((32, 32), 20, 0.8, 3), ((25, 46), 19, 0.5, 4), ((20, 90), 24, 0.0, 5),
     ((30, 30), 377, 1 / 3, 4)])
-def test_one_by_one_and_in_a_graph_it_gives_the_bits_of_the_plain_sum(shape, window, overlap, batch):
-    predict = probabilities_of(segmenter())
+def test_one_by_one_and_in_a_graph_it_gives_the_bits_of_the_plain_sum(predict, shape, window, overlap, batch):
     film = RNG.uniform(-1, 1, (*shape, 1)).astype(np.float32)
     expected = _plain(predict, film, window, overlap, batch)
     np.testing.assert_array_equal(sliding_window(predict, film, window, overlap, batch), expected)

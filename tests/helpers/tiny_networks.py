@@ -34,10 +34,10 @@ def phantom_store(path: pathlib.Path, size: int = SIZE, count: int = 3) -> PairS
     return PairStore(path)
 
 
-def segmenter(seed: int = 0, dtype: str = "float32") -> SMANet:
+def segmenter(seed: int = 0, dtype: str = "float32", attention: str = "multiscale") -> SMANet:
     """A segmenter of the four scored classes."""
     keras.utils.set_random_seed(seed)
-    network = SMANet(4, depth=14, width=8, dtype=dtype)
+    network = SMANet(4, depth=14, width=8, attention=attention, dtype=dtype)
     network.build((None, None, None, 1))
     return network
 

@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from evaluation.segmenter.film_segmenter import FilmSegmenter
 from evaluation.segmenter.load import load_segmenter
 from tests.helpers.tiny_networks import segmenter_run
 from tools.export.saved_model import export_segmenter
@@ -16,8 +17,14 @@ def finished_segmenter(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def exported_segmenter(finished_segmenter, tmp_path_factory) -> pathlib.Path:
-    """The export of that segmenter; not to be changed."""
+def loaded_segmenter(finished_segmenter) -> FilmSegmenter:
+    """That segmenter, traced for each type of film."""
+    return load_segmenter(finished_segmenter)
+
+
+@pytest.fixture(scope="session")
+def exported_segmenter(loaded_segmenter, tmp_path_factory) -> pathlib.Path:
+    """Its export; not to be changed."""
     folder = tmp_path_factory.mktemp("exports") / "segmenter"
-    export_segmenter(load_segmenter(finished_segmenter), str(folder))
+    export_segmenter(loaded_segmenter, str(folder))
     return folder

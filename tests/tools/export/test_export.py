@@ -14,7 +14,7 @@ from datasets.common.errors import UserError
 from datasets.formats.read import read_film
 from datasets.pair_store import PairStore, write_png
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
-from evaluation.segmenter.load import load_any_segmenter, load_segmenter
+from evaluation.segmenter.load import load_any_segmenter
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.precision import to_float32
 from tests.helpers.binaries import run
@@ -66,8 +66,8 @@ def store(tmp_path_factory):
     return phantom_store(tmp_path_factory.mktemp("data") / "phantoms")
 
 
-def test_exports_run_alone_and_give_the_same_bits(runs, store, exported_segmenter, tmp_path):
-    films, python = _films(), load_segmenter(runs["segmenter"])
+def test_exports_run_alone_and_give_the_same_bits(runs, store, loaded_segmenter, exported_segmenter, tmp_path):
+    films = _films()
     assembly = Assembly("three", runs, store)
     export_method(assembly, str(tmp_path / "method"), batch=3)
     elsewhere = tmp_path / "elsewhere"
@@ -78,7 +78,7 @@ def test_exports_run_alone_and_give_the_same_bits(runs, store, exported_segmente
                    cwd=elsewhere, check=True)
     made = np.load(elsewhere / "made.npz")
     for name, film in films.items():
-        codes, probabilities = _segment(python.functions, film)
+        codes, probabilities = _segment(loaded_segmenter.functions, film)
         np.testing.assert_array_equal(made[f"{name}_codes"], codes)
         np.testing.assert_array_equal(made[f"{name}_probabilities"], probabilities)
         assert codes.shape == film.shape
@@ -115,7 +115,7 @@ def test_nothing_is_made_of_no_count(runs, store):
 
 @pytest.mark.parametrize(("window", "batch"), [(377, 4), (14, 4)])
 def test_windows_inside_the_graph(window, batch):
-    network = segmenter()
+    network = segmenter(attention="none")
     film = np.random.default_rng(1).integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
     expected = sliding_window(probabilities_of(network), film.astype(np.float32)[..., None] / 127.5 - 1.0, window,
                               batch=batch).numpy()
@@ -124,9 +124,9 @@ def test_windows_inside_the_graph(window, batch):
     np.testing.assert_array_equal(made[0], expected.argmax(-1))
 
 
-@pytest.fixture(scope="module")
-def functions():
-    return FilmSegmenter(segmenter(), SegmenterFacts(NAMES, SIZE, 20)).functions
+@pytest.fixture
+def functions(loaded_segmenter):
+    return loaded_segmenter.functions
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (40, 3000), (33, 8), (2, 3)])
@@ -186,19 +186,18 @@ def test_networks_trained_in_bfloat16_are_exported_in_float32(tmp_path):
     assert to_float32(plain) is plain
 
 
-def test_the_facts_of_an_export(runs, exported_segmenter, tmp_path):
-    python = load_segmenter(runs["segmenter"])
+def test_the_facts_of_an_export(loaded_segmenter, exported_segmenter, tmp_path):
     shutil.copytree(exported_segmenter, tmp_path / "export")
     facts = json.loads((tmp_path / "export" / "assets" / "model.json").read_text())
     assert facts["class_names"] == list(NAMES) and facts["size"] == SIZE and facts["window"] == 20
     assert set(facts["signatures"]) == {"uint8", "uint16", "float32", "serving_default", "class_names"}
     assert load_any_segmenter(str(tmp_path / "export")).class_names == NAMES
-    export_segmenter(python, str(tmp_path / "export"))  # an export may be renewed
+    export_segmenter(loaded_segmenter, str(tmp_path / "export"))  # an export may be renewed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match=r"thesis\.txt"):
-        export_segmenter(python, str(tmp_path / "other"))
+        export_segmenter(loaded_segmenter, str(tmp_path / "other"))
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
     (tmp_path / "export" / "saved_model.pb").write_bytes(b"\x08\x01junk")
     with pytest.raises(UserError, match="damaged export"):
@@ -217,16 +216,15 @@ def test_models_that_are_no_segmenter_are_refused(runs, store, tmp_path):
         load_any_segmenter(str(tmp_path / "method"))
 
 
-def test_onnx_gives_the_same_probabilities(runs, tmp_path):
+def test_onnx_gives_the_same_probabilities(loaded_segmenter, tmp_path):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
-    python = load_segmenter(runs["segmenter"])
-    export_segmenter(python, str(tmp_path / "export"), onnx=True)
+    export_segmenter(loaded_segmenter, str(tmp_path / "export"), onnx=True)
     file = str(tmp_path / "export" / "network.onnx")
     session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
     films = np.random.default_rng(8).uniform(-1, 1, (3, 20, 20, 1)).astype(np.float32)
     made, = session.run(["probabilities"], {"films": films})
-    np.testing.assert_allclose(made, python.of_windows(tf.constant(films)), atol=1e-3)
+    np.testing.assert_allclose(made, loaded_segmenter.of_windows(tf.constant(films)), atol=1e-3)
 
 
 def test_real_films_as_png_and_img_agree(functions, shared_dir, tmp_path):

@@ -41,11 +41,16 @@ def store(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def jobs(store) -> dict[str, Job]:
-    """The three trainers: PGGAN grows once, Pix2PixHD decays from step 8 on, SMANet has 2.7 steps per epoch."""
+    """The three trainers: PGGAN grows once, Pix2PixHD decays from step 8 on, SMANet has 2.7 steps per epoch.
+
+    The short form takes smaller networks, since tracing their graphs is what costs.
+    """
     data = f"--data={store}"
+    size = ("--resolution=16", "--start_resolution=8") if FULL else ("--resolution=8", "--start_resolution=4")
+    attention = () if FULL else ("--attention=none",)
     return {
-        "pggan": Job(("training.train_pggan", "--target=dots", data, *_COMMON, "--resolution=16",
-                      "--start_resolution=8", "--fmap_max=8", "--train_kimg=0.03", "--fade_kimg=0.04",
+        "pggan": Job(("training.train_pggan", "--target=dots", data, *_COMMON, *size, "--fmap_max=8",
+                      "--train_kimg=0.03", "--fade_kimg=0.04",
                       "--total_kimg=0.1", "--max_batch=4", "--snapshots=4", "--score_images=4"), 100),
         "pix2pixhd": Job(("training.train_pix2pixhd", "--translate_from=labels", data, *_COMMON, "--ngf=4",
                           "--ndf=4",
@@ -53,7 +58,7 @@ def jobs(store) -> dict[str, Job]:
                           "--epochs=2", "--epochs_decay=2", "--pool_size=3", "--average_decay=0.9",
                           "--deform=0.7", "--expose=0.5"), 16),
         "smanet": Job(("training.train_smanet", data, f"--validation={store}", *_COMMON, "--depth=14", "--width=8",
-                       "--batch=3", "--steps=14", "--validate_every=5", "--crop=25"), 14),
+                       "--batch=3", "--steps=14", "--validate_every=5", "--crop=25", *attention), 14),
     }
 
 

@@ -8,6 +8,7 @@ total asked for last; the extended run keeps the old ones and adds new ones.
 """
 
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -41,14 +42,27 @@ def train(command) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.fixture(scope="session")
+def killed(jobs, tmp_path_factory):
+    """(trainer, folder) -> its job into the folder, a copy of one killed half-way as it wrote a checkpoint."""
+    folders = {}
+
+    def command(name, folder):
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp("killed") / name
+            run_until_saving(jobs[name].into(folders[name]), jobs[name].total // 2)
+        shutil.copytree(folders[name], folder)
+        return jobs[name].into(folder)
+
+    return command
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_killed_and_continued_equals_uninterrupted(name, whole, jobs, tmp_path, record):
-    """The kill falls into the writing of a checkpoint."""
-    command = jobs[name].into(tmp_path)
-    run_until_saving(command, jobs[name].total * 3 // 4)
-    assert list((tmp_path / "checkpoints").glob(".*.partial"))
+def test_killed_and_continued_equals_uninterrupted(name, whole, killed, tmp_path, record):
+    command = killed(name, tmp_path / "run")
+    assert list((tmp_path / "run" / "checkpoints").glob(".*.partial"))
     train(command)
-    found = differences(whole(name), tmp_path)
+    found = differences(whole(name), tmp_path / "run")
     record(f"{name}: SIGKILL, same command", 1, 1, int(not found))
     assert not found
 
@@ -67,22 +81,22 @@ def test_killed_many_times_at_any_moment(name, whole, jobs, tmp_path, record):
     assert kills and not found
 
 
-def test_other_lines_and_pictures_change_no_weight_and_no_choice(whole, jobs, tmp_path):
+@pytest.mark.skipif(not FULL, reason="full form only: the short one is in tests/training/test_loop.py")
+def test_other_lines_and_pictures_change_no_weight_and_no_choice(whole, killed, tmp_path):
     """A run that is stopped may be watched in another way from then on."""
-    command = jobs["pggan"].into(tmp_path)
-    run_until_saving(command, jobs["pggan"].total // 2)
-    train([*command, "--log_lines=5", "--grids=0"])
-    found, expected = (checkpoint_tensors(folder) for folder in (tmp_path, whole("pggan")))
+    run = tmp_path / "run"
+    train([*killed("pggan", run), "--log_lines=5", "--grids=0"])
+    found, expected = (checkpoint_tensors(folder) for folder in (run, whole("pggan")))
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[key], expected[key]) for key in expected if "progress" not in key)
-    assert (tmp_path / "product.json").read_text() == (whole("pggan") / "product.json").read_text()
+    assert (run / "product.json").read_text() == (whole("pggan") / "product.json").read_text()
     kept, wanted = ({file.name: network_weights(file) for file in (folder / "snapshots").glob("*.keras")}
-                    for folder in (tmp_path, whole("pggan")))
+                    for folder in (run, whole("pggan")))
     assert len(wanted) > 1 and kept == wanted
 
 
 @pytest.mark.parametrize(("name", "shorter", "other"), [
-    ("pggan", ["--total_kimg=0.032"], ("fmap_max", 8, 16)),
+    pytest.param("pggan", ["--total_kimg=0.032"], ("fmap_max", 8, 16), marks=pytest.mark.slow),
     ("pix2pixhd", ["--epochs=1", "--epochs_decay=0"], ("n_blocks", 1, 2)),
     ("smanet", ["--steps=6"], ("width", 8, 4))])
 def test_an_extended_run_equals_a_longer_one(name, shorter, other, whole, jobs, tmp_path, record):

@@ -51,7 +51,7 @@ def test_a_set_killed_while_it_is_written_neither_loses_nor_repeats(tmp_path, re
 
     assert start("whole").wait() == 0
     draw, kills = random.Random(3), 0
-    for _ in range(40 if FULL else 8):
+    for _ in range(40 if FULL else 3):
         process = start("killed")
         before = len(list(tmp_path.glob("killed/images/*")))
         while process.poll() is None and len(list(tmp_path.glob("killed/images/*"))) <= before:

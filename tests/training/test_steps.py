@@ -38,7 +38,7 @@ def _trained(name, pairs, until, **options):
 
 
 @pytest.mark.parametrize(("name", "until", "ends"), [
-    ("pggan", 48, [8, 32, 48]),  # at 8 images the fade begins: another phase
+    pytest.param("pggan", 48, [8, 32, 48], marks=pytest.mark.slow),  # at 8 images the fade begins: another phase
     ("pix2pixhd", 5, [3, 5]),  # 12 pairs by 4: an epoch has 3 steps
     pytest.param("smanet", 5, [3, 5], marks=pytest.mark.slow)])
 def test_several_at_once_are_bit_for_bit_the_same(name, pairs, until, ends):

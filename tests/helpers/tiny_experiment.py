@@ -13,7 +13,7 @@ from training.presets import Preset
 # Tracing graphs is what costs: PGGAN does not grow and SMANet attends to nothing (tests/reliability has both).
 _GAN = {"fmap_base": 64, "fmap_max": 8, "total_kimg": 0.032, "max_batch": 8, "log_lines": 4, "grids": 2,
         "snapshots": 2, "score_images": 8, "deterministic": True}
-_TRANSLATOR = {"ngf": 4, "ndf": 4, "n_downsampling": 1, "n_blocks": 1, "n_layers": 1, "num_D": 1, "batch": 6,
+_TRANSLATOR = {"ngf": 4, "ndf": 4, "n_downsampling": 1, "n_blocks": 1, "n_layers": 1, "num_D": 1, "batch": 16,
                "dot_size": 16, "epochs": 1, "epochs_decay": 1, "log_lines": 4, "grids": 1, "deterministic": True}
 _SEGMENTER = {"depth": 14, "width": 8, "attention": "none", "batch": 4, "steps": 4, "validate_every": 2,
               "log_lines": 2, "grids": 1, "bn_momentum": 0.5, "standardize": True, "deterministic": True}

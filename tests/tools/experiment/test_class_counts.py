@@ -31,7 +31,7 @@ def _write_files(folder, organs, count=13):
 
 @pytest.mark.parametrize(("organs", "names"), [pytest.param(1, ALL, marks=pytest.mark.slow), (1, SEGMENTER),
                                                (39, SEGMENTER)])
-def test_any_number_of_classes_goes_all_the_way(organs, names, tmp_path):
+def test_any_number_of_classes_goes_all_the_way(organs, names, tmp_path, eager):
     _write_files(tmp_path / "files", organs)
     classes = [f"organ {code}" for code in range(1, organs + 1)]
     done = run("tools.import_dataset", f"--images={tmp_path}/files/images", f"--labels={tmp_path}/files/labels",

@@ -14,6 +14,7 @@ from evaluation.results.columns import METHODS
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import read_pooled
 from evaluation.synthetic.marked_copies import read_marks
+from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tools.experiment.plan import Experiment, with_steps
 from tools.experiment.synthetic_sets import SyntheticSet
@@ -40,9 +41,10 @@ def finished(tmp_path_factory):
     write_phantoms(str(root / "data"), 14, 2, 32, 0)
     first, made = (experiment(str(root / "data"), str(root / "run"), *asked)
                    for asked in (("single,three",), ("three", "mix,shape")))
-    run_tasks(first.tasks()[:-1], first.workdir)
     lines = []
-    run_tasks(made.tasks(), made.workdir, say=lines.append)
+    with process_state.eagerly():
+        run_tasks(first.tasks()[:-1], first.workdir)
+        run_tasks(made.tasks(), made.workdir, say=lines.append)
     return Finished(first, made, root / "run", lines)
 
 

@@ -133,7 +133,7 @@ def test_the_estimate_counts_every_segmenter(data):
 
 
 @pytest.mark.parametrize(("model", "source"), [("shape", "shape-model"), ("warp", "warped-maps")])
-def test_a_model_makes_pairs_with_the_films_of_the_translator(tmp_path, model, source):
+def test_a_model_makes_pairs_with_the_films_of_the_translator(tmp_path, model, source, eager):
     store = phantom_store(tmp_path / "real", count=4)
     run = {"labels_to_film": method_runs(tmp_path / "runs")["labels_to_film"]}
     assembly = Assembly(model, run, store)

@@ -37,7 +37,6 @@ RECIPES = {
         translators={
             "average_decay": 0.995,  # averaged weights make the pairs
             "upsampling": "resize",  # no checkerboards
-            "deform": 0.7,  # share of the pairs that translators see deformed
         },
         pairs={"smooth_labels": False, "expose": 0.0},
         extras=(

@@ -93,12 +93,12 @@ def _losses(name, precision, pairs, steps) -> list[float]:
     return [row[{"pggan": "d_loss", "pix2pixhd": "g_features", "smanet": "loss"}[name]] for row in rows]
 
 
-def test_bfloat16_computes_through_a_fade(pairs):
+def test_bfloat16_computes_through_a_fade(pairs, eager):
     assert len(set(_losses("pggan", "mixed_bfloat16", pairs, 3))) == 3
 
 
 @pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"])
-def test_float16_trains_and_its_norms_are_unscaled(name, pairs):
+def test_float16_trains_and_its_norms_are_unscaled(name, pairs, eager):
     """The same step twice, at the end of the second of which the scale grows: that must not show in its norms."""
     trainer, networks, optimizers = _built(name, "mixed_float16", pairs)
     for optimizer in optimizers:

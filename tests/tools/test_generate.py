@@ -49,7 +49,7 @@ def _altered(run, path, **facts):
 
 
 @pytest.mark.parametrize(("method", "check"), [("three", "--check"), ("single", "--nocheck")])
-def test_parts_are_joined_to_the_set_that_one_command_makes(method, check, runs, store, tmp_path):
+def test_parts_are_joined_to_the_set_that_one_command_makes(method, check, runs, store, tmp_path, eager):
     options = ("--count=20", "--validation=5", "--seed=3", check)
     parts = [tmp_path / "one", tmp_path / "two"]
     commands = {"whole": [], "one": ["--shard=1/2"], "two": ["--shard=2/2"],
@@ -67,7 +67,7 @@ def test_parts_are_joined_to_the_set_that_one_command_makes(method, check, runs,
 
 
 @pytest.mark.parametrize("method", ["single", "two", "three", "shape"])
-def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path):
+def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path, eager):
     assembly, lines = Assembly(method, runs, store), []
     for _ in range(2):  # the second time there is nothing to do
         journal = assembly.write(str(tmp_path / "made"), 5, 2, 3, say=lines.append)
@@ -105,7 +105,7 @@ def test_too_large_a_batch_is_halved():
 
 
 @pytest.mark.parametrize("method", ["single", "two", "three"])
-def test_nocheck_leaves_label_maps_as_the_network_made_them(method, runs, store, tmp_path):
+def test_nocheck_leaves_label_maps_as_the_network_made_them(method, runs, store, tmp_path, eager):
     done = _tool("generate", method, runs, store, "--count=4", "--nocheck", f"--out={tmp_path / 'made'}")
     assert done.code == 0, done.err
     assembly = Assembly(method, runs, store)
@@ -121,7 +121,7 @@ def test_nocheck_leaves_label_maps_as_the_network_made_them(method, runs, store,
     assert journal["mended"] == 0 and journal["rejected"] == {}
 
 
-def test_rules_that_real_maps_break_are_blamed_and_not_the_training(runs, store, tmp_path):
+def test_rules_that_real_maps_break_are_blamed_and_not_the_training(runs, store, tmp_path, eager):
     assembly, said = Assembly("single", runs, store), []
     tiny = {code: dataclasses.replace(rule, area=(1e-4, 2e-4)) for code, rule in assembly.rules.classes.items()}
     assembly.rules = dataclasses.replace(assembly.rules, classes=tiny)  # as somebody may give them by hand
@@ -130,7 +130,7 @@ def test_rules_that_real_maps_break_are_blamed_and_not_the_training(runs, store,
     assert "6 fail" in warning and "left lung too large, 6 times" in warning and "--nocheck_samples" in warning
 
 
-def test_generate_as_a_command(runs, store, tmp_path):
+def test_generate_as_a_command(runs, store, tmp_path, eager):
     done = _tool("generate", "three", runs, store, "--count=3", "--validation=1", f"--out={tmp_path / 'made'}")
     assert done.code == 0 and "3 of 3 pairs" in done.out, done.err
     made = PairStore(tmp_path / "made")

@@ -98,7 +98,7 @@ def test_other_lines_and_pictures_change_no_weight_and_no_choice(whole, killed, 
 @pytest.mark.parametrize(("name", "shorter", "other"), [
     pytest.param("pggan", ["--total_kimg=0.032"], ("fmap_max", 8, 16), marks=pytest.mark.slow),
     ("pix2pixhd", ["--epochs=1", "--epochs_decay=0"], ("n_blocks", 1, 2)),
-    ("smanet", ["--steps=6"], ("width", 8, 4))])
+    pytest.param("smanet", ["--steps=6"], ("width", 8, 4), marks=pytest.mark.slow)])
 def test_an_extended_run_equals_a_longer_one(name, shorter, other, whole, jobs, tmp_path, record):
     train(jobs[name].into(tmp_path, *shorter))
     train(jobs[name].into(tmp_path))

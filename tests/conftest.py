@@ -14,7 +14,7 @@ _FIRST = ("reliability/test_continuation.py", "tools/experiment/test_experiment.
           "reliability/test_distribution.py", "tools/experiment/test_engine.py",
           "tools/experiment/test_cluster.py", "tools/export/test_export.py", "models/test_gan_models.py",
           "reliability/test_precision.py",
-          "evaluation/test_copies.py", "training", "models")
+          "evaluation/synthetic/test_copies.py", "training", "models")
 
 
 def pytest_collection_modifyitems(items):

@@ -19,7 +19,7 @@ from tests.helpers import binaries
 from tests.helpers.result_folders import write_column, write_experiment
 
 DATA = pathlib.Path(__file__).parent / "data"
-RESULTS = pathlib.Path(__file__).parents[2] / "results"
+RESULTS = pathlib.Path(__file__).parents[3] / "results"
 TABLES = {"1": "FULL", "2": "TINY"}
 # Cells that no pooled counts can give with the other digits of their column; what these give instead. The two
 # averages are those of the organs' printed digits.

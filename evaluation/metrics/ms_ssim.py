@@ -4,7 +4,8 @@ Wang, Simoncelli and Bovik 2003; Karras et al. 2018, section 5: the mean over pa
 much variation scores low; a collapsed one near 1. Only scores at the same size and number of scales compare.
 
 Our own, since `tf.image.ssim_multiscale` begins at 176 pixels, averages channels after the product of scales, and
-in float32 is off by 1e-4 on flat pictures; elsewhere both agree to 1e-5 (tests/evaluation/synthetic/test_realism.py).
+in float32 is off by 1e-4 on flat pictures; elsewhere both agree to 1e-5
+(tests/evaluation/synthetic/test_realism.py).
 """
 
 from collections.abc import Callable

@@ -15,6 +15,7 @@ import pandas as pd
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.progress import say
 from datasets.pair_store import PairStore
 from evaluation.reader_study.key import FORMAT, REAL, SYNTHETIC, Answers, TruthFilm, TruthKey
 from evaluation.reader_study.page import REALISM, PageFilm, make_page
@@ -42,7 +43,8 @@ def write_realism_study(real: PairStore, synthetic: PairStore, count: int, out: 
 
     Args:
       real: its un-augmented test films are drawn from.
-      synthetic: all its pairs, but for those that are marked as copies of a training film.
+      synthetic: all its pairs, but for those that are marked as copies of a training film; where none are marked
+        by the present check, a line says so.
       title: what is compared, for the report; it is not in the page.
       seed: of the draw and the order; None draws one that nobody can guess. It is kept in the key.
       side: films larger than this are shown reduced to it, in pixels.
@@ -57,6 +59,9 @@ def write_realism_study(real: PairStore, synthetic: PairStore, count: int, out: 
         raise UserError(f"{synthetic.path}: has pictures of {sizes[0]} pixels, but {real.path} of {sizes[1]}, "
                         "which tells them apart; give films of one size")
     marked = read_marks(synthetic)
+    if marked is None:
+        say(f"{synthetic.path}: its pairs are not marked, so copies of training films may be among those shown; "
+            "evaluation.evaluate_memorization --mark marks them")
     copies = set(marked[0]["id"][marked[0]["copy"]]) if marked else set()
     pools = {REAL: unaugmented(real, "test"), SYNTHETIC: [id_ for id_ in synthetic.ids() if id_ not in copies]}
     stores, draw = {REAL: real, SYNTHETIC: synthetic}, random.Random(seed)

@@ -2,8 +2,10 @@
 
     SET/copies.csv    a row per pair, in the manifest's order: id, copy (0 or 1), and the columns that
                       `evaluation.synthetic.copies.compare` describes
-    SET/copies.json   what they were judged by, and the counts; done is whether all pairs are
+    SET/copies.json   what they were judged by, and the counts: done is whether all pairs are, measure the version
+                      of the measure (`copies.MEASURE`), set the digest of the pairs
 
+Marks of another measure, of other training films or of other pairs are made anew.
 The names of training films stand in copies.csv: it belongs to the set as made, and is not for publishing.
 """
 
@@ -19,7 +21,7 @@ from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
 from datasets.pair_store import PairStore
-from evaluation.synthetic.copies import COPY_RATIO, KINDS, PERCENTILE, CopyCheck, is_copy
+from evaluation.synthetic.copies import COPY_RATIO, KINDS, MEASURE, PERCENTILE, CopyCheck, is_copy
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, unaugmented
 
 MARKS, FACTS = "copies.csv", "copies.json"
@@ -27,6 +29,11 @@ SIDE = 256  # pixels to which larger pairs are reduced
 LEAST_TRAINING = 2  # films, where there are test films; one more without
 LEAST_OTHERS = 20  # train films that were not seen, to calibrate on them in place of test films
 _CHUNK = 512  # pairs judged at a time: a multiple of what `nearest_films` multiplies at once, for the same bits
+
+
+def set_digest(synthetic: PairStore) -> str:
+    """Of a set's pairs: what marks and figures are of."""
+    return synthetic.fingerprint()[:16]
 
 
 def comparison_size(real: PairStore) -> tuple[int, int]:
@@ -66,7 +73,7 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
 
     Args:
       training: as in `load_check`.
-      version: of the code, noted in copies.json.
+      version: of the code that made the set, noted in copies.json where that does not have one.
       folder: where marks are read and written instead, for a set that must stay as it is.
 
     Returns the rows; None, and a line that says why, where `real` has too few training films to tell copies by.
@@ -79,7 +86,8 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
         say(f"copies are not marked: {error}")
         return None
     path, ids, size = folder or synthetic.path, synthetic.ids(), comparison_size(real)
-    facts = {"judged_by": _digest(check), "calibration": check.calibration, "percentile": check.percentile,
+    facts = {"measure": MEASURE, "set": set_digest(synthetic), "judged_by": _digest(check),
+             "calibration": check.calibration, "percentile": check.percentile,
              "expected_share": check.expected_share, "training": len(check.training),
              "thresholds": {kind: check.threshold(kind) for kind in KINDS}, "pairs": len(ids),
              **({"version": dict(version)} if version else {})}
@@ -103,12 +111,12 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
 
 
 def read_marks(synthetic: PairStore) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-    """Rows and facts of a set that is marked to the end; None for another."""
+    """Rows and facts of a set that is marked to the end, by the present measure; None for another."""
     if not (synthetic.path / FACTS).is_file():
         return None
     facts, rows = atomic_files.read_json(synthetic.path / FACTS), read_rows(synthetic.path / MARKS)
-    whole = isinstance(facts, dict) and facts.get("done") is True and rows is not None
-    return (rows, facts) if whole and list(rows["id"]) == synthetic.ids() else None
+    whole = isinstance(facts, dict) and facts.get("done") is True and facts.get("measure") == MEASURE
+    return (rows, facts) if whole and rows is not None and list(rows["id"]) == synthetic.ids() else None
 
 
 def read_rows(path: pathlib.Path) -> pd.DataFrame | None:
@@ -131,11 +139,14 @@ def _to_csv(rows: pd.DataFrame) -> str:
 def _known_lines(path: pathlib.Path, facts: dict[str, Any],
                  ids: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """Lines of copies.csv that an earlier process left, header first, and its facts; no lines and `facts`, which
-    are noted, where pairs were judged by other films or there was none."""
+    are noted, where other pairs were judged, by other films, by another measure, or there was none."""
     if (path / FACTS).is_file() and (path / MARKS).is_file():
         known = atomic_files.read_json(path / FACTS)
         lines = (path / MARKS).read_text(encoding="utf-8").splitlines()
-        same = isinstance(known, dict) and known.get("judged_by") == facts["judged_by"]
+        known = known if isinstance(known, dict) else {}
+        if known.get("set", facts["set"]) == facts["set"] and known.get("version"):
+            facts = {**facts, "version": known["version"]}  # of the code that made the set, whoever marks it
+        same = all(known.get(name) == facts[name] for name in ("measure", "set", "judged_by"))
         if same and lines and [line.split(",", 1)[0] for line in lines[1:]] == list(ids[:len(lines) - 1]):
             return lines, known
     (path / MARKS).unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 """Marks beside a synthetic set's manifest: planted copies, and the same bytes after any stop."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,23 @@ def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp
     assert judged == stopped.ids()
     mark_copies(stopped, real, real.ids("train")[:4])  # without the film that pair 3 copies
     assert len(judged) == 10 and list(np.flatnonzero(read_marks(stopped)[0]["copy"])) == [1]
+
+
+def test_marks_of_other_pictures_or_of_an_earlier_measure_are_made_anew(real, tmp_path, monkeypatch):
+    made = _write(tmp_path / "made", real)
+    mark_copies(made, real, version={"commit": "first"})
+    id_, copied = made.ids()[0], real.ids("train")[1]
+    for kind in ("images", "labels"):  # another picture by the same name
+        shutil.copyfile(real.path / kind / f"{copied}.png", made.path / kind / f"{id_}.png")
+    assert mark_copies(made, real)["copy"][0]
+    (made.path / MARKS).write_text((made.path / MARKS).read_text().replace(f"{id_},1", f"{id_},0"))
+    assert not mark_copies(made, real)["copy"][0]  # what is done is left
+    monkeypatch.setattr(marked_copies, "MEASURE", marked_copies.MEASURE + 1)
+    assert read_marks(made) is None
+    assert mark_copies(made, real, version={"commit": "second"})["copy"][0]
+    monkeypatch.undo()
+    mark_copies(made, real, version={"commit": "third"})
+    assert read_marks(made)[1]["version"] == {"commit": "second"}  # that made the pictures as they are
 
 
 def test_too_few_films_are_said_and_nothing_is_written(tmp_path):

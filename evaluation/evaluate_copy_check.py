@@ -48,16 +48,17 @@ def main(argv: Sequence[str]) -> None:
     options = Options(_FILMS.value, _DRAWS.value, _COUNT.value)
     store = PairStore(_DATA.value)
     table = measure(store, options, show_progress)
-    figures, text = headline(table), copy_check_table(table, store.description.name, options)
+    figures, of = headline(table), options.describe(store.description)
+    text = copy_check_table(table, store.description.name, options)
     out = atomic_files.make_folder(_OUT.value)
     atomic_files.write_text(out / "copy_check.csv", table.round(4).to_csv(index=False))
     atomic_files.write_text(out / "copy_check.md", text)
-    add_figures(out / "copy_check.json", figures)
+    add_figures(out / "copy_check.json", figures, of)
     marks = measure_marks([store.image(id_) for id_ in unaugmented(store, "train")])
     atomic_files.write_text(out / "marks.csv", marks.round(4).to_csv(index=False))
     atomic_files.write_text(out / "marks.md", marks_table(marks, store.description))
     if _FIGURES.value is not None:
-        add_figures(_FIGURES.value, figures)
+        add_figures(_FIGURES.value, figures, of)
     print(f"{text}\n{marks_table(marks, store.description)}")
 
 

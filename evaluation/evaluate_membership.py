@@ -41,7 +41,6 @@ def main(argv: Sequence[str]) -> None:
     if (_RESULTS.value is None) == (_SYNTHETIC.value is None):
         raise UserError("give either --results=RUN or --synthetic=SET")
     check_output(_OUT.value, RESULTS, [_DATA.value, _SYNTHETIC.value], [_RESULTS.value])
-    from datasets.common import atomic_files
     from datasets.common.progress import say, show_progress
     from evaluation.privacy.figures import add_figures
     from evaluation.privacy.membership import attack_table
@@ -56,6 +55,7 @@ def main(argv: Sequence[str]) -> None:
     from evaluation.results.experiment_folder import ExperimentFolder
     from evaluation.synthetic.copies_report import training_ids
     from evaluation.synthetic.fit_to_share import FIGURES
+    from evaluation.synthetic.marked_copies import set_digest
 
     store, segmenter = PairStore(_DATA.value), _SEGMENTER.value
     if _RESULTS.value is not None:
@@ -76,10 +76,8 @@ def main(argv: Sequence[str]) -> None:
     table = attack_table(scores, [id_ in set(films.members) for id_ in films.ids])
     print(write_results(pathlib.Path(_OUT.value), table, films, counts))
     if _RESULTS.value is not None:
-        journal = synthetic.path / "generation.json"
-        maker = str(atomic_files.read_json(journal).get("maker", "")) if journal.is_file() else ""
         path = synthetic.path.parent / FIGURES
-        add_figures(path, headline(table), maker)
+        add_figures(path, headline(table), films.describe(), set_digest(synthetic))
         print(f"figures of the set's card: {path}")
 
 

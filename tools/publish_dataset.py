@@ -86,7 +86,8 @@ def _publish(path: str) -> int:
               file=sys.stderr)
         return 1
     print(f"{_OUT.value}: {len(chosen.kept):,} pairs and their card"
-          + (f"; NOT called fit to share: its card has {len(lacks)} reasons" if lacks else ", fit to share"))
+          + (f"; NOT called fit to share: its card has {len(lacks)} reasons" if lacks else
+             ", fit to share by its figures (its card says whose intervals reach beyond the thresholds)"))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from evaluation.cards.parts import citation, head, literal, table
 from evaluation.results.safe_text import markdown
-from evaluation.synthetic.fit_to_share import PANELS, THRESHOLDS, Figure
+from evaluation.synthetic.fit_to_share import PANELS, THRESHOLDS, Figure, Threshold, reaching_beyond
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _ABOUT = {
@@ -73,7 +73,8 @@ def dataset_card(facts: SetFacts, figures: Mapping[str, Figure], lacks: Sequence
     top = head({"license": facts.license, "task_categories": ["image-segmentation"], "pretty_name": facts.name,
                 "size_categories": [category], "annotations_creators": ["machine-generated"],
                 "tags": ["synthetic", "medical", "gan", "image-segmentation"], "viewer": False})
-    parts = [top, f"# {markdown(facts.name)}", _verdict(lacks), _summary(facts, count), "## Files", _files(facts),
+    verdict = _verdict(lacks, len(reaching_beyond(figures)))
+    parts = [top, f"# {markdown(facts.name)}", verdict, _summary(facts, count), "## Files", _files(facts),
              "## Made from", _made_from(facts)]
     for panel in PANELS:
         parts += [f"## {panel.title()}", _ABOUT[panel], _panel(panel, figures)]
@@ -83,10 +84,11 @@ def dataset_card(facts: SetFacts, figures: Mapping[str, Figure], lacks: Sequence
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict(lacks: Sequence[str]) -> str:
+def _verdict(lacks: Sequence[str], beyond: int) -> str:
     if not lacks:
-        return ("**Fit to share by its figures**: all thresholds below are met. Whether it may be shared is for "
-                "those who answer for the patients' data.")
+        unsure = f"; the 95 % intervals of {beyond} of them reach beyond their thresholds" if beyond else ""
+        return (f"**Fit to share by its figures**: all thresholds below are met by the values{unsure}. Whether it "
+                "may be shared is for those who answer for the patients' data.")
     lines = "\n".join(f"- {line}" for line in lacks)
     return (f"**Not called fit to share.** Published all the same (`--anyway`); these figures miss their "
             f"thresholds:\n\n{lines}")
@@ -130,12 +132,19 @@ def _panel(panel: str, figures: Mapping[str, Figure]) -> str:
         threshold = THRESHOLDS.get(name)
         if figure.panel == panel:
             wanted = threshold.wanted() if threshold and threshold.limit is not None else ""
-            met = "" if not wanted else "yes" if threshold.met(figure.value) else "NO"
+            met = _met(threshold, figure) if wanted else ""
             title = figure.title if threshold else markdown(figure.title)
+            title += f" ({markdown(figure.of)})" if figure.of else ""
             rows.append((title, figure.shown(), wanted, met))
     rows += [(threshold.title, "not measured", threshold.wanted(), "NO")
              for name, threshold in THRESHOLDS.items() if threshold.panel == panel and name not in figures]
     return table(("figure", "value", "threshold", "met"), rows)
+
+
+def _met(threshold: Threshold, figure: Figure) -> str:
+    if not threshold.met(figure.value):
+        return "NO"
+    return "yes" if threshold.borne_out(figure) else "yes; its interval reaches beyond"
 
 
 def _left_out(facts: SetFacts) -> str:

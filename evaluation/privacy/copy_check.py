@@ -9,7 +9,7 @@ import pandas as pd
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
-from datasets.pair_store import PairStore
+from datasets.pair_store import Description, PairStore
 from datasets.subsets import choose_subset
 from evaluation.privacy.figures import Interval, share
 from evaluation.privacy.planted_copies import Pair, disguises
@@ -34,6 +34,12 @@ class Options:
     films: int = 11
     draws: int = 3
     count: int = 11
+
+    def describe(self, description: Description) -> str:
+        """What is measured on, in words."""
+        height, width = description.size
+        return (f"{self.films} train films of {description.name}, {width} x {height} pixels, in place of those "
+                f"that the networks saw; {self.draws} draws")
 
 
 def measure(store: PairStore, options: Options, progress: Callable[[str, int, int], None]) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def _row(experiment: ExperimentFolder, method) -> dict[str, object]:
     row |= {f"near_{kind}": samples[f"{kind}_close"].astype(int).mean() for kind in KINDS
             if f"{kind}_close" in samples}
     row |= {"expected": facts.get("expected_share", float("nan")), "distinct": nearest.nunique()}
-    figures = read_figures(synthetic.path.parent / FIGURES)
+    figures = read_figures(synthetic.path.parent / FIGURES, facts["set"])
     row |= {name: figures[name].value if name in figures else float("nan") for name in _FIGURES}
     return row | {kind: _mean_j(experiment, kind if kind == "real" else f"{kind}-{method.suffix}")
                   for kind in _COLUMNS}

@@ -9,6 +9,7 @@ from scipy import stats
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from evaluation.synthetic.copies import MEASURE
 
 Interval = tuple[float, float, float]  # a value and its 95 % interval
 
@@ -32,11 +33,12 @@ def auc(members: np.ndarray, others: np.ndarray) -> Interval:
     return value, max(0.0, value - 1.96 * float(deviation)), min(1.0, value + 1.96 * float(deviation))
 
 
-def add_figures(path: str | os.PathLike, figures: Mapping[str, Interval], maker: str = "") -> None:
+def add_figures(path: str | os.PathLike, figures: Mapping[str, Interval], of: str, of_set: str = "") -> None:
     """Puts figures into a file that `evaluation.synthetic.fit_to_share` reads, beside those that are there.
 
     Args:
-      maker: of the set they are of, from its generation.json; "" for figures of the check alone.
+      of: what they were measured on, in words.
+      of_set: digest of the set they are of (`marked_copies.set_digest`); "" for figures of the check alone.
 
     Raises UserError where the file is of another set, or no such file.
     """
@@ -44,9 +46,10 @@ def add_figures(path: str | os.PathLike, figures: Mapping[str, Interval], maker:
     known = atomic_files.read_json(path) if path.is_file() else {}
     if not isinstance(known, dict) or not isinstance(known.get("figures", {}), dict):
         raise UserError(f'{path}: not a file of figures, expected {{"figures": ...}}; remove it, or name another')
-    if maker and known.get("maker", maker) != maker:
-        raise UserError(f"{path}: figures of the set of maker {known['maker']}, expected {maker}; remove it, or "
-                        "name another")
-    added = {name: dict(zip(("value", "low", "high"), values, strict=True)) for name, values in figures.items()}
-    whole = {**known, **({"maker": maker} if maker else {}), "figures": {**known.get("figures", {}), **added}}
+    if of_set and known.get("set", of_set) != of_set:
+        raise UserError(f"{path}: figures of the set {known['set']}, expected {of_set}; remove it, or name "
+                        "another")
+    added = {name: {**dict(zip(("value", "low", "high"), values, strict=True)), "of": of, "measure": MEASURE}
+             for name, values in figures.items()}
+    whole = {**known, **({"set": of_set} if of_set else {}), "figures": {**known.get("figures", {}), **added}}
     atomic_files.write_json(path, whole)

@@ -73,6 +73,11 @@ class Films:
         """Members first."""
         return [*self.members, *self.others]
 
+    def describe(self) -> str:
+        """How many of each, in words."""
+        split = "train films that the networks did not see" if self.split == "train" else "test films"
+        return f"{len(self.members)} members against {len(self.others)} {split}"
+
 
 def attack_distances(films: Films, synthetic: PairStore, count: int, seed: int,
                      progress: Progress) -> tuple[dict[str, Scores], dict[str, int]]:
@@ -140,9 +145,7 @@ def headline(table: pd.DataFrame) -> dict[str, Interval]:
 
 def write_results(out: pathlib.Path, table: pd.DataFrame, films: Films, counts: dict[str, int]) -> str:
     """membership.csv, membership.md and membership.json; the text of the second."""
-    split = "train films that the networks did not see" if films.split == "train" else "test films"
-    caption = (f"{len(films.members)} members against {len(films.others)} {split}, "
-               + ", ".join(f"{count:,} pairs {name}" for name, count in counts.items())
+    caption = (f"{films.describe()}, " + ", ".join(f"{count:,} pairs {name}" for name, count in counts.items())
                + ". AUC with DeLong's 95 % interval; 0.5 is guessing.")
     rows = [[row["set"], row["attack"], row["kind"], f"{row['auc']:.3f} ({row['low']:.3f} to {row['high']:.3f})"]
             for _, row in table.iterrows()]

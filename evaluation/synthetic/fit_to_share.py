@@ -4,13 +4,18 @@ What a set must show is in THRESHOLDS, and nowhere else. Figures that publishing
 the check for copies is, how well an attacker tells members) come from a file beside the set as made,
 RUN/synthetic-K/privacy.json:
 
-    {"maker": "...",        of the set's generation.json: figures of another set are refused; may be left out
+    {"set": "...",          of the set's copies.json: figures of another set are refused; may be left out
      "figures": {
-       "check_recall": {"value": 0.994, "low": 0.981, "high": 0.999},
+       "check_recall": {"value": 0.994, "low": 0.981, "high": 0.999, "of": "11 films of JSRT", "measure": 2},
        "synth_j_published": {"value": 90.1, "panel": "utility", "title": "mean J without flagged pairs"}}}
 
-value is a number, low and high its interval where there is one. Names that THRESHOLDS does not have are shown on
-the panel of the card that they say ("fidelity", "privacy" or "utility"), and judged by nobody.
+value is a number, low and high its interval where there is one, of what it was measured on, measure the version of
+the check for copies that it was measured with (`copies.MEASURE`): figures of another version are refused. Names
+that THRESHOLDS does not have are shown on the panel of the card that they say ("fidelity", "privacy" or
+"utility"), and judged by nobody.
+
+Thresholds are for values. An interval that reaches beyond one does not keep a set back, since with a dozen
+training films every interval does; the card says of which figures it is so.
 """
 
 import dataclasses
@@ -21,6 +26,7 @@ from typing import Any
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from evaluation.synthetic.copies import MEASURE
 
 FIGURES = "privacy.json"
 PANELS = ("fidelity", "privacy", "utility")
@@ -28,13 +34,15 @@ PANELS = ("fidelity", "privacy", "utility")
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A number on a card; `low` and `high` are its 95 % interval, None where there is none."""
+    """A number on a card; `low` and `high` are its 95 % interval, None where there is none; `of` is what it was
+    measured on, where the title does not say it."""
 
     value: float
     panel: str
     title: str
     low: float | None = None
     high: float | None = None
+    of: str = ""
 
     def shown(self) -> str:
         """As people read it, with its interval."""
@@ -57,6 +65,11 @@ class Threshold:
         if self.limit is None:
             return True
         return value >= self.limit if self.least else value <= self.limit
+
+    def borne_out(self, figure: Figure) -> bool:
+        """Whether the whole interval of `figure` is within it, too; True where there is no interval."""
+        worst = figure.low if self.least else figure.high
+        return self.met(figure.value) and (worst is None or self.met(worst))
 
     def wanted(self) -> str:
         """The condition in words."""
@@ -95,13 +108,13 @@ THRESHOLDS = {
 }
 
 
-def read_figures(path: pathlib.Path, maker: str = "") -> dict[str, Figure]:
+def read_figures(path: pathlib.Path, of_set: str = "") -> dict[str, Figure]:
     """Figures that others measured, from a file as this module describes it; none where there is no file.
 
     Args:
-      maker: of the set that is published; "" where it says none.
+      of_set: digest of the set that is published (`marked_copies.set_digest`); "" asks for none.
 
-    Raises UserError for a file of another set, or that is not of this form.
+    Raises UserError for a file of another set or version of the check, or that is not of this form.
     """
     if not path.is_file():
         return {}
@@ -111,9 +124,13 @@ def read_figures(path: pathlib.Path, maker: str = "") -> dict[str, Figure]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not figures of a synthetic set ({type(error).__name__}: {str(error)[:100]}); "
                         'expected {"figures": {NAME: {"value": NUMBER}}}') from None
-    if maker and found.get("maker", maker) != maker:
-        raise UserError(f"{path}: figures of the set of maker {found['maker']}, expected {maker} as in "
-                        "generation.json; measure this set, or remove the file")
+    if of_set and found.get("set", of_set) != of_set:
+        raise UserError(f"{path}: figures of the set {found['set']}, expected {of_set} as in copies.json; measure "
+                        "this set, or remove the file")
+    for name, value in found["figures"].items():
+        if value.get("measure", MEASURE) != MEASURE:
+            raise UserError(f"{path}: {name} is of version {value['measure']} of the check for copies, expected "
+                            f"{MEASURE}; measure it again, or remove it")
     return figures
 
 
@@ -126,7 +143,8 @@ def _figure(name: str, value: Mapping[str, Any]) -> Figure:
         raise ValueError(f"{name}: found {numbers}, expected numbers")
     if panel not in PANELS:
         raise ValueError(f"{name}: panel {panel!r}, expected one of {', '.join(PANELS)}")
-    return Figure(float(value["value"]), panel, title[:300], value.get("low"), value.get("high"))
+    return Figure(float(value["value"]), panel, title[:300], value.get("low"), value.get("high"),
+                  str(value.get("of", ""))[:300])
 
 
 def shortfalls(figures: Mapping[str, Figure], source: str) -> list[str]:
@@ -144,6 +162,12 @@ def shortfalls(figures: Mapping[str, Figure], source: str) -> list[str]:
         elif not threshold.met(figure.value):
             lines.append(f"{name}: {figure.shown()}, expected {threshold.wanted()} ({threshold.title})")
     return lines
+
+
+def reaching_beyond(figures: Mapping[str, Figure]) -> list[str]:
+    """Names of the figures whose value meets its threshold, while their interval reaches beyond it."""
+    return [name for name, threshold in THRESHOLDS.items() if name in figures
+            and threshold.met(figures[name].value) and not threshold.borne_out(figures[name])]
 
 
 def _shown(value: float) -> str:

@@ -26,7 +26,6 @@ from datasets.exports.joined import join_stores
 from datasets.pair_store import SPLITS, PairStore, write_png
 from datasets.sources.nnunet import check_nnunet, dataset_folder, write_nnunet
 from datasets.subsets import write_subset
-from datasets.synthetic_store import JOURNAL, read_journal
 from evaluation.cards.dataset_card import SetFacts, dataset_card
 from evaluation.cards.parts import FILL_IN
 from evaluation.pictures import colour_labels, film_to_rgb, grid
@@ -35,7 +34,7 @@ from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.synthetic.copies_report import SHOWN, write_sheet
 from evaluation.synthetic.fit_to_share import FIGURES, THRESHOLDS, Figure, read_figures, shortfalls
 from evaluation.synthetic.image_sets import ImageSet, draw_ids
-from evaluation.synthetic.marked_copies import comparison_size, load_check
+from evaluation.synthetic.marked_copies import comparison_size, load_check, set_digest
 from tools.generation.stages import STAGES
 from tools.publish.chosen_pairs import BOX, COPY, DUPLICATE, ChosenPairs, choose_pairs, left_out_line
 from tools.publish.measured import fidelity_figures, privacy_figures, utility_figures
@@ -80,14 +79,15 @@ def publish(run: ExperimentFolder, out: pathlib.Path, options: Options) -> tuple
 
     Raises NotFitError, and leaves nothing, where there are such reasons and they were not waived.
     """
-    elsewhere, source = _figures_elsewhere(run.synthetic(options.method).path, options)
+    elsewhere, source = _figures_elsewhere(run.synthetic(options.method), options)
     with tempfile.TemporaryDirectory() as temporary, atomic_files.replacing_folder(out) as folder:
         scratch = pathlib.Path(temporary)
         chosen = choose_pairs(run, options.method, options.without_boxes, scratch / "marks")
         say(f"{len(chosen.kept):,} of {len(chosen.rows):,} pairs; left out: {left_out_line(chosen.left_out)}")
         store = write_subset(chosen.made, chosen.kept, folder / "pairs", ("images", "labels", "masks"))
-        figures = {**privacy_figures(chosen), **fidelity_figures(chosen, store, scratch / "realism"),
-                   **utility_figures(run, options.method), **elsewhere}
+        measured = {**privacy_figures(chosen), **fidelity_figures(chosen, store, scratch / "realism"),
+                    **utility_figures(run, options.method)}
+        figures = {**measured, **elsewhere, **measured}  # what is measured here stands
         lacks = shortfalls(figures, source)
         if options.license == FILL_IN:
             lacks.append("license: not chosen, expected one that those who own the data agreed to, as --license="
@@ -100,12 +100,11 @@ def publish(run: ExperimentFolder, out: pathlib.Path, options: Options) -> tuple
     return chosen, lacks
 
 
-def _figures_elsewhere(made: pathlib.Path, options: Options) -> tuple[dict[str, Figure], str]:
-    """Figures of the set in `made` that were not measured here, and where they come from."""
-    journal = made / JOURNAL
-    maker = str(read_journal(journal).get("maker", "")) if journal.is_file() else ""
-    source = "--figures" if options.figures else f"RUN/{made.parent.name}/{FIGURES}"
-    return read_figures(options.figures or made.parent / FIGURES, maker), source
+def _figures_elsewhere(made: PairStore, options: Options) -> tuple[dict[str, Figure], str]:
+    """Figures of the set `made` that were not measured here, and where they come from."""
+    folder = made.path.parent
+    source = "--figures" if options.figures else f"RUN/{folder.name}/{FIGURES}"
+    return read_figures(options.figures or folder / FIGURES, set_digest(made)), source
 
 
 def _write_files(folder: pathlib.Path, run: ExperimentFolder, chosen: ChosenPairs, store: PairStore,

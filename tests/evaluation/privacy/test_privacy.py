@@ -146,13 +146,21 @@ class TestMembership:
         assert found["members"] == found["others"] == 8
         assert found["pairs"]["as made"] == 10 and found["pairs"]["without flagged pairs"] == 2
         figures = headline(pd.read_csv(tmp_path / "out" / "membership.csv"))
-        add_figures(tmp_path / "privacy.json", figures, "maker")
-        add_figures(tmp_path / "privacy.json", {"check_recall": share(99, 100)})
-        read = read_figures(tmp_path / "privacy.json", "maker")
+        add_figures(tmp_path / "privacy.json", figures, "8 members", "digest")
+        add_figures(tmp_path / "privacy.json", {"check_recall": share(99, 100)}, "8 films")
+        read = read_figures(tmp_path / "privacy.json", "digest")
+        assert read["membership_auc_distance"].of == "8 members" and read["check_recall"].of == "8 films"
         assert read["membership_auc_distance"].value == figures["membership_auc_distance"][0] < 1
         assert read["check_recall"].value == 0.99
-        with pytest.raises(UserError, match="maker"):
-            add_figures(tmp_path / "privacy.json", figures, "another")
+        with pytest.raises(UserError, match="digest"):
+            add_figures(tmp_path / "privacy.json", figures, "8 members", "another")
+        with pytest.raises(UserError, match="digest"):
+            read_figures(tmp_path / "privacy.json", "another")
+        old = {**json.loads((tmp_path / "privacy.json").read_text())}
+        old["figures"]["check_recall"]["measure"] -= 1
+        (tmp_path / "privacy.json").write_text(json.dumps(old))
+        with pytest.raises(UserError, match="check_recall is of version"):
+            read_figures(tmp_path / "privacy.json", "digest")
 
 
 def test_wilson_interval():
@@ -193,7 +201,7 @@ def test_copying_beside_usefulness(tmp_path):
     experiment = ExperimentFolder(folder)
     rows = mark_copies(PairStore(folder / "synthetic-3" / "gan"), experiment.films(), say=lambda line: None)
     assert rows["copy"][rows["id"].isin(experiment.subset()["train"])].all()
-    add_figures(folder / "synthetic-3" / "privacy.json", {"membership_auc_distance": (0.5, 0.4, 0.6)})
+    add_figures(folder / "synthetic-3" / "privacy.json", {"membership_auc_distance": (0.5, 0.4, 0.6)}, "")
     done = binaries.run("evaluation.compare_copying", f"--results={folder}", f"--out={tmp_path}/out")
     assert done.code == 0, done.err
     row = pd.read_csv(tmp_path / "out" / "copying.csv").iloc[0]

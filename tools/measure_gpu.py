@@ -8,8 +8,9 @@ Parts, in this order: parity and gpu_tests (`make test-gpu`; they need pytest), 
 sizes, beside PyTorch where it is installed), xla (the steps that XLA took too long for), forward, pairs (a
 translator trained for an epoch at 1024 pixels, then pairs with mending and PNG), tiny (an experiment of preset
 cpu from end to end, on phantoms or --data). Each writes OUT/PART.log, rows of times go to OUT/PART.json, and
-OUT/session.json tells seconds and how each ended. A part that fails or takes too long leaves the others as they
-are; the same command does again what is not done.
+OUT/session.json tells seconds, in how many tries, and how each ended. A part that fails or takes too long leaves
+the others as they are; the same command does again what is not done. Ended by Ctrl-C, SIGTERM or a closed
+terminal, it ends what it has started, too.
 """
 
 import dataclasses
@@ -63,15 +64,21 @@ def main(argv) -> int:
         raise UserError("TensorFlow sees no GPU (pip install 'tensorflow[and-cuda]', or set "
                         "CUDA_VISIBLE_DEVICES); --rehearse tries the parts out without one")
     atomic_files.make_folder(out)
+    end_on_signals()
     for part in parts:
-        if _group(part.name) not in (_PARTS.value or names) or done.get(part.name, {}).get("end") == "done":
+        known = done.get(part.name, {})
+        # What a rehearsal did, or other data's, does not count.
+        known = known if known.get("command") == " ".join(part.command) else {}
+        if _group(part.name) not in (_PARTS.value or names) or known.get("end") == "done":
             continue
         print(f"{part.name}: at most {part.limit * _LIMITS.value:.0f} s", flush=True)
-        done[part.name] = _run(part, out / f"{part.name}.log")
+        found = run_part(part, out / f"{part.name}.log", _LIMITS.value)
+        done[part.name] = {**found, "seconds": found["seconds"] + known.get("seconds", 0.0),
+                           "tries": known.get("tries", 0) + 1}
         print(f"{part.name}: {done[part.name]['end']}, {done[part.name]['seconds']:.0f} s", flush=True)
         atomic_files.write_json(session, done)
     few, many = (done.get(f"pairs.{count}", {}) for count in (_FEW, _MANY))
-    if few.get("end") == many.get("end") == "done":
+    if few.get("end") == many.get("end") == "done" and few.get("tries") == many.get("tries") == 1:
         rate = (_MANY - _FEW) / max(1e-3, many["seconds"] - few["seconds"])
         print(f"pairs/s, label maps warped, one translator, mending and PNG: {rate:.2f}")
     return int(any(part["end"] != "done" for part in done.values()))
@@ -125,17 +132,25 @@ def _parts(out: pathlib.Path) -> list[Part]:
             "--methods=three", f"--workdir={out / 'tiny'}"), 1200)]
 
 
-def _run(part: Part, log: pathlib.Path) -> dict[str, float | str]:
-    """Seconds, and how it ended: "done", or the reason."""
+def end_on_signals() -> None:
+    """SIGTERM and, unless it is ignored as under nohup, SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def run_part(part: Part, log: pathlib.Path, limits: float) -> dict[str, float | str]:
+    """Runs its command, for `limits` times its limit at most, with what it prints in `log`: seconds, and how it
+    ended: "done", or the reason. All processes it started are ended with this one, but for SIGKILL."""
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as said:
         process = subprocess.Popen(part.command, cwd=_ROOT, stdout=said, stderr=subprocess.STDOUT,
                                    env={**os.environ, **part.environment}, start_new_session=True)
         try:
-            code = process.wait(part.limit * _LIMITS.value)
+            code = process.wait(part.limit * limits)
             end = "done" if not code else f"exit code {code}, see {log.name}"
         except subprocess.TimeoutExpired:
-            end = f"not done after {part.limit * _LIMITS.value:.0f} s"
+            end = f"not done after {part.limit * limits:.0f} s"
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)  # the processes it has started, too

@@ -69,6 +69,7 @@ class CopyCheck:
       reference: kind -> distance of each new real picture to its nearest training picture, float [N].
       index: the training films' keypoints.
       usual: organ -> median of the new real pictures' distances by that organ.
+      twins: which training films are one film by two names, each with itself, bool [M, M].
     """
 
     training: ImageSet
@@ -78,11 +79,13 @@ class CopyCheck:
     reference: dict[str, np.ndarray]
     index: KeypointIndex
     usual: dict[str, float]
+    twins: np.ndarray
 
     @classmethod
     def calibrate(cls, training: ImageSet, held_out: ImageSet | None, classes: ClassTable,
                   percentile: float = PERCENTILE) -> "CopyCheck":
-        """Measures the real distances; None as `held_out` leaves each training film out against the others.
+        """Measures the real distances; None as `held_out` leaves each training film out against the others, its
+        twins with it.
 
         Raises ValueError for fewer than 2 training pairs, or 3 without held-out ones.
         """
@@ -90,11 +93,14 @@ class CopyCheck:
             raise ValueError("expected 3 training pairs (2 with held-out ones); received "
                              f"{len(training)} training pairs")
         index, real = KeypointIndex(training.films), training if held_out is None else held_out
-        found, organs = _distances(real, training, classes, index, same=held_out is None)
+        twins = nearest_films.twins(training.films)
+        if twins.all(1).any():  # to one of them there is no other film
+            twins = np.eye(len(training), dtype=bool)
+        found, organs = _distances(real, training, classes, index, twins if held_out is None else None)
         usual = {organ: max(float(np.median(distances.min(1))), 1e-6) for organ, (distances, _) in organs.items()}
         found["organ"] = _nearest_organ(organs, usual)
         reference = {kind: found[kind][0].min(1) for kind in KINDS}
-        return cls(training, held_out, classes, percentile, reference, index, usual)
+        return cls(training, held_out, classes, percentile, reference, index, usual, twins)
 
     def distances(self, images: ImageSet) -> Named:
         """Kind -> distances [N, M] to the training pairs."""
@@ -122,11 +128,11 @@ class CopyCheck:
     def judge(self, synthetic: ImageSet) -> pd.DataFrame:
         """One row per sample, each judged by itself; columns as `compare` describes `samples`."""
         columns: dict[str, Any] = {"id": list(synthetic.ids)}
-        measured = self.distances(synthetic)
+        measured, places = self.distances(synthetic), {}
         for kind in KINDS:
             distances, mirrored = measured[kind]
-            place = distances.argmin(1)
-            closest, second = np.partition(distances, 1)[:, :2].T  # the two smallest of each row
+            places[kind] = place = distances.argmin(1)
+            closest, second = distances.min(1), np.where(self.twins[place], np.inf, distances).min(1)
             columns |= {f"{kind}_distance": closest,
                         f"{kind}_nearest": [self.training.ids[index] for index in place],
                         f"{kind}_mirrored": mirrored[np.arange(len(place)), place],
@@ -134,7 +140,7 @@ class CopyCheck:
                         f"{kind}_close": closest < self.threshold(kind)}
         samples = pd.DataFrame(columns)
         clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
-        same = samples["film_nearest"] == samples["feature_nearest"]
+        same = self.twins[places["film"], places["feature"]]
         whole = clear["film"] & clear["feature"] & same
         samples["film_copy"] = whole | clear["keypoint"] | clear["organ"]
         samples["label_copy"] = clear["label"]
@@ -168,7 +174,7 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
     KIND_mirrored, KIND_ratio (distance over that to the second nearest), KIND_close (nearer than `percentile` of
     the real distances). `label_copy` is a map that is close and of a small ratio (`COPY_RATIO`); `film_copy` a
     film of which this holds by pixels and by features, for the same training film, or by keypoints, or by one of
-    its organs. A training film that stands there twice hides its copies from this rule, not from the shares.
+    its organs. A training film that stands there twice, as the same picture, counts as one.
     `boxes` counts the burnt-in rectangles of the film; `box_source` is a training film with one at the same place,
     "" for none.
 
@@ -184,21 +190,21 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
 
 
 def _distances(images: ImageSet, training: ImageSet, classes: ClassTable, index: KeypointIndex,
-               same: bool = False) -> tuple[Named, Named]:
+               twins: np.ndarray | None = None) -> tuple[Named, Named]:
     """By kind but for organs, and by organ. Films are compared as they are and as their keypoints align them.
 
-    `same`: `images` are the training films, infinitely far from themselves.
+    `twins`: `images` are the training films, infinitely far from themselves and from these.
     """
-    votes = index.votes(images.films, same)
+    votes = index.votes(images.films, twins is not None)
     found = {"label": nearest_films.label_distances(images.labels, training.labels, classes),
              "keypoint": (1 / (1 + votes.counts), votes.mirrored)}
     for kind, measure in (("film", nearest_films.film_distances), ("feature", nearest_films.feature_distances)):
         found[kind] = nearest_films.nearer(measure(images.films, training.films),
                                            measure(votes.aligned, training.films))
     organs = organ_distances(images.films, images.labels, training.films, training.labels, classes)
-    if same:
+    if twins is not None:
         for distances, _ in (*found.values(), *organs.values()):
-            np.fill_diagonal(distances, np.inf)
+            distances[twins] = np.inf
     return found, organs
 
 

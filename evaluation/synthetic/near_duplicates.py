@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evaluation.synthetic.nearest_films import film_vectors
+from evaluation.synthetic.nearest_films import TWIN, film_vectors, twins
 
 SHARE = 0.25  # of the least distance between two real films; with JSRT's and phantoms' a correlation of 0.97
 _CHUNK = 512
@@ -13,12 +13,13 @@ Load = Callable[[Sequence[str]], np.ndarray]  # ids -> films uint8 [N, H, W] or 
 
 
 def duplicate_distance(real: np.ndarray) -> float:
-    """The distance below which two films are one: SHARE of the least between two of `real`, uint8 [N, H, W(, 3)],
-    N >= 2, all of different patients; 1 - correlation of what is finer than 1/16 of the side, not shifted."""
+    """The distance below which two films are one: SHARE of the least between two of `real` that are no twins,
+    uint8 [N, H, W(, 3)], N >= 2; TWIN where all are. It is 1 - correlation of what is finer than 1/16 of the side,
+    not shifted."""
     vectors = film_vectors(real)
-    distances = 1 - vectors @ vectors.T
-    np.fill_diagonal(distances, np.inf)
-    return SHARE * max(0.0, float(distances.min()))
+    distances = np.where(twins(real), np.inf, 1 - vectors @ vectors.T)
+    least = float(distances.min())
+    return SHARE * max(0.0, least) if np.isfinite(least) else TWIN
 
 
 def near_duplicates(ids: Sequence[str], load: Load, distance: float,

@@ -26,6 +26,7 @@ FILM_SIDE, LABEL_SIDE = 48, 64  # pixels; outlines need finer steps of the shift
 MAX_SHIFT = 0.045  # of the side; augmentation shifts up to 3 %
 ANGLES = (-2.0, 0.0, 2.0)  # degrees; augmentation rotates up to 2
 RADIUS = 0.22  # of the side: root mean square distance of the organs' pixels to their middle, in posed maps
+TWIN = 0.03  # distance by `film_vectors` of what is one film twice; JSRT's two nearest films are 0.1 apart
 _CELL, _BINS = 6, 8
 _CHUNK = 256  # queries at a time
 
@@ -66,6 +67,12 @@ def film_vectors(films: np.ndarray) -> np.ndarray:
     """Films uint8 [N, H, W] or [N, H, W, 3] as unit vectors float32 [N, D]; 1 - their product is the distance by
     pixels without shift, rotation and mirroring."""
     return _unit(_band_passed(films), centred=True)
+
+
+def twins(films: np.ndarray) -> np.ndarray:
+    """Which films uint8 [N, H, W] or [N, H, W, 3] are one film by two names, each with itself: bool [N, N]."""
+    vectors = film_vectors(films)
+    return (1 - vectors @ vectors.T < TWIN) | np.eye(len(films), dtype=bool)
 
 
 def _registered(queries: np.ndarray, training: np.ndarray, centred: bool) -> Distances:

@@ -50,7 +50,8 @@ class External:
           ours: of our label maps.
           scored: whether theirs are compared as `PairStore.scored_label` has them, else as `PairStore.label`.
 
-        Raises UserError where a union names a class that there isn't, and where no class is common.
+        Raises UserError where a union names a class that there isn't, and where no class is common. A union whose
+        parts both sides have, as where it is for another folder, is passed over: these count by their names.
         """
         theirs = self.table(scored)
         known, found = _by_name(ours), _by_name(theirs)
@@ -62,7 +63,7 @@ class External:
                 regions[name] = (_together(known, keys), found[key])
             elif key in known and all(part in found for part in keys):
                 regions[name] = (known[key], _together(found, keys))
-            else:
+            elif not all(part in known and part in found for part in keys):  # else they are common by their names
                 raise UserError(f"--external_classes={name}={'+'.join(parts)}: found classes "
                                 f"{describe_ids(theirs.regions, 8)} in {self.path} and "
                                 f"{describe_ids(ours.regions, 8)} here, expected a class of one of them = classes "

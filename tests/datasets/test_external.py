@@ -43,6 +43,11 @@ def test_a_union_is_for_the_folders_that_have_its_classes(tmp_path):
     assert (first.name, second.name) == ("A", "b")
     assert first.regions(CHEST, False) == {"lungs": ((1, 2), (1,))} and second.regions(CHEST, False) == {
         "heart": ((3,), (1,))}
+    # where both sides have its parts, these are scored by their names
+    stores[1] = str(_store(tmp_path / "c", "right lung", "left lung"))
+    first, second = read_externals(stores, [LUNGS])
+    assert "lungs" in first.regions(CHEST, False)
+    assert second.regions(CHEST, False) == {"right lung": ((2,), (1,)), "left lung": ((1,), (2,))}
 
 
 @pytest.mark.parametrize(("unions", "said"), [

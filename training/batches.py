@@ -36,8 +36,7 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines  # replicas fed by this process
         first = context.input_pipeline_id * local  # of this process
-        return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows,
-                      cut)
+        return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows, cut)
 
     return iter(strategy.distribute_datasets_from_function(pipeline))
 

@@ -101,8 +101,7 @@ class Experiment:
     workers: int = 1
 
     def tasks(self) -> list[Task]:
-        # In an order in which each task finds done what it reads.
-        """All tasks in order."""
+        """All tasks, in an order in which each finds done what it reads."""
         tasks = [self._data_task()]
         tasks += [self._gan_task(stage) for stage in self._gans()]
         tasks += [task for method in self._makers() for task in SyntheticSet(

@@ -30,7 +30,7 @@ in both its phases: real-2x, REAL; augment, REAL on films strongly augmented on 
 rectangle of another film in half of all crops; finetune+augment, strong augmentation in both phases of SYNTH and
 FINETUNE; mix+augment, in mix. The tables tell the updates of each column. --unlabelled=DIR adds pseudo: films
 without label maps, labelled by augment's segmenter, and the real ones together, half of each; DIR must hold no
-test film. --unlabelled=train takes the train films that TINY leaves out.
+test film (one with the id of one is refused). --unlabelled=train takes the train films that TINY leaves out.
 
 --network=unet trains a plain U-Net in SMANet's place, in columns of its own beside those of SMANet in the folder;
 --network=smanet,unet trains both. The networks that make pairs are the same.
@@ -168,7 +168,11 @@ def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
     if _DATA.value:
         store = PairStore(_DATA.value)
         # For what it refuses, before a folder is made.
-        choose_subset(store, _CONFIG.value, _SEED.value, max(_sizes() or [preset.tiny_films]))
+        chosen = choose_subset(store, _CONFIG.value, _SEED.value, max(_sizes() or [preset.tiny_films]))
+        if _UNLABELLED.value:
+            from tools.experiment.unlabelled import Unlabelled  # starts TensorFlow
+
+            Unlabelled(_UNLABELLED.value, store, tuple(chosen)).settings()
         refuse_oblong(store)
         for external in externals:
             if external.fingerprint == store.fingerprint():

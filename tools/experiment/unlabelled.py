@@ -20,7 +20,7 @@ from datasets.common.progress import say, show_progress
 from datasets.formats.find import find_named
 from datasets.formats.raster import white_above
 from datasets.formats.read import read_film
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.pair_store import Description, Entry, PairStore, PairWriter, describe_ids
 from datasets.resize import resize_film
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_folders import PairFilms, pad_square
@@ -53,8 +53,16 @@ class Unlabelled:
         return sorted(set(self.store.ids("train")) - set(self.chosen))
 
     def settings(self) -> list[str] | str:
-        """What decides which films these are, and what they show. Raises UserError where there are none."""
+        """What decides which films these are, and what they show.
+
+        Raises UserError where there are none, and for films of a folder that have the ids of test films.
+        """
         if self.named != LEFT_OUT:
+            tested = sorted(set(find_films([self.named])[0]) & set(self.store.ids("test")))
+            if tested:
+                raise UserError(f"--unlabelled={self.named}: found {describe_ids(tested)}, which are ids of test "
+                                "films, expected no film that is tested on; take them out, or rename what is "
+                                "another film")
             return _digest(self.named)
         if not self.others:
             raise UserError(f"--unlabelled={LEFT_OUT}: found no train film besides the {len(self.chosen)} chosen "

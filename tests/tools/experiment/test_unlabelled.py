@@ -1,5 +1,7 @@
 """Films without label maps: which they are, how they are brought to size, and labels by the segmenter's hand."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -65,6 +67,13 @@ def test_films_of_a_folder_keep_their_shape_and_broken_ones_are_told(store, tmp_
     assert levels == [round(2000 / 4095 * 255), round(4000 / 4095 * 255)]  # one white for both
     with pytest.raises(UserError, match="no film"):
         Unlabelled(str(tmp_path / "nowhere"), store, ()).settings()
+
+
+def test_films_that_are_tested_on_are_refused(store, tmp_path):
+    for id_ in (*store.ids("train"), store.ids("test")[1]):
+        shutil.copyfile(store.path / "images" / f"{id_}.png", tmp_path / f"{id_}.png")
+    with pytest.raises(UserError, match=f"found {store.ids('test')[1]}, which"):
+        Unlabelled(str(tmp_path), store, ()).settings()
 
 
 def test_a_segmenter_s_codes_become_those_that_are_painted():

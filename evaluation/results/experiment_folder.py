@@ -1,6 +1,7 @@
 """What `tools.run_experiment` leaves in its folder, as tables and figures read it."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 
@@ -30,7 +31,16 @@ def network_digest(run: pathlib.Path) -> str:
     """Of the network that stands for run folder `run`; empty where the folder has none."""
     product = run / "product.json"
     network = run / str(atomic_files.read_json(product).get("network")) if product.is_file() else run
-    return hashlib.sha256(network.read_bytes()).hexdigest() if network.is_file() else ""
+    if not network.is_file():
+        return ""
+    facts = network.stat()
+    return _file_digest(network.absolute(), facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _file_digest(path: pathlib.Path, size: int, time: int) -> str:
+    # Tables ask for every column's several times. Size and time are for the cache: another file has others.
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

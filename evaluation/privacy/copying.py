@@ -42,13 +42,11 @@ def _row(experiment: ExperimentFolder, method) -> dict[str, object]:
         return {}
     samples, facts = marks
     row = {"run": experiment.path.name, "method": method.name, "pairs": len(samples)}
-    row |= {f"{name}_copies": samples[f"{name}_copy"].astype(int).mean() for name in ("film", "label")}
-    flagged = samples[samples["copy"].astype(int) > 0]
-    nearest = flagged["film_nearest"].where(flagged["film_copy"].astype(bool), flagged["label_nearest"])
+    row |= {f"{name}_copies": samples[f"{name}_copy"].mean() for name in ("film", "label")}
+    flagged = samples[samples["copy"]]
     row |= {"copies": len(flagged) / len(samples)}
-    row |= {f"near_{kind}": samples[f"{kind}_close"].astype(int).mean() for kind in KINDS
-            if f"{kind}_close" in samples}
-    row |= {"expected": facts.get("expected_share", float("nan")), "distinct": nearest.nunique()}
+    row |= {f"near_{kind}": samples[f"{kind}_close"].mean() for kind in KINDS}
+    row |= {"expected": facts["expected_share"], "distinct": flagged["copy_of"].nunique()}
     figures = read_figures(synthetic.path.parent / FIGURES, facts["set"])
     row |= {name: figures[name].value if name in figures else float("nan") for name in _FIGURES}
     return row | {kind: _mean_j(experiment, kind if kind == "real" else f"{kind}-{method.suffix}")

@@ -83,14 +83,14 @@ def attack_distances(films: Films, synthetic: PairStore, count: int, seed: int,
                      progress: Progress) -> tuple[dict[str, Scores], dict[str, int]]:
     """Scores by name of the set, as made, without flagged pairs, also without near ones, and its pairs' number.
 
-    Flags are those of the set's copies.csv; where it has none, or not of all kinds, the check is made here.
+    Flags are those of the set's copies.csv; where it has none, the check is made here.
     """
     check_same_classes(films.store, synthetic)
     ids, size = draw_ids(synthetic.ids(), count, seed), comparison_size(films.store)
     if not ids:
         raise UserError(f"{synthetic.path}: found no pairs")
     marks, close = read_marks(synthetic), [f"{kind}_close" for kind in KINDS]
-    if marks is not None and set(close) <= set(marks[0]):
+    if marks is not None:
         rows = marks[0].set_index("id").loc[ids]
     else:
         rows = load_check(films.store, films.members).judge(ImageSet.load("synthetic", synthetic, ids, size))

@@ -29,6 +29,7 @@ MEASURE = 2  # raised with every change of what `CopyCheck.judge` says: marks an
 PERCENTILE = 1.0
 COPY_RATIO = {"film": 0.5, "feature": 0.5, "label": 0.4, "keypoint": 0.5, "organ": 0.45}
 KINDS = tuple(COPY_RATIO)
+_ALONE = ("keypoint", "organ", "label")  # kinds that flag a copy by themselves
 FEWEST_VOTES = 6  # of a film that is close by keypoints, whatever the real ones have
 
 Named = dict[str, nearest_films.Distances]
@@ -141,9 +142,10 @@ class CopyCheck:
         samples = pd.DataFrame(columns)
         clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
         same = self.twins[places["film"], places["feature"]]
-        whole = clear["film"] & clear["feature"] & same
-        samples["film_copy"] = whole | clear["keypoint"] | clear["organ"]
-        samples["label_copy"] = clear["label"]
+        flags = {"film": clear["film"] & clear["feature"] & same, **{kind: clear[kind] for kind in _ALONE}}
+        samples["film_copy"] = flags["film"] | flags["keypoint"] | flags["organ"]
+        samples["label_copy"] = flags["label"]
+        samples["copy_of"] = np.select(list(flags.values()), [samples[f"{kind}_nearest"] for kind in flags], "")
         known = {id_: find_boxes(film) for id_, film in zip(self.training.ids, self.training.films, strict=True)}
         found = [find_boxes(film) for film in synthetic.films]
         samples["boxes"] = [len(boxes) for boxes in found]
@@ -174,7 +176,8 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
     KIND_mirrored, KIND_ratio (distance over that to the second nearest), KIND_close (nearer than `percentile` of
     the real distances). `label_copy` is a map that is close and of a small ratio (`COPY_RATIO`); `film_copy` a
     film of which this holds by pixels and by features, for the same training film, or by keypoints, or by one of
-    its organs. A training film that stands there twice, as the same picture, counts as one.
+    its organs; `copy_of` the training film of the first of these, "" for no copy. A training film that stands
+    there twice, as the same picture, counts as one.
     `boxes` counts the burnt-in rectangles of the film; `box_source` is a training film with one at the same place,
     "" for none.
 

@@ -93,7 +93,7 @@ THRESHOLDS = {
         "share of new real pairs that the check flags", "privacy", 0.01,
         "a check that flags much finds everything, and says nothing of what it leaves"),
     "membership_auc_distance": Threshold(
-        "AUC of telling training films from others by their nearest published film", "privacy", 0.55,
+        "AUC of telling training films from others by their nearest pair that is not flagged", "privacy", 0.55,
         "0.5 is guessing; at 0.55 an attacker who is shown a training film and another one tells which is which "
         "55 times of 100"),
     "membership_auc_segmenter": Threshold(

@@ -57,6 +57,7 @@ class TestPlantedCopies:
         found = check.judge(as_set(*copies, *(pair(others, place) for place in range(3))))
         assert found["film_copy"].tolist() == [True] * 5 + [False] * 3
         assert found["organ_nearest"][3:5].tolist() == [training.ids[2]] * 2
+        assert found["copy_of"].tolist() == [training.ids[2]] * 5 + [""] * 3
 
     def test_a_copied_map_keeps_the_map_and_not_the_film(self):
         one, other = (pair(chests(seed, 1), 0) for seed in (1, 2))

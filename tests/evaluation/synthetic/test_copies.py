@@ -114,6 +114,10 @@ class TestCompare:
             assert list(found.samples["id"][~copies & (planted[1] >= 0)]) == []
             assert found.summary[f"{kind}_copies"] == pytest.approx(10 / 30)
 
+    def test_says_of_which_film_it_is_a_copy(self, found, planted, training):
+        assert found.samples["copy_of"].tolist() == ["" if origin < 0 else training.ids[origin]
+                                                     for origin in planted[1]]
+
     @pytest.mark.parametrize("kind", ["film", "feature", "label"])
     def test_names_the_film_that_was_copied(self, found, planted, training, kind):
         copied = planted[1] >= 0

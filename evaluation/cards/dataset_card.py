@@ -100,7 +100,8 @@ def _summary(facts: SetFacts, count: int) -> str:
     splits = ", ".join(f"{number:,} {split}" for split, number in facts.splits.items())
     names = [markdown(name) for name in facts.classes]
     return (f"{count:,} synthetic pairs of image and label map ({splits}), {width} x {height} pixels, {colour}, "
-            f"made by generative networks (method: {markdown(facts.method)}). No image is a patient's film. "
+            f"made by generative networks (method: {markdown(facts.method)}). No image is, pixel for pixel, one "
+            "of the real training and test films. "
             f"Classes by code: {', '.join(f'{code} {name}' for code, name in enumerate(names))}.")
 
 

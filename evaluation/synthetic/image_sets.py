@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from datasets.augment import without_copies
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
@@ -35,10 +36,11 @@ class ImageSet:
 
 
 def unaugmented(store: PairStore, split: str) -> list[str]:
-    """Ids of a split without copies, i.e. entries whose source is the id of another entry."""
+    """Ids of a split without copies: those of an experiment (`datasets.augment`), and all other entries whose
+    source is the id of another entry."""
     known = set(store.ids())
-    return [entry.id for entry in store.entries
-            if entry.split == split and (entry.source == entry.id or entry.source not in known)]
+    return without_copies(store, [entry.id for entry in store.entries if entry.split == split and (
+        entry.source == entry.id or entry.source not in known)])
 
 
 def draw_ids(ids: Sequence[str], count: int, seed: int) -> list[str]:

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from datasets.augment import augment_store
 from datasets.pair_store import Entry, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
 from evaluation.synthetic import marked_copies
@@ -29,6 +30,13 @@ def test_each_pair_has_its_distance_and_flag(real, tmp_path):
     assert rows["film_nearest"][1] == real.ids("train")[2] and (rows["film_distance"] >= 0).all()
     known, facts = read_marks(PairStore(tmp_path / "made"))
     assert known.equals(rows) and (facts["copies"], facts["pairs"], facts["done"]) == (2, 5, True)
+
+
+def test_augmented_films_hide_no_copy(real, tmp_path):
+    augmented = augment_store(real, real.ids("train"), tmp_path / "augmented", 0)  # what tools.generate is given
+    rows = mark_copies(_write(tmp_path / "made", real), augmented)
+    assert list(np.flatnonzero(rows["copy"])) == [1, 3]
+    assert rows["film_nearest"][1] == f"{real.ids('train')[2]}-original"
 
 
 def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ class Options:
         """What is measured on, in words."""
         height, width = description.size
         return (f"{self.films} train films of {description.name}, {width} x {height} pixels, in place of those "
-                f"that the networks saw, drawn {self.draws} times")
+                f"that the networks saw, {self.draws} draw{'s' * (self.draws > 1)}")
 
 
 def measure(store: PairStore, options: Options, progress: Callable[[str, int, int], None]) -> pd.DataFrame:

@@ -313,8 +313,10 @@ def check_square(store: PairStore, size: int) -> None:
 
 def film_names(store: PairStore, ids: Sequence[str]) -> list[str]:
     """The film of each pair: an augmented copy ID-OPERATION has its film as its source; others are their own."""
-    sources = {entry.id: entry.source for entry in store.entries}
-    return [sources[id_] if sources[id_] and id_.startswith(f"{sources[id_]}-") else id_ for id_ in ids]
+    # An imported pair has the data set's name as its source, which its own name may begin with.
+    sources = {entry.id: entry.source for entry in store.entries if entry.source != store.description.name}
+    films = [sources.get(id_) for id_ in ids]
+    return [film if film and id_.startswith(f"{film}-") else id_ for id_, film in zip(ids, films, strict=True)]
 
 
 def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import Description, Entry, PairStore, PairWriter, read_png, write_png
+from datasets.pair_store import Description, Entry, PairStore, PairWriter, film_names, read_png, write_png
 from tests.helpers import pictures
 
 RNG = np.random.default_rng(0)
@@ -161,6 +161,15 @@ def test_a_damaged_pair_is_refused(tmp_path, kind, data, said):
     (tmp_path / kind / "p1.png").write_bytes(data)
     with pytest.raises(UserError, match=rf"^\S*{kind}/p1\.png: [^\n]*{said}[^\n]*$"):
         load_pairs(store, store.ids())
+
+
+def test_films_are_told_from_their_copies(tmp_path):
+    sources = {"d-1": "d", "d-2": "d", "a": "d", "a-noise": "a", "b-noise": "a"}  # d: the data set
+    blank = np.zeros((8, 8), np.uint8)
+    with PairWriter(tmp_path, Description("d", (8, 8), CHEST)) as writer:
+        for id_, source in sources.items():
+            writer.add(Entry(id_, "train", source), blank, blank)
+    assert film_names(PairStore(tmp_path), list(sources)) == ["d-1", "d-2", "a", "a", "b-noise"]
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -42,7 +42,7 @@ class Meeting:
                     "worker": self._worker.address})
         while self._wanted():
             events = self._events()
-            if any("done" in event for event in events):
+            if _tell_done(events):
                 return None
             starts = [event["begin"] for event in events if "begin" in event]
             own = (members for members in starts if any(one["join"] == mine for one in members))
@@ -70,16 +70,17 @@ class Meeting:
     def finished(self) -> bool:
         """Waits until the chief tells that the task is done; not so where it is lost, or this is not wanted."""
         while self._wanted() and self._all_there():
-            if any("done" in event for event in self._events()):
+            if _tell_done(self._events()):
                 return True
             time.sleep(_LOOK_SECONDS)
         return False
 
-    def lost_one(self) -> bool:
-        """Whether a worker of those that began is gone; it takes a while to know that none is."""
+    def again(self) -> bool:
+        """Whether to join once more after a failure: a worker of those that began is gone, which takes a while to
+        know; or the task was done, by a chief that was lost before it told, so that the next did not train."""
         late = time.monotonic() + _LOST_SECONDS
         while self._wanted() and time.monotonic() < late:
-            if not self._all_there():
+            if _tell_done(self._events()) or not self._all_there():
                 return True
             time.sleep(_LOOK_SECONDS)
         return False
@@ -93,6 +94,10 @@ class Meeting:
 
     def _events(self) -> list[dict[str, Any]]:
         return [event for _, event in self._client.get_events(self._topic)]
+
+
+def _tell_done(events: list[dict[str, Any]]) -> bool:
+    return any("done" in event for event in events)
 
 
 def _free_port() -> int:

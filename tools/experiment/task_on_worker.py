@@ -79,7 +79,7 @@ def _do_together(order: dict[str, Any], wanted: Callable[[], bool],
         if end["end"] == "done" and order["rank"] == 0:
             meeting.finish()
             return end
-        if end["end"] == "stopped" or (meeting.finished() if end["end"] == "done" else not meeting.lost_one()):
+        if end["end"] == "stopped" or (meeting.finished() if end["end"] == "done" else not meeting.again()):
             return end
     return {"end": "done" if wanted() else "stopped", "text": ""}
 

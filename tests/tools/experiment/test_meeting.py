@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -18,6 +20,7 @@ from tests.helpers.clusters import Loopback
 from tests.helpers.processes import Process
 from tools.experiment.cluster import Cluster
 from tools.experiment.engine import run_tasks_at_once
+from tools.experiment.meeting import Meeting
 from tools.experiment.tasks import Task
 
 
@@ -68,6 +71,21 @@ def test_tasks_of_two_workers_do_not_wait_for_one_another(tmp_path):
     assert sum("pair-1 took" in line for line in lines) == 1 and (tmp_path / "single").is_dir()
     with pytest.raises(UserError, match="--workers_per_training=2: found 1 places"):
         run_tasks_at_once(Plan(4).tasks, str(tmp_path), Cluster(1))
+
+
+def test_a_worker_that_waited_for_a_chief_with_nothing_left_to_do_has_done_its_part(monkeypatch):
+    told, address = [], "tcp://127.0.0.1:1"
+    scheduler = SimpleNamespace(address=address, log_event=lambda topic, event: told.append((0, event)),
+                                get_events=lambda topic: list(told),
+                                scheduler_info=lambda **_: {"workers": {address: {}}})
+    for name in ("get_worker", "get_client"):
+        monkeypatch.setattr(f"distributed.{name}", lambda: scheduler)
+    chief, other = (Meeting("pair", rank, 2, lambda: True) for rank in (0, 1))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(Meeting.join, (chief, other))
+    assert first == second and len(set(first)) == 2
+    chief.finish()
+    assert other.again() and other.join() is None  # at once, not when it is sure that none was lost
 
 
 def _run(root: str, file: str) -> None:

@@ -93,6 +93,9 @@ def _training_data(experiment: ExperimentFolder | None, column: str) -> str:
     subset, known = experiment.subset(), columns.find(column)
     films = (f"{len(subset['train'])} films of {markdown(_data_name(experiment))} ({experiment.configuration}, "
              f"seed {subset.get('seed')}), drawn from its training films.")
+    if known.kind == "pseudo":
+        return (f"{films} As many crops are of other films without label maps, labelled by a segmenter that was "
+                "trained on these alone.")
     if known.method is None:
         return films
     pairs = f"synthetic pairs ({known.method.source}), made by networks that saw these films"

@@ -47,6 +47,8 @@ def test_a_model_card_has_figures_here_and_elsewhere_and_names_failures(tmp_path
     for heading in ("Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
                     "Quantitative analyses", "Ethical considerations", "Caveats and recommendations"):
         assert f"\n## {heading}\n" in card
+    (root / "pseudo").mkdir()
+    assert "without label maps" in model_card(str(root / "pseudo"), FACTS, {}) and "without label maps" not in card
     alone = model_card(str(tmp_path / "model.keras"), FACTS, {})
     assert "Not known" in alone and "90.00" not in alone
 

@@ -87,19 +87,19 @@ def planted(training) -> tuple[ImageSet, np.ndarray]:
                     np.stack(labels)[order]), np.array(source)[order]
 
 
-@pytest.mark.parametrize("held_out_count", [8, 0])
+@pytest.mark.parametrize("held_out_count", [6, 0])
 def test_a_film_that_stands_twice_among_the_training_films_hides_no_copy(held_out_count):
     once = chests(1, 8, "train")
     twice = ImageSet("train", [*once.ids, "again"], np.concatenate([once.films, noisy(once.films[3], 1)[None]]),
                      np.concatenate([once.labels, once.labels[3:4]]))
     film, label = COPIES["all at once"](once.films[3], once.labels[3])
-    new = chests(3, 3)
+    new = chests(3, 2)
     made = ImageSet("made", ["copy", *new.ids], np.concatenate([film[None], new.films]),
                     np.concatenate([label[None], new.labels]))
     held_out = chests(4, held_out_count) if held_out_count else None
     found = compare(made, twice, held_out, CHEST).samples
     for kind in ("film", "label"):
-        assert found[f"{kind}_copy"].tolist() == [True, False, False, False]
+        assert found[f"{kind}_copy"].tolist() == [True, False, False]
 
 
 class TestCompare:

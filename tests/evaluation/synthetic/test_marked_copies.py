@@ -68,7 +68,8 @@ def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp
 
 
 def test_marks_of_other_pictures_or_of_an_earlier_measure_are_made_anew(real, tmp_path, monkeypatch):
-    made = _write(tmp_path / "made", real)
+    made, check, measure = _write(tmp_path / "made", real), marked_copies.load_check(real), marked_copies.MEASURE
+    monkeypatch.setattr(marked_copies, "load_check", lambda store, ids: check)
     mark_copies(made, real, version={"commit": "first"})
     id_, copied = made.ids()[0], real.ids("train")[1]
     for kind in ("images", "labels"):  # another picture by the same name
@@ -76,10 +77,10 @@ def test_marks_of_other_pictures_or_of_an_earlier_measure_are_made_anew(real, tm
     assert mark_copies(made, real)["copy"][0]
     (made.path / MARKS).write_text((made.path / MARKS).read_text().replace(f"{id_},1", f"{id_},0"))
     assert not mark_copies(made, real)["copy"][0]  # what is done is left
-    monkeypatch.setattr(marked_copies, "MEASURE", marked_copies.MEASURE + 1)
+    monkeypatch.setattr(marked_copies, "MEASURE", measure + 1)
     assert read_marks(made) is None
     assert mark_copies(made, real, version={"commit": "second"})["copy"][0]
-    monkeypatch.undo()
+    monkeypatch.setattr(marked_copies, "MEASURE", measure)
     mark_copies(made, real, version={"commit": "third"})
     assert read_marks(made)[1]["version"] == {"commit": "second"}  # that made the pictures as they are
 

@@ -3,6 +3,7 @@
 import pathlib
 
 from datasets.pair_store import PairStore
+from evaluation.privacy.figures import share
 from evaluation.report.needs import REALISM, lacking
 from evaluation.results import columns
 from evaluation.results.columns import Method
@@ -23,14 +24,17 @@ _KINDS = {"synth": "mean J of a segmenter trained on the set as made alone, on r
 
 
 def privacy_figures(chosen: ChosenPairs) -> dict[str, Figure]:
-    """Of the check for copies."""
-    rows, kept = chosen.rows, chosen.kept_rows()
-    near, expected = float(kept["film_close"].mean()), chosen.facts["expected_share"]
-    return {
-        "copies_made": Figure(float(rows["copy"].mean()), "privacy", THRESHOLDS["copies_made"].title),
-        "near_published": Figure(near / expected, "privacy", THRESHOLDS["near_published"].title),
-        "boxes_published": Figure(float((kept["boxes"] > 0).mean()), "privacy",
-                                  "share of the published films with a burnt-in rectangle, such as covers a name")}
+    """Of the check for copies: shares of pairs, with Wilson's intervals."""
+    kept, expected = chosen.kept_rows(), chosen.facts["expected_share"]
+    boxes = "share of the published films with a burnt-in rectangle, such as covers a name"
+    found = {"copies_made": (chosen.rows["copy"], THRESHOLDS["copies_made"].title, 1.0),
+             "near_published": (kept["film_close"], THRESHOLDS["near_published"].title, expected),
+             "boxes_published": (kept["boxes"] > 0, boxes, 1.0)}
+    figures = {}
+    for name, (flags, title, unit) in found.items():
+        value, low, high = (number / unit for number in share(int(flags.sum()), len(flags)))
+        figures[name] = Figure(value, "privacy", title, low, high)
+    return figures
 
 
 def fidelity_figures(chosen: ChosenPairs, published: PairStore, scratch: pathlib.Path) -> dict[str, Figure]:

@@ -29,6 +29,7 @@ from absl import app, flags
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError, report_user_errors
+from datasets.common.output_folders import GPU_SESSION, check_output
 
 _OUT = flags.DEFINE_string("out", None, "folder to write; made, or continued", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder of 128 pixels for the experiment, e.g. of JSRT (default: "
@@ -51,6 +52,7 @@ class Part:
 
 
 def main(argv) -> int:
+    check_output(_OUT.value, GPU_SESSION, [_DATA.value])
     out = pathlib.Path(_OUT.value).resolve()
     session, parts = out / "session.json", _parts(out)
     names = list(dict.fromkeys(_group(part.name) for part in parts))

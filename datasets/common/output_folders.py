@@ -26,6 +26,7 @@ STUDY = ("keep/key.json",)
 EXCHANGE = ("dataset.json", "annotations", "pairs.csv")  # in nnU-Net's format, COCO's, as NIfTI
 PUBLISHED = ("SHA256SUMS",)
 INTERNAL = ("DO-NOT-PUBLISH.txt",)
+GPU_SESSION = ("session.json",)
 RESULTS = ("per_film.csv", "per_film_summary.csv", "captions.md", "realism.csv", "memorization.json", "areas.csv",
            "curves.csv", "attention.json", "reader_study.md", "copy_check.csv", "membership.csv", "copying.csv")
 

@@ -87,7 +87,7 @@ def test_no_score_counts_them():
     counts = overlap_counts(right, gold, 4)
     assert (counts[:, 1:] == 0).all() and counts[:, 0].tolist() == [100, 12, 0]
     distances = organ_distances(right, gold, [[1], [2], [3]])
-    assert (distances[:2] == 0).all() and np.isnan(distances[2]).all()
+    assert (distances[:2] == [0, 0, 1]).all() and np.isnan(distances[2]).all()  # HD95, ASSD, surface Dice
 
 
 def test_pictures_show_them_grey_and_as_no_error():

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import gan_models, pggan, pggan_layers, pix2pixhd, pix2pixhd_layers, resnet, segmenter, smanet, unet
+from models import (
+    gan_models,
+    pggan,
+    pggan_layers,
+    pix2pixhd,
+    pix2pixhd_layers,
+    resnet,
+    segmenter,
+    smanet,
+    two_players,
+    unet,
+)
 
 NORM = {"bn_momentum": 0.9, "synchronized_bn": False}
 SMALL = {"n_downsampling": 1, "n_blocks": 1}
@@ -25,6 +36,7 @@ CASES = {
     pix2pixhd_layers.PaddedConv2D: ({"filters": 3, "kernel_size": 4, "strides": 2, "pad": 2, "reflect": True},
                                     (None, 8, 8, 2)),
     pix2pixhd_layers.DoublingConv2DTranspose: ({"filters": 3}, (None, 8, 8, 2)),
+    pix2pixhd_layers.ResizeConv2D: ({"filters": 3}, (None, 8, 8, 2)),
     pix2pixhd_layers.ResidualBlock: ({"filters": 2}, (None, 8, 8, 2)),
     pix2pixhd_layers.ConvNormReLU: ({"conv": (pix2pixhd_layers.PaddedConv2D, {"filters": 3, "kernel_size": 3,
                                                                             "pad": 1})}, (None, 8, 8, 2)),
@@ -65,7 +77,7 @@ def _classes():
 def test_every_layer_is_tried():
     ours = {one for one in _classes() if one.__module__.startswith("models.")}
     others = {gan_models.PGGAN, gan_models.Pix2PixHD}  # tests/models/test_gan_models.py
-    assert ours - set(CASES) == {*others, segmenter.Segmenter}  # which is a part of networks
+    assert ours - set(CASES) == {*others, segmenter.Segmenter, two_players.TwoPlayers}  # the last: base classes
 
 
 @pytest.mark.parametrize("kind", CASES, ids=lambda kind: kind.__name__)

@@ -30,6 +30,7 @@ WRITING = {
                               "--test_fraction=0"], "--out"),
     "tools.import_weights": (["--model=pggan", "--from=A/notes.txt"], "--out"),
     "tools.make_phantoms": (["--count=2"], "--out"),
+    "tools.measure_gpu": (["--rehearse", "--data=A"], "--out"),
     "tools.paint_marks": (["--data=A"], "--out"),
     "tools.predict": (["A", "B"], "--out"),
     "tools.prepare_jsrt": (["--jsrt_dir=A", "--scr_dir=B", "--size=32"], "--out"),

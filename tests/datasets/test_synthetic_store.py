@@ -302,6 +302,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path):
     peaks = []
     for count in (5, 35):  # the films of 30 more would take 120 MiB

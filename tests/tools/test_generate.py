@@ -48,7 +48,8 @@ def _altered(run, path, **facts):
     return str(path)
 
 
-@pytest.mark.parametrize(("method", "check"), [("three", "--check"), ("single", "--nocheck")])
+@pytest.mark.parametrize(("method", "check"), [
+    ("three", "--check"), pytest.param("single", "--nocheck", marks=pytest.mark.slow)])
 def test_parts_are_joined_to_the_set_that_one_command_makes(method, check, runs, store, tmp_path, eager):
     options = ("--count=20", "--validation=5", "--seed=3", check)
     parts = [tmp_path / "one", tmp_path / "two"]

@@ -35,6 +35,7 @@ def test_who_can_share_a_trainings_batches(preset, job, workers, shared):
     assert shared_by(getattr(load(preset), job), workers) == shared
 
 
+@pytest.mark.slow
 def test_a_stage_is_measured():
     found = estimate(TrainingJob("dots", PRESET.dots, 32, 66, 6))
     assert found.steps == 4 and found.batch == 8 and found.seconds > 0 and 0.1 < found.peak_gib < 20

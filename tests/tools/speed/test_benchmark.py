@@ -3,12 +3,15 @@
 import importlib.util
 import json
 
+import pytest
+
 from tests.helpers import binaries
 from tools.speed.items import GROUPS, ITEMS, WITHOUT_PEER
 
 _SMALL = "--items=pix2pixhd_small_step_128", "--precisions=float32", "--seconds=0", "--shrink=2"
 
 
+@pytest.mark.slow
 def test_a_row_is_measured_and_compared(tmp_path):
     before = [{"item": "pix2pixhd_small_step_128", "precision": "float32", "median": 1e6, "shrink": 2}]
     (tmp_path / "before.json").write_text(json.dumps(before))

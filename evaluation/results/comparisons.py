@@ -48,7 +48,10 @@ NAMED = (  # left against right
     ("finetune-3", "real+augment"),
     ("finetune-3+augment", "real+augment"),  # does synthesis add to it
     ("mix-3+augment", "real+augment"),
+    ("finetune-warp+augment", "real+augment"),
+    ("mix-warp+augment", "real+augment"),
     ("mix-real", "real+augment"),  # does mixing films
+    ("finetune-warp", "real"),
     ("finetune-3+unet", "real+unet"),  # the same questions of a U-Net
     ("finetune-3+augment+unet", "real+augment+unet"),
     ("mix-3+augment+unet", "real+augment+unet"),

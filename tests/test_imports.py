@@ -42,7 +42,8 @@ def test_nobody_imports_a_binary():
     binaries = {".".join(path.relative_to(ROOT).with_suffix("").parts) for _, path, tree in _modules()
                 if _is_binary(tree)}
     assert "tools.run_experiment" in binaries
-    for _, path, tree in _modules():
+    tests = ((path, ast.parse(path.read_text())) for path in sorted((ROOT / "tests").rglob("*.py")))
+    for path, tree in (*((path, tree) for _, path, tree in _modules()), *tests):  # its flags would meet another's
         assert not binaries & set(_imported(tree)), path
 
 

@@ -13,14 +13,10 @@ the others as they are; the same command does again what is not done. Ended by C
 terminal, it ends what it has started, too.
 """
 
-import dataclasses
 import importlib.util
-import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 if not __package__:  # started by its path, from any folder
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -30,6 +26,7 @@ from absl import app, flags
 from datasets.common import atomic_files
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import GPU_SESSION, check_output
+from tools.speed.parts import Part, end_on_signals, run_part
 
 _OUT = flags.DEFINE_string("out", None, "folder to write; made, or continued", required=True)
 _DATA = flags.DEFINE_string("data", None, "pair folder of 128 pixels for the experiment, e.g. of JSRT (default: "
@@ -37,18 +34,7 @@ _DATA = flags.DEFINE_string("data", None, "pair folder of 128 pixels for the exp
 _PARTS = flags.DEFINE_list("parts", [], "these alone")
 _REHEARSE = flags.DEFINE_bool("rehearse", False, "everything as small as it can be, to see that it runs")
 _LIMITS = flags.DEFINE_float("limits", 1.0, "factor on all time limits", lower_bound=0.01)
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _FEW, _MANY = 4, 68  # pairs: the difference of two runs leaves out how long they take to start
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A command with its time limit in seconds, and what it needs in the environment."""
-
-    name: str
-    command: tuple[str, ...]
-    limit: float
-    environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def main(argv) -> int:
@@ -132,32 +118,6 @@ def _parts(out: pathlib.Path) -> list[Part]:
         Part("tiny", (
             *python, "tools.run_experiment", *data, "--config=tiny", f"--preset={'demo' if tiny else 'cpu'}",
             "--methods=three", f"--workdir={out / 'tiny'}"), 1200)]
-
-
-def end_on_signals() -> None:
-    """SIGTERM and, unless it is ignored as under nohup, SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
-
-
-def run_part(part: Part, log: pathlib.Path, limits: float) -> dict[str, float | str]:
-    """Runs its command, for `limits` times its limit at most, with what it prints in `log`: seconds, and how it
-    ended: "done", or the reason. All processes it started are ended with this one, but for SIGKILL."""
-    start = time.monotonic()
-    with open(log, "w", encoding="utf-8") as said:
-        process = subprocess.Popen(part.command, cwd=_ROOT, stdout=said, stderr=subprocess.STDOUT,
-                                   env={**os.environ, **part.environment}, start_new_session=True)
-        try:
-            code = process.wait(part.limit * limits)
-            end = "done" if not code else f"exit code {code}, see {log.name}"
-        except subprocess.TimeoutExpired:
-            end = f"not done after {part.limit * limits:.0f} s"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # the processes it has started, too
-                process.wait()
-    return {"end": end, "seconds": time.monotonic() - start, "command": " ".join(part.command)}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 import time
 
 from tests.helpers.processes import Process
-from tools.measure_gpu import Part, end_on_signals, run_part
+from tools.speed.parts import Part, end_on_signals, run_part
 
 _CHILD = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
 

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from tests.helpers.processes import ROOT
 
@@ -22,11 +23,15 @@ class Loopback:
         self._processes: list[subprocess.Popen] = []
         self.scheduler = self._start("scheduler", "--host=127.0.0.1", "--port=0", "--scheduler-file",
                                      str(self.file))
-        deadline = time.monotonic() + 60
-        while not (self.file.is_file() and self.file.read_text()):
+        self._wait_for(lambda: self.file.is_file() and self.file.read_text())
+        self.workers = [self.add() for _ in range(workers)]
+        self._wait_for(lambda: self._log.read_text().count("Registered to:") >= workers)
+
+    def _wait_for(self, there: Callable) -> None:
+        deadline = time.monotonic() + 120
+        while not there():
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.05)
-        self.workers = [self.add() for _ in range(workers)]
 
     @property
     def address(self) -> str:

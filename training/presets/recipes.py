@@ -38,7 +38,6 @@ RECIPES = {
             "average_decay": 0.995,  # averaged weights make the pairs
             "upsampling": "resize",  # no checkerboards
         },
-        pairs={"smooth_labels": False, "expose": 0.0},
         extras=(
             "augment",  # REAL with strong augmentation
             "mix+augment",  # synthetic and real pairs, half of each, with strong augmentation

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
+from models.device_kernels import cpu_kernels
+from models.gpu_norm import normalize
+
 BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # by stage
 FEATURES = ("stem", "stage1", "stage2", "stage3", "stage4")
 _BN_EPSILON = 1.001e-5  # keras.applications' own, which its weights expect
@@ -30,7 +33,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' batch normalisation of [N, H, W, C] by the fused operation, which Keras 3 no longer uses.
 
     The same function, with statistics and weights in float32 under every policy; a segmenter's step takes a tenth
-    less time by it (docs/performance.md). Synchronized statistics are left to Keras.
+    less time by it on a CPU (docs/performance.md). In training on a GPU it is `models.gpu_norm`'s. Synchronized
+    statistics are left to Keras.
 
     Takes and returns [N, H, W, C] in any floating-point format.
     """
@@ -45,10 +49,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return tf.cast(super().call(inputs, training=training), inputs.dtype)
         if not training:
             return self.with_running(inputs)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(  # mean, variance: [C]
-            inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True)
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        variance *= (count - 1) / count  # the operation's is that of a sample, Keras averages the plain one
+        weights = (tf.convert_to_tensor(weight.value) for weight in (self.gamma, self.beta))
+        if cpu_kernels():
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(  # mean, variance: [C]
+                inputs, *weights, epsilon=self.epsilon, is_training=True)
+            count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+            variance *= (count - 1) / count  # the operation's is that of a sample, Keras averages the plain one
+        else:
+            outputs, mean, variance = normalize(inputs, *weights, self.epsilon)
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + value * (1 - self.momentum))
         return outputs

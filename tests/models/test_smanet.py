@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models import smanet
+from models.device_kernels import kernels_of
 from models.losses import cross_entropy
 from models.resnet import DilatedResNet, batch_norm, convolve
 from models.smanet import SMANet
@@ -157,9 +158,9 @@ def test_exposure_does_not_matter_when_standardized():
     assert not np.allclose(plain(films), plain(darker), atol=1e-2)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_is_keras_own_function(training):
-    """The fused operation: outputs, gradients and moving statistics of keras.layers.BatchNormalization."""
+@pytest.mark.parametrize(("training", "device"), [(True, "cpu"), (True, "gpu"), (False, "cpu")])
+def test_batch_norm_is_keras_own_function(training, device):
+    """Each device's kernels: outputs, gradients and moving statistics of keras.layers.BatchNormalization."""
     draw = np.random.default_rng(0)
     images = tf.constant(draw.normal(2, 3, (3, 5, 7, 4)), tf.float32)
     results = []
@@ -168,7 +169,8 @@ def test_batch_norm_is_keras_own_function(training):
         norm.set_weights([np.linspace(0.5, 2, 4) + index for index in range(4)])
         with tf.GradientTape() as tape:
             tape.watch(images)
-            made = norm(images, training=training)
+            with kernels_of(device):
+                made = norm(images, training=training)
             loss = tf.reduce_sum(tf.square(made) * images)
         gradients = tape.gradient(loss, [images, norm.gamma.value, norm.beta.value])
         results.append([made, *gradients, *norm.get_weights()])

@@ -33,6 +33,7 @@ from datasets.common.output_folders import RUN, refuse_foreign
 from datasets.pair_store import write_png
 from evaluation.results import run_log
 from evaluation.segmenter import saved_network
+from evaluation.segmenter.network_file import network_digest
 from training.checkpoints import Checkpoints, Progress
 from training.config import EngineConfig, options_deciding
 from training.devices import resolve_precision
@@ -242,7 +243,7 @@ def _digests(config: EngineConfig) -> dict[str, str]:
     for name, path in named.items():
         if not os.path.exists(path):
             raise UserError(f"{path}: no such file or folder, found in --{name}; set it to where the file is now")
-    return {name: saved_network.network_digest(path) for name, path in named.items()}
+    return {name: network_digest(path) for name, path in named.items()}
 
 
 def _differences(found: dict[str, Any], asked: dict[str, Any], free: Container[str]) -> list[str]:

@@ -20,7 +20,8 @@ from datasets.pair_store import PairStore, different_films, split_ids
 from datasets.strong_augment import StrongAugmentation
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import FilmsInMemory
-from evaluation.segmenter.saved_network import load_network, network_digest
+from evaluation.segmenter.network_file import network_digest
+from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.losses import cross_entropy
 from models.precision import dtype_policy

@@ -1,8 +1,6 @@
 """What `tools.run_experiment` leaves in its folder, as tables and figures read it."""
 
 import dataclasses
-import functools
-import hashlib
 import pathlib
 
 import numpy as np
@@ -17,6 +15,7 @@ from evaluation.results import columns, run_log
 from evaluation.results.columns import Method
 from evaluation.results.per_film import read_per_film
 from evaluation.results.tables import read_pooled
+from evaluation.segmenter.network_file import PRODUCT, network_digest, network_file
 
 RULES = "rules.json"  # below data/: what the training films' label maps are like
 FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
@@ -25,22 +24,6 @@ FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters
 def results_name(column: str, external: str = "") -> str:
     """The folder of a column's results on the test films, or on an external set of that name."""
     return f"external-{external}.{column}" if external else f"evaluate-{column}"
-
-
-def network_digest(run: pathlib.Path) -> str:
-    """Of the network that stands for run folder `run`; empty where the folder has none."""
-    product = run / "product.json"
-    network = run / str(atomic_files.read_json(product).get("network")) if product.is_file() else run
-    if not network.is_file():
-        return ""
-    facts = network.stat()
-    return _file_digest(network.absolute(), facts.st_size, facts.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=1024)
-def _file_digest(path: pathlib.Path, size: int, time: int) -> str:
-    # Tables ask for every column's several times. Size and time are for the cache: another file has others.
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +61,9 @@ class ExperimentFolder:
 
     def _is_outdated(self, column: str) -> bool:
         known = self.pooled(column).get("external", {}).get("network")
-        now = network_digest(self.path / column)
-        return bool(known and now and known != now)
+        run = self.path / column
+        kept = (run / PRODUCT).is_file() and network_file(run).is_file()  # a shared folder may lack it
+        return bool(known and kept and known != network_digest(run))
 
     def _found(self) -> list[str]:
         prefix = results_name("", self.external)

@@ -21,11 +21,11 @@ from datasets.pair_store import PairStore
 from datasets.sources.own_options import parse_remap
 from evaluation.metrics.overlap import overlap_counts
 from evaluation.metrics.surface import organ_distances
-from evaluation.results.experiment_folder import ExperimentFolder, network_digest
+from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.segmenter.evaluate import Result, Segment
 from evaluation.segmenter.label_maps import find_label_maps
 from evaluation.segmenter.load import LoadedSegmenter, load_any_segmenter
-from evaluation.segmenter.saved_network import PRODUCT
+from evaluation.segmenter.network_file import PRODUCT, network_digest
 
 
 def score_segmenter(run: str | pathlib.Path, external: External, ours: ClassTable, scored: bool,
@@ -35,7 +35,7 @@ def score_segmenter(run: str | pathlib.Path, external: External, ours: ClassTabl
     Args:
       ours, scored: as in `External.regions`.
     """
-    facts = _facts(external, ours, scored, network_digest(pathlib.Path(run)))
+    facts = _facts(external, ours, scored, network_digest(run))
     path = folder / "pooled.json"
     if path.is_file() and atomic_files.read_json(path).get("external") == facts:
         return

@@ -15,7 +15,6 @@
 """
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 from collections.abc import Mapping
@@ -26,11 +25,10 @@ import keras
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.dots import Dot
+from evaluation.segmenter.network_file import PRODUCT, inside, network_file, read_facts
 from models import pggan, pix2pixhd, smanet, unet  # noqa: F401 (loading a .keras file needs the classes registered)
 from models.label_coding import LabelCoding
 from models.precision import dtype_policy, to_float32
-
-PRODUCT = "product.json"
 
 
 def write_product(path: str | os.PathLike, facts: Mapping[str, Any]) -> None:
@@ -82,27 +80,22 @@ def read_product(path: str | os.PathLike, snapshot: int | None = None) -> Produc
     Raises UserError for a folder without a finished run, or without that snapshot.
     """
     path = pathlib.Path(path)
-    if not (path / PRODUCT).is_file():
-        raise UserError(f"{path}: no finished run (no product.json); run its training command to the end")
-    facts = atomic_files.read_json(path / PRODUCT)
+    facts = read_facts(path)
     try:
-        name = str(facts["network"]) if snapshot is None else f"snapshots/{snapshot:09d}.keras"
         coding = LabelCoding.from_json(facts["coding"]) if facts.get("coding") else None
         dot = Dot.from_json(facts["dot"]) if facts.get("dot") else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}/product.json: not a run's product ({error!r})") from None
-    network = (path / name).resolve()
+        raise UserError(f"{path / PRODUCT}: not a run's product ({error!r})") from None
+    network = inside(path, facts["network"] if snapshot is None else f"snapshots/{snapshot:09d}.keras")
     if snapshot is not None and not network.is_file():
         kept = sorted(int(file.stem) for file in (path / "snapshots").glob("*.keras") if file.stem.isdigit())
         raise UserError(f"{path}: keeps no snapshot at {snapshot:,}, but at {', '.join(map(str, kept)) or 'none'}")
-    if path.resolve() not in network.parents:
-        raise UserError(f"{path}/product.json: network {name!r} lies outside the run folder; not read")
     return Product(network, coding, dot, facts)
 
 
 def load_network(path: str | os.PathLike) -> keras.Model:
     """The network of a run folder, or of a .keras file; see `load_keras`."""
-    return load_keras(_network_file(path))
+    return load_keras(network_file(path))
 
 
 def load_keras(path: str | os.PathLike) -> keras.Model:
@@ -120,15 +113,3 @@ def load_keras(path: str | os.PathLike) -> keras.Model:
     except Exception as error:  # Keras raises many kinds for foreign or damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable .keras file of this project ({reason[:200]})") from None
-
-
-def network_digest(path: str | os.PathLike) -> str:
-    """Digest of the .keras file of a run folder, or of such a file itself. Raises UserError if there is none."""
-    file = _network_file(path)
-    if not file.is_file():
-        raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _network_file(path: str | os.PathLike) -> pathlib.Path:
-    return read_product(path).network if pathlib.Path(path).is_dir() else pathlib.Path(path)

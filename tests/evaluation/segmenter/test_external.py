@@ -1,6 +1,9 @@
 """Segmenters on films of elsewhere: counts of unions, the deployed path, and blocks of rows in the tables."""
 
+import hashlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ from datasets.external import read_externals
 from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.report.write_report import summary
-from evaluation.results.experiment_folder import ExperimentFolder, network_digest
+from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.write_tables import Results, write_results
 from evaluation.segmenter import external as external_module
 from evaluation.segmenter.external import score_external, score_segmenter, write_scores
@@ -118,13 +121,26 @@ def test_scores_of_a_segmenter_that_was_trained_anew_are_left_out(elsewhere, tmp
     pooled = folder / "external-There.finetune-3" / "pooled.json"
     (folder / "finetune-3" / "product.json").write_text('{"network": "last.keras"}')
     (folder / "finetune-3" / "last.keras").write_bytes(b"weights")
-    facts = {"network": network_digest(folder / "finetune-3")}
+    facts = {"network": hashlib.sha256(b"weights").hexdigest()}
     pooled.write_text(json.dumps({**json.loads(pooled.read_text()), "external": facts}))
     assert Results([folder]).externals["There"].columns == ["real", "finetune-3"]
     (folder / "finetune-3" / "last.keras").write_bytes(b"others")
     results = Results([folder])
     assert results.externals["There"].columns == ["real"]
     assert "Three-stage FINETUNE was scored on There before" in results.caption()
+    (folder / "finetune-3" / "last.keras").unlink()  # as in a folder that is shared
+    assert Results([folder]).externals["There"].columns == ["real", "finetune-3"]
+
+
+def test_the_digest_of_a_network_needs_no_tensorflow(tmp_path):
+    (tmp_path / "product.json").write_text('{"network": "last.keras"}')
+    (tmp_path / "last.keras").write_bytes(b"weights")
+    program = ("import sys, evaluation.results.experiment_folder;"
+               "from evaluation.segmenter.network_file import network_digest;"
+               "print(network_digest(sys.argv[1]), network_digest(sys.argv[1] + '/last.keras'));"
+               "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [hashlib.sha256(b"weights").hexdigest()] * 2
 
 
 def test_label_maps_of_elsewhere_are_a_block_of_a_users_own_column(elsewhere, tmp_path):

@@ -8,18 +8,37 @@ deformation, which nnU-Net has left off since its second version, is an option.
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 _WHITE = 255.0
-_CONTROL = 4  # points along a side
+SOURCE = ("nnU-Net v2, nnUNetTrainer, flat images (Isensee et al. 2021), but for degrees (there 180), shift "
+          "(there 0) and no mirroring; elastic, bend and points are ours")
+
+
+@dataclasses.dataclass(frozen=True)
+class GreyChange:
+    """How often and how far grey levels are changed.
+
+    Attributes:
+      film: probability for a film.
+      channel: then for each of its channels.
+      low, high: range of what is drawn, in the unit of the change.
+    """
+
+    film: float
+    channel: float
+    low: float
+    high: float
 
 
 @dataclasses.dataclass(frozen=True)
 class StrongAugmentation:
-    """Ranges and probabilities of what moves a film; those of grey levels are `_GREYS`.
+    """Ranges and probabilities, which a run's config.json keeps; `SOURCE` says whose they are.
 
     Attributes:
       degrees: rotation is uniform in [-degrees, degrees] about the crop's middle.
@@ -28,6 +47,12 @@ class StrongAugmentation:
       probability: of each of the three.
       elastic: probability of a smooth deformation.
       bend: its largest displacement at a control point is uniform up to this share of the crop's side.
+      points: control points along a side.
+      noise: deviation of added Gaussian noise, in deviations of the crop.
+      blur: deviation of a Gaussian along either axis, in pixels.
+      brightness, contrast: factor of the distance from the crop's mean; contrast keeps least and greatest level.
+      resolution: share of the pixels that is kept along a side.
+      inverted_gamma, gamma: exponent of the levels between least and greatest, from white or from black.
     """
 
     degrees: float = 15.0
@@ -36,6 +61,19 @@ class StrongAugmentation:
     probability: float = 0.2
     elastic: float = 0.0
     bend: float = 0.05
+    points: int = 4
+    # Of grey levels, in the order in which they are done.
+    noise: GreyChange = GreyChange(0.1, 1.0, 0.0, 0.1)
+    blur: GreyChange = GreyChange(0.2, 0.5, 0.5, 1.0)
+    brightness: GreyChange = GreyChange(0.15, 1.0, 0.75, 1.25)
+    contrast: GreyChange = GreyChange(0.15, 1.0, 0.75, 1.25)
+    resolution: GreyChange = GreyChange(0.25, 0.5, 0.5, 1.0)
+    inverted_gamma: GreyChange = GreyChange(0.1, 1.0, 0.7, 1.5)
+    gamma: GreyChange = GreyChange(0.3, 1.0, 0.7, 1.5)
+
+    def to_json(self) -> dict[str, Any]:
+        """All values and their source, as JSON gives them back."""
+        return json.loads(json.dumps({"source": SOURCE, **dataclasses.asdict(self)}))
 
     def crop(self, film: np.ndarray, labels: np.ndarray, corner: Sequence[int], sides: Sequence[int], outside: int,
              rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +91,7 @@ class StrongAugmentation:
         places = self._bent(matrix, corner, sides, rng) if bent else None
         if matrix is None and places is None:
             rows, columns = (slice(start, start + side) for start, side in zip(corner, sides, strict=True))
-            return change_greys(film[rows, columns], rng), labels[rows, columns]
+            return self.change_greys(film[rows, columns], rng), labels[rows, columns]
 
         def move(array: np.ndarray, how: int, beyond: int) -> np.ndarray:
             border = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (beyond,) * 3}
@@ -61,7 +99,7 @@ class StrongAugmentation:
                 return cv2.remap(array, places, None, how, **border)
             return cv2.warpAffine(array, matrix, (sides[1], sides[0]), flags=how | cv2.WARP_INVERSE_MAP, **border)
 
-        return change_greys(move(film, cv2.INTER_LINEAR, 0), rng), move(labels, cv2.INTER_NEAREST, outside)
+        return self.change_greys(move(film, cv2.INTER_LINEAR, 0), rng), move(labels, cv2.INTER_NEAREST, outside)
 
     def _matrix(self, shape: Sequence[int], corner: Sequence[int], sides: Sequence[int],
                 rng: np.random.Generator) -> np.ndarray | None:
@@ -79,81 +117,82 @@ class StrongAugmentation:
     def _bent(self, matrix: np.ndarray | None, corner: Sequence[int], sides: Sequence[int],
               rng: np.random.Generator) -> np.ndarray:
         """Where each pixel of the crop lies in the film, float32 [h, w, 2] (x, y): `matrix` after displacements
-        of `_CONTROL` x `_CONTROL` points, with a cubic surface between them."""
+        of `points` x `points` points, with a cubic surface between them."""
         height, width = sides
         if matrix is None:
             matrix = np.array([[1.0, 0.0, corner[1]], [0.0, 1.0, corner[0]]])
         most = rng.uniform(0.0, self.bend) * min(sides)
-        few = rng.uniform(-most, most, (_CONTROL, _CONTROL, 2)).astype(np.float32)
+        few = rng.uniform(-most, most, (self.points, self.points, 2)).astype(np.float32)
         places = cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)
         places += np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
         return cv2.transform(places, matrix.astype(np.float32))
 
+    def change_greys(self, film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Grey levels of `film`, uint8 [h, w] or [h, w, 3], changed at random; of its shape."""
+        planes = [film] if film.ndim == 2 else list(np.moveaxis(film, -1, 0))
+        steps = [getattr(self, name) for name in _GREYS]
+        drawn = rng.random((len(steps), 1 + len(planes)))
+        film_chance, channel_chance = np.array([(step.film, step.channel) for step in steps]).T
+        changed = (drawn[:, 0] < film_chance) & (drawn.T[1:] < channel_chance)  # [channels, steps]
+        if not changed.any():
+            return film
+        functions = list(_GREYS.values())
+        for number, places in enumerate(changed):
+            plane = planes[number].astype(np.float32)
+            for place in np.flatnonzero(places):
+                plane = functions[place](plane, steps[place].low, steps[place].high, rng)
+            planes[number] = np.clip(np.rint(plane), 0, _WHITE).astype(np.uint8)
+        return planes[0] if film.ndim == 2 else np.stack(planes, -1)
 
-def _add_noise(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    deviation = rng.uniform(0.0, 0.1) * plane.std()
+
+def _add_noise(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    deviation = rng.uniform(low, high) * plane.std()
     return plane + deviation * rng.standard_normal(plane.shape, np.float32)
 
 
-def _blur(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    across, down = rng.uniform(0.5, 1.0, 2)  # pixels
+def _blur(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    across, down = rng.uniform(low, high, 2)
     return cv2.GaussianBlur(plane, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_REFLECT)
 
 
-def _brighten(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _brighten(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
     mean = plane.mean()
-    return (plane - mean) * _factor(rng, 0.75, 1.25) + mean
+    return (plane - mean) * _factor(low, high, rng) + mean
 
 
-def _contrast(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.clip(_brighten(plane, rng), plane.min(), plane.max())
+def _contrast(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(_brighten(plane, low, high, rng), plane.min(), plane.max())
 
 
-def _coarsen(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _coarsen(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
     """Low resolution: fewer pixels by nearest neighbour, enlarged again by cubic interpolation."""
     height, width = plane.shape
-    scale = rng.uniform(0.5, 1.0)
+    scale = rng.uniform(low, high)
     few = cv2.resize(plane, (max(1, round(width * scale)), max(1, round(height * scale))),
                      interpolation=cv2.INTER_NEAREST)
     return cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _gamma(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _gamma(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
     """A power of the levels between least and greatest; mean and deviation stay."""
     least, most = plane.min(), plane.max()
     if most - least < 1.0:
         return plane
-    power = cv2.pow((plane - least) / (most - least), _factor(rng, 0.7, 1.5))
+    power = cv2.pow((plane - least) / (most - least), _factor(low, high, rng))
     mean, deviation = power.mean(), max(float(power.std()), 1e-7)
     return (power - mean) * (plane.std() / deviation) + plane.mean()
 
 
-def _inverted_gamma(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return _WHITE - _gamma(_WHITE - plane, rng)
+def _inverted_gamma(plane: np.ndarray, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
+    return _WHITE - _gamma(_WHITE - plane, low, high, rng)
 
 
-def _factor(rng: np.random.Generator, low: float, high: float) -> float:
+def _factor(low: float, high: float, rng: np.random.Generator) -> float:
     """Below 1 as often as above it."""
     return float(rng.uniform(low, 1.0) if rng.random() < 0.5 else rng.uniform(1.0, high))
 
 
-# In this order: probability for a film, then for each of its channels, and what it does to a channel.
-_GREYS: tuple[tuple[float, float, Callable], ...] = (
-    (0.1, 1.0, _add_noise), (0.2, 0.5, _blur), (0.15, 1.0, _brighten), (0.15, 1.0, _contrast),
-    (0.25, 0.5, _coarsen), (0.1, 1.0, _inverted_gamma), (0.3, 1.0, _gamma))
-
-
-def change_greys(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Grey levels of `film`, uint8 [h, w] or [h, w, 3], changed at random as `_GREYS` says; of its shape."""
-    planes = [film] if film.ndim == 2 else list(np.moveaxis(film, -1, 0))
-    drawn = rng.random((len(_GREYS), 1 + len(planes)))
-    film_chance, channel_chance = np.array([step[:2] for step in _GREYS]).T
-    changed = (drawn[:, 0] < film_chance) & (drawn.T[1:] < channel_chance)  # [channels, steps]
-    if not changed.any():
-        return film
-    for number, steps in enumerate(changed):
-        plane = planes[number].astype(np.float32)
-        for step in np.flatnonzero(steps):
-            plane = _GREYS[step][2](plane, rng)
-        planes[number] = np.clip(np.rint(plane), 0, _WHITE).astype(np.uint8)
-    return planes[0] if film.ndim == 2 else np.stack(planes, -1)
+# Field of `StrongAugmentation` -> what it does to a channel; in this order.
+_GREYS: dict[str, Callable[[np.ndarray, float, float, np.random.Generator], np.ndarray]] = {
+    "noise": _add_noise, "blur": _blur, "brightness": _brighten, "contrast": _contrast, "resolution": _coarsen,
+    "inverted_gamma": _inverted_gamma, "gamma": _gamma}

@@ -1,7 +1,7 @@
 """The run folder: what a run was asked, where it stands, and what it made.
 
     RUN/
-      config.json     the options, and digests of the data, that this folder belongs to
+      config.json     the options, digests of the data and values of the code that this folder belongs to
       checkpoints/    weights, optimizers, averages and progress; the last two are kept
       metrics.jsonl   a line of losses and scores per log point (no clock times: runs can be compared)
       grids/          fixed-seed pictures by position
@@ -49,13 +49,15 @@ class RunFolder:
       config: the run's options.
       inputs: what the run reads -> its digest, e.g. {"data": ...}.
       chief: whether this process writes; the other workers of a cluster only read.
+      constants: values of the code that decide the run beside its options, by what they are of, as JSON. A folder
+        that was made without is continued without: what they were is not known.
 
     Raises UserError if another process holds the folder, or if it belongs to other options or data, or is no run
     folder.
     """
 
     def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, inputs: Mapping[str, str],
-                 chief: bool = True):
+                 chief: bool = True, constants: Mapping[str, Mapping[str, Any]] | None = None):
         refuse_foreign(path, RUN)
         self.path = atomic_files.make_folder(path)
         self.chief, self._log = chief, self.path / run_log.NAME
@@ -65,8 +67,9 @@ class RunFolder:
         try:
             # "auto" is the machine's, a run stays with one
             config = dataclasses.replace(config, precision=resolve_precision(config.precision))
-            self._settings = {"task": task, **inputs, **_digests(config), "config": dataclasses.asdict(config)}
-            self._check_settings(config)
+            self._settings = {"task": task, **inputs, **_digests(config), "config": dataclasses.asdict(config),
+                              **(constants or {})}
+            self._check_settings(config, constants or {})
         except BaseException:  # Ctrl-C too
             self._lock.close()
             raise
@@ -174,7 +177,7 @@ class RunFolder:
                 self._writer.close()
             self._lock.close()
 
-    def _check_settings(self, config: EngineConfig) -> None:
+    def _check_settings(self, config: EngineConfig, constants: Container[str]) -> None:
         path = self.path / "config.json"
         if path.is_file():
             found = atomic_files.read_json(path)
@@ -183,6 +186,8 @@ class RunFolder:
             # an option that is newer than the folder: its default does what was done
             defaults = {field.name: field.default for field in dataclasses.fields(config)}
             found = {**found, "config": {**defaults, **found["config"]}}
+            self._settings = {name: value for name, value in self._settings.items()
+                              if name in found or name not in constants}
             changes = _differences(found, self._settings, options_deciding(config, "input", "length", "nothing"))
             if changes:
                 raise UserError(f"{path}: this run folder belongs to other settings ({'; '.join(changes)}); "
@@ -249,10 +254,21 @@ def _digests(config: EngineConfig) -> dict[str, str]:
 def _differences(found: dict[str, Any], asked: dict[str, Any], free: Container[str]) -> list[str]:
     """`name: was A, now B` for all settings but the options `free`, which may change between a run's starts."""
     before, after = ({**{name: value for name, value in settings["config"].items() if name not in free},
-                      **{name: value for name, value in settings.items() if name != "config"}}
+                      **_flat(settings, found.keys() & asked.keys())}
                      for settings in (found, asked))
     return [f"{name}: was {_shown(before.get(name))}, now {_shown(after.get(name))}"
             for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+
+
+def _flat(settings: dict[str, Any], known: Container[str]) -> dict[str, Any]:
+    """`settings` without config, those of the code one by one where both sides have them: an option says whether
+    they are used."""
+    flat = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    for part, values in settings.items():
+        if isinstance(values, dict) and part != "config" and part in known:
+            # Where they are from decides nothing.
+            flat |= {f"{part} {name}": value for name, value in values.items() if name != "source"}
+    return flat
 
 
 def _shown(value: Any) -> str:

@@ -175,7 +175,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
     strategy = prepare(config)
     digests = _digests(store, validation, finetune_from, mixed)
-    folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy))
+    strong = _strong(config)
+    folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy),
+                       {"strong_augmentation": strong.to_json()} if strong else {})
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
@@ -208,8 +210,11 @@ def _cutter(config: SMANetConfig, outside: int) -> Callable:
     """What cuts the crops; see `training.batches`."""
     if config.augment == "none" and not config.cutmix:
         return pair_cache.crop_rows
-    strong = StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
-    return AugmentedCrops(strong, config.cutmix, outside)
+    return AugmentedCrops(_strong(config), config.cutmix, outside)
+
+
+def _strong(config: SMANetConfig) -> StrongAugmentation | None:
+    return StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
 
 
 def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str], None]) -> list[str]:

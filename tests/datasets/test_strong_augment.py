@@ -1,6 +1,7 @@
 """Strong augmentation and mixing on the fly: where pixels come from, what they may become, what decides it."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ MOVING = StrongAugmentation(probability=1.0, elastic=0.5)
 
 @pytest.fixture
 def greys_kept(monkeypatch):
-    monkeypatch.setattr(strong_augment, "change_greys", lambda film, rng: film)
+    monkeypatch.setattr(StrongAugmentation, "change_greys", lambda self, film, rng: film)
 
 
 def _slopes(size=64, films=3, channels=0):
@@ -99,21 +100,42 @@ def test_grey_levels_stay_levels_and_each_change_does_what_its_name_says():
     rng = np.random.default_rng(1)
     plane = np.float32(rng.integers(60, 200, (40, 40)))
     mean, deviation = plane.mean(), plane.std()
-    seen = {step.__name__: [step(plane, rng) for _ in range(40)] for _, _, step in strong_augment._GREYS}
+    ranges = {name: (getattr(MOVING, name).low, getattr(MOVING, name).high) for name in strong_augment._GREYS}
+    seen = {name: [step(plane, *ranges[name], rng) for _ in range(40)]
+            for name, step in strong_augment._GREYS.items()}
     assert len(seen) == 7
     for name, changed in seen.items():
         assert all(one.shape == plane.shape and one.dtype == np.float32 for one in changed), name
         assert all(abs(one.mean() - mean) < 0.1 * deviation for one in changed), name
     assert all(one.std() == pytest.approx(deviation, rel=1e-3)
-               for name in ("_gamma", "_inverted_gamma") for one in seen[name])
-    assert all(one.std() < deviation for one in seen["_blur"])
-    ratios = [one.std() / deviation for one in seen["_brighten"]]
+               for name in ("gamma", "inverted_gamma") for one in seen[name])
+    assert all(one.std() < deviation for one in seen["blur"])
+    ratios = [one.std() / deviation for one in seen["brightness"]]
     assert 0.75 <= min(ratios) < 0.85 and 1.15 < max(ratios) <= 1.2501
-    assert all(plane.min() <= one.min() and one.max() <= plane.max() for one in seen["_contrast"])
-    noise = [(one - plane).std() / deviation for one in seen["_add_noise"]]
+    assert all(plane.min() <= one.min() and one.max() <= plane.max() for one in seen["contrast"])
+    noise = [(one - plane).std() / deviation for one in seen["noise"]]
     assert min(noise) < 0.02 and 0.07 < max(noise) < 0.105
     constant = np.full((8, 8), 255.0, np.float32)
-    assert all(np.isfinite(step(constant, rng)).all() for _, _, step in strong_augment._GREYS)
+    assert all(np.isfinite(step(constant, *ranges[name], rng)).all()
+               for name, step in strong_augment._GREYS.items())
+
+
+@pytest.mark.parametrize(("channels", "elastic", "cutmix", "means"), [
+    (0, 0.0, 0.0, (114.1004, 1.49269)), (3, 0.5, 0.5, (102.9274, 1.49134))])
+def test_draws_stay_those_of_runs_that_were_made(channels, elastic, cutmix, means):
+    films, labels = _slopes(channels=channels)
+    if channels:
+        films[..., 1], films[..., 2] = 255 - films[..., 1], films[..., 2] // 2
+    made = _crops(StrongAugmentation(elastic=elastic), 400, arrays=(films, labels), cutmix=cutmix)
+    assert [array.mean() for array in made] == pytest.approx(means, abs=1e-4)
+
+
+def test_the_record_tells_every_value():
+    record = StrongAugmentation(elastic=0.3).to_json()
+    assert record == json.loads(json.dumps(record)) and "nnU-Net" in record.pop("source")
+    assert record.keys() == {field.name for field in dataclasses.fields(StrongAugmentation)}
+    assert (record["elastic"], record["zoom"]) == (0.3, [0.7, 1.4])
+    assert record["blur"] == {"film": 0.2, "channel": 0.5, "low": 0.5, "high": 1.0}
 
 
 def test_a_rectangle_of_another_film_comes_with_its_codes():

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.common.errors import UserError
+from datasets.strong_augment import StrongAugmentation
 from evaluation.results.run_log import read_rows
 from tests.helpers.tiny_networks import write_run
 from training.checkpoints import Checkpoints, Progress
@@ -183,6 +184,32 @@ def test_a_later_option_is_recorded_where_it_is_used_alone():
     used = {"average_decay": 0.9, "upsampling": "resize"}
     assert not plain.keys() & used.keys()
     assert decisive(Pix2PixHDConfig(precision="float32", **used)) == plain | used
+
+
+def test_values_of_the_code_are_kept_and_others_refused(tmp_path):
+    def opened(augment="strong", **changes):
+        constants = {"ranges": StrongAugmentation(**changes).to_json()} if augment == "strong" else {}
+        return RunFolder(tmp_path, "train_smanet", SMANetConfig(augment=augment), {}, constants=constants)
+
+    folder, file = opened(), tmp_path / "config.json"
+    folder.restore({}, Progress())
+    folder.close()
+    kept = json.loads(file.read_text())
+    assert kept["ranges"] == StrongAugmentation().to_json()
+    opened().close()
+    with pytest.raises(UserError, match=r"settings \(ranges zoom: was \[0.7, 1.4\], now \[0.5, 1.4\]\)"):
+        opened(zoom=(0.5, 1.4))
+    with pytest.raises(UserError, match=r"settings \(augment: was 'strong', now 'none'\)"):
+        opened("none")
+    kept["ranges"]["source"] = "told in other words"
+    file.write_text(json.dumps(kept))
+    opened().close()
+    del kept["ranges"]  # as runs were before there was a record
+    file.write_text(json.dumps(kept))
+    folder = opened(zoom=(0.5, 1.4))
+    folder.restore({}, Progress())
+    folder.close()
+    assert "ranges" not in json.loads(file.read_text())
 
 
 def test_how_far_a_run_goes_and_how_it_is_watched_may_change(tmp_path):

@@ -1,6 +1,7 @@
 """A segmenter on two data sets at once: half of what it sees is of either, and the run folder knows of both."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -11,6 +12,7 @@ from datasets.augment import augment_store
 from datasets.class_table import CHEST, IGNORED, ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.strong_augment import StrongAugmentation
 from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET
 from training import smanet
@@ -92,6 +94,18 @@ def test_strong_augmentation_sees_films_and_not_their_copies(tmp_path):
     with pytest.raises(UserError, match=r"--elastic=0\.5: .*--augment=strong"):
         smanet.train(dataclasses.replace(CONFIG, elastic=0.5), str(copies.path), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_tells_how_it_was_augmented_and_goes_on_in_that_way_alone(tmp_path, monkeypatch):
+    data, run = _store(tmp_path / "films", 90, 3), tmp_path / "run"
+    strong = dataclasses.replace(CONFIG, augment="strong", elastic=0.5, steps=1, batch=2)
+    with process_state.computing_kept(), process_state.eagerly():
+        smanet.train(strong, data, str(run))
+    told = json.loads((run / "config.json").read_text())["strong_augmentation"]
+    assert told == StrongAugmentation(elastic=0.5).to_json()
+    monkeypatch.setattr(smanet, "StrongAugmentation", functools.partial(StrongAugmentation, degrees=180.0))
+    with pytest.raises(UserError, match=r"strong_augmentation degrees: was 15\.0, now 180\.0"):
+        smanet.train(strong, data, str(run))
 
 
 def test_ignored_pixels_teach_nothing_and_are_no_mistakes(tmp_path):

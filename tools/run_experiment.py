@@ -40,7 +40,8 @@ in its own geometry as tools.predict would (docs/outside.md); to a finished expe
     --external=data/montgomery,Montgomery --external_classes='lungs=left lung+right lung'
 
 --recipe=best makes pairs by other means than the paper's (training/presets/recipes.py lists them) and adds the
-columns of augment and mix+augment. The tables' other columns have the pairs of these means, too.
+columns of augment and mix+augment. The tables' other columns have the pairs of these means, too. A folder keeps to
+its recipe; tables, report and figures name it, and experiment.json tells what it changed.
 """
 
 import dataclasses
@@ -245,6 +246,7 @@ def _sizes() -> list[int]:
 
 
 def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
+    from evaluation.results.made_with import MadeWith
     from tools.experiment.draws import Draws
     from tools.experiment.engine import run_tasks_at_once
     from tools.experiment.plan import Experiment
@@ -253,7 +255,8 @@ def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
     experiment = Experiment(data, _CONFIG.value, _preset(), _chosen(_METHODS, PAPER_METHODS), _SEED.value,
                             _WORKDIR.value, _command(), _extras(), _chosen(_NETWORK, tuple(NETWORKS)), externals,
                             _UNLABELLED.value or "",
-                            _SHARD_PAIRS.value if cluster.jobs > 1 or cluster.elsewhere else 0, _WORKERS.value)
+                            _SHARD_PAIRS.value if cluster.jobs > 1 or cluster.elsewhere else 0, _WORKERS.value,
+                            MadeWith(_PRESET.value, _RECIPE.value, RECIPES[_RECIPE.value].to_json()))
     if len(_sizes()) > 1 or _SEEDS.value is not None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])

@@ -32,7 +32,7 @@ class SetFacts:
       license: as the Hub spells it, or FILL_IN.
       data: name of the real data.
       films: number of real films the networks were trained on, without augmented copies.
-      method: what made it, e.g. "three-stage".
+      method: what made it, e.g. "three-stage", or "three-stage, recipe best".
       classes: names by code.
       size: height and width in pixels.
       channels: of the images.

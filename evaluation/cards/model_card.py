@@ -91,8 +91,9 @@ def _training_data(experiment: ExperimentFolder | None, column: str) -> str:
     if experiment is None or not experiment.configuration:
         return _UNKNOWN
     subset, known = experiment.subset(), columns.find(column)
+    recipe = f", {markdown(experiment.recipe)}" if experiment.recipe else ""
     films = (f"{len(subset['train'])} films of {markdown(_data_name(experiment))} ({experiment.configuration}, "
-             f"seed {subset.get('seed')}), drawn from its training films.")
+             f"seed {subset.get('seed')}{recipe}), drawn from its training films.")
     if known.kind == "pseudo":
         return (f"{films} As many crops are of other films without label maps, labelled by a segmenter that was "
                 "trained on these alone.")

@@ -29,7 +29,10 @@ class ExperimentFigure:
 
 def experiment_figures(experiment: ExperimentFolder) -> list[ExperimentFigure]:
     """All figures that `experiment` has the files for, in reading order."""
-    return [*_synthetic(experiment), *_films(experiment), *_boxes(experiment), *_curves(experiment)]
+    plain = [*_films(experiment), *_boxes(experiment), *_curves(experiment)]
+    recipe = f" {experiment.recipe.capitalize()}." if experiment.recipe else ""
+    return [*_synthetic(experiment),
+            *(dataclasses.replace(figure, caption=figure.caption + recipe) for figure in plain)]
 
 
 def _synthetic(experiment: ExperimentFolder) -> list[ExperimentFigure]:

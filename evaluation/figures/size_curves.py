@@ -45,8 +45,13 @@ def write_curves(folder: pathlib.Path, results: Mapping[int, Results], chosen: S
       results: number of train films -> the draws of it, rising.
       chosen: columns; all without.
 
-    Raises UserError for a column that no number has.
+    Raises UserError for a column that no number has, and where recipes differ.
     """
+    recipes = {found.recipe(): found.experiments[0].path for found in results.values()}
+    if len(recipes) > 1:
+        raise UserError(f"{' and '.join(map(str, recipes.values()))}: were made with different recipes; make "
+                        "curves of each")
+    recipe, = recipes
     known = columns.in_order({name for found in results.values() for name in found.columns})
     if missing := [name for name in chosen if name not in known]:
         raise UserError(f"column {missing[0]!r} is in none of the results; there are {', '.join(known)}")
@@ -59,10 +64,11 @@ def write_curves(folder: pathlib.Path, results: Mapping[int, Results], chosen: S
     atomic_files.write_text(folder / "points.csv", _with_intervals(values, points).round(4).to_csv(index=False))
     draws = sorted({len(found.experiments) for found in results.values()})
     write_table(table, folder, "films", "Mean J in percent over the number of train films, mean ± standard "
-                f"deviation of {' or '.join(map(str, draws))} draws.")
+                f"deviation of {' or '.join(map(str, draws))} draws. {recipe}".rstrip())
     write_table(worth, folder, "worth", "Mean J in percent with its 95 % interval (bootstrap over draws and "
                 "films), and on how many films REAL, or REAL with augmentation, reaches the same: read off its "
-                "curve, straight over the logarithm of the number. Beyond the curve's ends it is said so.")
+                "curve, straight over the logarithm of the number. Beyond the curve's ends it is said so. "
+                f"{recipe}".rstrip())
     save_figure(drawn, folder, "curves")
     return [table, worth]
 

@@ -1,5 +1,6 @@
 """What an experiment ends with: tables, figures, realism, the copy question, and one page that shows them."""
 
+import json
 import pathlib
 from collections.abc import Callable
 
@@ -130,6 +131,7 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
     page.section("Data")
     page.facts({"data set": description.name,
                 "configuration": f"{experiment.configuration}, seed {subset['seed']}",
+                **_made_with(experiment),
                 "training films": f"{len(subset['train'])}, augmented x6", "test films": len(store.ids("test")),
                 "size": f"{description.size[1]} x {description.size[0]} pixels of {spacing}"
                         + ("" if description.channel == "grey" else f", {description.channel}"),
@@ -142,6 +144,14 @@ def _add_data(page: Page, experiment: ExperimentFolder) -> None:
                   "detail in them.")
     if experiment.configuration == "TINY":  # they were drawn
         page.note("Training films: " + ", ".join(subset["train"]))
+
+
+def _made_with(experiment: ExperimentFolder) -> dict[str, str]:
+    made = experiment.made_with
+    if made is None:
+        return {}
+    changes = f" ({json.dumps(made.changes)})" if made.changes else ""
+    return {"preset": made.preset, "recipe": f"{made.recipe}{changes}"}
 
 
 def _add_figures(parts: _Parts, experiment: ExperimentFolder, folder: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, read_png
 from evaluation.results import columns, run_log
 from evaluation.results.columns import Method
+from evaluation.results.made_with import PAPER, MadeWith, read_made_with
 from evaluation.results.per_film import read_per_film
 from evaluation.results.tables import read_pooled
 from evaluation.segmenter.network_file import PRODUCT, network_digest, network_file
@@ -180,10 +181,23 @@ class ExperimentFolder:
         return str(self.subset().get("config", "")).upper() if kept else ""
 
     @property
+    def made_with(self) -> MadeWith | None:
+        """Names of its preset and recipe; None where the folder does not say."""
+        return read_made_with(self.path)
+
+    @property
+    def recipe(self) -> str:
+        """"recipe best"; empty for the paper's, and where the folder does not say."""
+        made = self.made_with
+        return f"recipe {made.recipe}" if made and made.recipe != PAPER else ""
+
+    @property
     def choice(self) -> str:
-        """The configuration with its number of training films, "TINY (11 films)"; empty where it is not known."""
+        """The configuration with its number of training films, and `recipe`, as in "TINY (11 films), recipe best";
+        without what is not known."""
         count = len(self.subset()["train"]) if self.configuration else 0
-        return f"{self.configuration} ({count} film{'s'[:count != 1]})" if count else ""
+        films = f"{self.configuration} ({count} film{'s'[:count != 1]})" if count else ""
+        return ", ".join(filter(None, [films, self.recipe]))
 
     def logs(self) -> dict[str, list[dict[str, float]]]:
         """Training run -> its rows, see `evaluation.results.run_log`; stages first, then columns in order."""

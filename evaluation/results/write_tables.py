@@ -123,6 +123,11 @@ class Results:
             (name, column) for experiment in self.experiments for name in experiment.externals()
             for column in ExperimentFolder(experiment.path, name).outdated()))
 
+    def recipe(self) -> str:
+        """A sentence on the recipe, for what the main caption does not stand beside; empty for the paper's."""
+        recipe = self.experiments[0].recipe  # all have one
+        return f"{recipe.capitalize()}." if recipe else ""
+
     def main_table(self) -> Table:
         """The paper's table, with a block of rows for each external set."""
         return comparison(self.pooled, externals={name: found.pooled for name, found in self.externals.items()})
@@ -278,7 +283,8 @@ def comparisons_caption(results: Results) -> str:
     return ("Comparisons named before the run, in points of pooled mean J: 95 % interval by bootstrap over "
             f"{results.drawn()}; p of the difference and of its being within {MARGIN:g} points (two one-sided "
             "tests), each after Holm's adjustment over the comparisons on the same films."
-            + (" One draw: another one of the training films may decide otherwise." if one else ""))
+            + (" One draw: another one of the training films may decide otherwise." if one else "")
+            + f" {results.recipe()}".rstrip())
 
 
 def write_results(results: Results, out: pathlib.Path, organs: bool = False,
@@ -297,11 +303,11 @@ def write_results(results: Results, out: pathlib.Path, organs: bool = False,
         tables.append((f"{results.name}-organs", results.measures_table(), note))
     if with_table3:
         tables.append(("table3", results.table3(), "Published results on the SCR data set in percent, as in Ciano "
-                       "et al. 2021, and this experiment."))
+                       f"et al. 2021, and this experiment. {results.recipe()}".rstrip()))
     if "real" in results.columns and len(results.columns) > 1 and "differences" not in results.without():
         tables.append(("differences", difference_table(results.differences()), "Differences from REAL in points "
                        f"of pooled mean J: bootstrap interval over {results.drawn()}; Wilcoxon's signed-rank test "
-                       "of the films' mean J."))
+                       f"of the films' mean J. {results.recipe()}".rstrip()))
     if families := results.comparisons():
         tables.append(("comparisons", comparison_table(families), comparisons_caption(results)))
     lists = {"per_film_summary": results.summary().round(4), "hardest": results.hardest().round(4),

@@ -116,6 +116,15 @@ def test_another_number_of_films(films, tmp_path):
     told(run("tools.run_experiment", "--phantoms=6", "--films=5", *options[1:]), "--phantoms=6", "found 4", "5")
 
 
+def test_a_folder_of_another_recipe(films, tmp_path):
+    workdir = tmp_path / "run"
+    (workdir / "tasks").mkdir(parents=True)
+    (workdir / "experiment.json").write_text('{"preset": "demo", "recipe": "best", "changes": {}}')
+    options = (f"--data={films}", "--preset=demo", "--methods=two", f"--workdir={workdir}", "--dry_run")
+    told(run("tools.run_experiment", *options), f"{workdir}: ", "--recipe=best", "--recipe=paper")
+    assert run("tools.run_experiment", "--recipe=best", *options).code == 0
+
+
 def test_a_workdir_that_cannot_be_written(films, tmp_path):
     (tmp_path / "file").write_text("")
     before = contents(tmp_path)

@@ -73,8 +73,8 @@ class Draws:
             print(f"{results.caption()}\n\n{markdown(results.main_table())}")
 
         reads = tuple(f"{part}/{read}" for part in parts for read in self.experiment.evaluations())
-        return Task("tables", f"tables over {_count(len(parts), 'draw')}", reads, {"seeds": list(self.seeds)}, run,
-                    device=False, part=group)
+        return Task("tables", f"tables over {_count(len(parts), 'draw')}", reads,
+                    {"seeds": list(self.seeds), **self.experiment.told()}, run, device=False, part=group)
 
     def _curves_task(self) -> Task:
         def run(folder: pathlib.Path) -> None:
@@ -85,7 +85,8 @@ class Draws:
                   + "\n".join(map(markdown, tables)) + f"\n{folder}/curves.png")
 
         return Task("curves", f"curves over {_count(len(self.films), 'number')} of films",
-                    tuple(f"{group}/tables" for group in self._groups()), {}, run, device=False)
+                    tuple(f"{group}/tables" for group in self._groups()), self.experiment.told(), run,
+                    device=False)
 
     def notes(self) -> list[str]:
         """See `Experiment.notes`: each with the draws that it is of, unless it is of all."""

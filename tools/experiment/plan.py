@@ -44,6 +44,7 @@ from evaluation.report.write_report import write_report
 from evaluation.results import columns
 from evaluation.results.columns import Column, Method
 from evaluation.results.experiment_folder import RULES, results_name
+from evaluation.results.made_with import MadeWith
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
@@ -84,6 +85,7 @@ class Experiment:
         column.
       shard_pairs: of a shard of larger synthetic sets; 0: each is made whole.
       workers: of a cluster that train each network together, but for those whose batches they cannot share.
+      made_with: names of the preset and of the recipe that changed it; they decide the tables' captions alone.
     """
 
     data: str
@@ -99,6 +101,7 @@ class Experiment:
     unlabelled: str = ""
     shard_pairs: int = 0
     workers: int = 1
+    made_with: MadeWith | None = None
 
     def tasks(self) -> list[Task]:
         """All tasks, in an order in which each finds done what it reads."""
@@ -156,7 +159,7 @@ class Experiment:
             write_rules(PairStore(folder / "gan-augmented"), folder / RULES, preset.check_samples)
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
-        return Task("data", title, (), settings, run, device=False)
+        return Task("data", title, (), settings, run, device=False, made_with=self.made_with)
 
     def notes(self) -> list[str]:
         """What an experiment on this data will lack or stretch, a line each: to be said before its first step.
@@ -306,7 +309,11 @@ class Experiment:
 
         own = self._own_columns()  # a new one calls for a new report
         return Task("report", "tables, figures, realism, copies, page", self.evaluations(),
-                    {"own": own} if own else {}, run)
+                    {**({"own": own} if own else {}), **self.told()}, run)
+
+    def told(self) -> dict[str, str]:
+        """What captions say of `made_with`: tables that say otherwise are made again."""
+        return self.made_with.settings() if self.made_with else {}
 
     def _own_columns(self) -> dict[str, str]:
         """Columns that a user evaluated into the folder -> digest of their results; on external sets too."""

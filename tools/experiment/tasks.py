@@ -19,6 +19,7 @@ from datasets.common.errors import UserError
 from datasets.common.folder_lock import lock_folder
 from datasets.common.progress import clock
 from datasets.common.progress import say as say_line
+from evaluation.results.made_with import MadeWith
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Task:
       workers: on how many workers of a cluster it runs, as one of tf.distribute.
       helps: `id` of a task whose work it does a part of, and which waits for it; empty for none. The other's
         result is the same without it: it is not done where the other is.
+      made_with: what the experiment that it belongs to is made with, kept in the part's folder; one task of a part
+        is enough.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Task:
     part: str = ""
     helps: str = ""
     workers: int = 1
+    made_with: MadeWith | None = None
 
     @property
     def id(self) -> str:
@@ -74,11 +78,17 @@ def run_tasks(tasks: Sequence[Task], workdir: str, dry_run: bool = False,
 
 
 class TaskRecords:
-    """What is done of `tasks` in `workdir`; as a context, holds the folder for this process."""
+    """What is done of `tasks` in `workdir`; as a context, holds the folder for this process.
+
+    Raises UserError where `workdir` was made with another recipe.
+    """
 
     def __init__(self, tasks: Sequence[Task], workdir: str, say: Callable[[str], None]):
         self.root = pathlib.Path(workdir)
         self._tasks, self._say = tasks, say
+        self._made_with = {self.root / task.part: task.made_with for task in tasks if task.made_with}
+        for folder, made_with in self._made_with.items():
+            made_with.check(folder)
         self._keys: dict[str, str] = {}
         self._helped = {task.id: task for task in tasks}
         for task in tasks:
@@ -97,6 +107,8 @@ class TaskRecords:
 
     def prepare(self) -> list[Task]:
         """The tasks to do, in order, after the folders of stale ones are set aside; says which are done."""
+        for folder, made_with in self._made_with.items():
+            made_with.write(folder)
         todo = []
         for task in self._tasks:
             state = self.state(task)

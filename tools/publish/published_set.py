@@ -130,9 +130,10 @@ def _write_files(folder: pathlib.Path, run: ExperimentFolder, chosen: ChosenPair
 def _facts(run: ExperimentFolder, chosen: ChosenPairs, store: PairStore, options: Options,
            nnunet: str) -> SetFacts:
     description, splits = store.description, Counter(entry.split for entry in store.entries)
+    method = ", ".join(filter(None, [options.method.source, run.recipe]))
     return SetFacts(
         name=options.name or description.name, license=options.license, data=chosen.real.description.name,
-        films=chosen.facts["training"], method=options.method.source, classes=description.classes.names,
+        films=chosen.facts["training"], method=method, classes=description.classes.names,
         size=tuple(description.size), channels=description.channels,
         splits={split: splits[split] for split in SPLITS if splits[split]}, made=len(chosen.rows),
         left_out={reason: chosen.count(reason) for reason in (COPY, DUPLICATE, BOX)[:2 + options.without_boxes]},

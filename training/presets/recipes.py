@@ -25,6 +25,11 @@ class Recipe:
     pairs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extras: tuple[str, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """What it changes and adds."""
+        changes = {"translators": dict(self.translators), "pairs": dict(self.pairs), "extras": list(self.extras)}
+        return {name: found for name, found in changes.items() if found}
+
     def applied(self, preset: Preset) -> Preset:
         translators = {name: dataclasses.replace(getattr(preset, name), **self.translators)
                        for name in ("dots_to_labels", "labels_to_film")}

@@ -9,6 +9,7 @@ import yaml
 from datasets.sources.phantom import write_phantoms
 from evaluation.cards.model_card import model_card
 from evaluation.cards.parts import head, literal
+from evaluation.results.made_with import MadeWith
 from evaluation.synthetic.near_duplicates import duplicate_distance, near_duplicates
 
 FACTS = {"class_names": ["background", "left lung", "heart"], "size": 64, "window": 64}
@@ -47,6 +48,8 @@ def test_a_model_card_has_figures_here_and_elsewhere_and_names_failures(tmp_path
     for heading in ("Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
                     "Quantitative analyses", "Ethical considerations", "Caveats and recommendations"):
         assert f"\n## {heading}\n" in card
+    MadeWith("cpu", "best").write(root)
+    assert "recipe" not in card and "seed 4, recipe best)" in model_card(str(root / "finetune-3"), FACTS, {})
     (root / "pseudo").mkdir()
     assert "without label maps" in model_card(str(root / "pseudo"), FACTS, {}) and "without label maps" not in card
     alone = model_card(str(tmp_path / "model.keras"), FACTS, {})

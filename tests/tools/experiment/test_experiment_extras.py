@@ -10,6 +10,7 @@ from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
 from evaluation.results import columns
 from evaluation.results.columns import EXTRAS
+from evaluation.results.made_with import MadeWith
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tests.helpers.tiny_networks import method_runs, phantom_store
 from tools.experiment.plan import Experiment
@@ -45,6 +46,14 @@ def test_extras_change_no_other_task_but_the_report(data, name):
     assert both["report"][2][:7] == before["report"][2]
     assert both["report"][2][7:] == tuple(f"evaluate-{name}" for name in (
         "mix-1", "mix-2", "mix-3", "synth-shape", "finetune-shape", "synth-warp", "finetune-warp"))
+
+
+@pytest.mark.parametrize(("recipe", "changed"), [("paper", set()), ("best", {"report"})])
+def test_the_name_of_a_recipe_makes_nothing_stale_but_the_report(data, recipe, changed):
+    plain = Experiment(data, "tiny", PRESET, ("two",), 1, "nowhere")
+    named, before = _keys(dataclasses.replace(plain, made_with=MadeWith("cpu", recipe))), _keys(plain)
+    assert set(named) == set(before)
+    assert {task for task in before if named[task] != before[task]} == changed
 
 
 def test_films_of_elsewhere_change_no_other_task_but_the_report(data, tmp_path):

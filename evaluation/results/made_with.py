@@ -1,0 +1,59 @@
+"""What an experiment was made with, by name: its preset and recipe, in experiment.json of its folder.
+
+The settings themselves are in the tasks' records, tasks/NAME.json; what the recipe changes is told here too, since
+a recipe of one name may change from one version of the code to the next.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from datasets.common import atomic_files
+from datasets.common.errors import UserError
+
+FILE = "experiment.json"
+PAPER = "paper"  # the recipe that changes nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class MadeWith:
+    """Names of what an experiment was made with.
+
+    Attributes:
+      preset: settings of every stage.
+      recipe: what changes the preset and adds columns.
+      changes: what the recipe does, as JSON; empty for the paper's.
+    """
+
+    preset: str
+    recipe: str = PAPER
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def settings(self) -> dict[str, str]:
+        """What tables say of it, as a task's settings: the recipe, but for the paper's."""
+        return {} if self.recipe == PAPER else {"recipe": self.recipe}
+
+    def check(self, folder: pathlib.Path) -> None:
+        """Raises UserError where `folder` was made with another recipe: its columns would stand among these."""
+        found = read_made_with(folder)
+        if found and found.recipe != self.recipe:
+            raise UserError(f"{folder}: was made with --recipe={found.recipe}, found --recipe={self.recipe}, and "
+                            "columns of both would stand in one table; use the former, or another --workdir")
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Keeps it in `folder`."""
+        atomic_files.write_json(folder / FILE, dataclasses.asdict(self))
+
+
+def read_made_with(folder: pathlib.Path) -> MadeWith | None:
+    """What experiment folder `folder` was made with; None where it does not say, as older ones do not."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    value = atomic_files.read_json(path)
+    try:
+        return MadeWith(str(value["preset"]), str(value["recipe"]), dict(value["changes"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: does not say what the experiment was made with ({type(error).__name__}: "
+                        f"{str(error)[:100]}); expected what tools.run_experiment writes; remove it") from None

@@ -1,0 +1,88 @@
+"""A recipe has its name in the folder's record and beside every table; the paper's leaves all as it was."""
+
+import json
+import re
+
+import pytest
+
+from datasets.common.errors import UserError
+from evaluation.figures.catalogue import experiment_figures
+from evaluation.figures.size_curves import write_curves
+from evaluation.report.write_report import write_report
+from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.made_with import MadeWith, read_made_with
+from evaluation.results.write_tables import Results, write_results
+from tests.helpers.result_folders import write_experiment
+from tools.experiment.tasks import Task, TaskRecords
+from training.presets.recipes import RECIPES
+
+BEST = MadeWith("cpu", "best", RECIPES["best"].to_json())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_experiment(tmp_path_factory.mktemp("made") / "run")
+
+
+@pytest.fixture(autouse=True)
+def unsaid(folder):
+    (folder / "experiment.json").unlink(missing_ok=True)
+
+
+def _texts(folder, out):
+    names = write_results(Results([folder]), out, organs=True, with_table3=True)
+    return {path.name: path.read_text() for name in names for path in out.glob(f"{name}.*")}
+
+
+def test_captions_name_the_recipe_and_nothing_else_changes(folder, tmp_path):
+    plain = _texts(folder, tmp_path / "plain")
+    MadeWith("cpu").write(folder)
+    assert _texts(folder, tmp_path / "paper") == plain
+    BEST.write(folder)
+    best = _texts(folder, tmp_path / "best")
+    for name, text in best.items():
+        captioned = name.endswith((".md", ".tex"))
+        assert len(re.findall("[Rr]ecipe best", text)) == captioned, name
+        assert re.sub(r",? [Rr]ecipe best\.?(?=[:\n}])", "", text) == plain[name], name
+    assert len([name for name in best if name.endswith(".tex")]) == 5
+    assert all("ecipe best." in figure.caption or ", recipe best:" in figure.caption
+               for figure in experiment_figures(ExperimentFolder(folder)))
+
+
+def test_the_report_says_recipe_and_what_it_changes(folder, tmp_path, monkeypatch):
+    BEST.write(folder)
+    monkeypatch.setattr("evaluation.report.write_report._add_figures", lambda *_: None)
+    write_report(tmp_path, folder, "again")
+    page = (tmp_path / "report.html").read_text()
+    assert ", recipe best</h1>" in page and "average_decay" in page and "<td>cpu</td>" in page
+
+
+def test_runs_of_several_recipes_are_not_averaged_nor_compared(folder, tmp_path):
+    other = write_experiment(tmp_path / "other")
+    BEST.write(other)
+    with pytest.raises(UserError, match=r"other: is TINY .*, recipe best with"):
+        Results([folder, other])
+    with pytest.raises(UserError, match="different recipes"):
+        write_curves(tmp_path / "curves", {2: Results([folder]), 3: Results([other])})
+
+
+def test_a_folder_keeps_to_its_recipe(tmp_path):
+    def records(made_with):
+        task = Task("data", "", (), {}, lambda folder: None, part="seed-0", made_with=made_with)
+        return TaskRecords([task], str(tmp_path), print)
+
+    with records(BEST) as held:
+        assert not (tmp_path / "seed-0" / "experiment.json").exists()
+        held.prepare()
+    assert read_made_with(tmp_path / "seed-0") == BEST
+    assert json.loads((tmp_path / "seed-0" / "experiment.json").read_text())["changes"]["extras"]
+    records(MadeWith("demo", "best"))  # what another preset changes is made again
+    with pytest.raises(UserError, match="seed-0: was made with --recipe=best, found --recipe=paper"):
+        records(MadeWith("cpu"))
+    (tmp_path / "seed-0" / "experiment.json").write_text("[]")
+    with pytest.raises(UserError, match=r"experiment\.json"):
+        records(BEST)
+
+
+def test_a_recipe_is_of_the_captions_alone():
+    assert MadeWith("cpu").settings() == {} and BEST.settings() == {"recipe": "best"}

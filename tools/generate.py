@@ -13,7 +13,7 @@ paper's: --method=shape has a statistical shape model fitted to those label maps
 --labels_to_film, and --method=warp the maps themselves, deformed.
 
 OUT/copies.csv tells of each pair how near it comes to its nearest training film, and whether it is flagged as a
-copy of it (docs/sharing.md).
+copy of it (docs/sharing.md). Nearness is judged by the train films of --held_out that are not in --data.
 
 --shard=3/8 makes the third of eight parts in --out, on any machine, with else the same options; the same command
 with --join=PART1,...,PART8 in its place makes the set of them, which is the one that a single command makes. If
@@ -43,6 +43,8 @@ _VALIDATION = flags.DEFINE_integer("validation", None, "how many of them validat
 _SEED = flags.DEFINE_integer("seed", 0, "sample i is a function of this seed and i", lower_bound=0,
                              upper_bound=2**63 - 1)
 _SNAPSHOT = flags.DEFINE_integer("snapshot", None, "position of the first stage's snapshot to use (see its grids)")
+_HELD_OUT = flags.DEFINE_string("held_out", None, "pair folder with train films that the networks did not see, as "
+                                "RUN/data/held-out (default: the films of --data, each against the others)")
 _SHARD = flags.DEFINE_string("shard", None, "make this part of the set alone, as 3/8")
 _JOIN = flags.DEFINE_list("join", [], "folders of all parts made with --shard, to be joined")
 _BATCH = flags.DEFINE_integer("batch", None, "pairs made at a time (default: by the device's memory)",
@@ -67,7 +69,8 @@ def main(argv) -> None:
     if shard and _JOIN.value:
         raise UserError(f"found --shard={_SHARD.value} and --join={','.join(_JOIN.value)}; leave one out")
     runs = {stage: flag.value for stage, flag in _RUNS.items()}
-    check_output(_OUT.value, SHARD if shard else PAIRS, [_DATA.value, *runs.values(), *_JOIN.value])
+    check_output(_OUT.value, SHARD if shard else PAIRS,
+                 [_DATA.value, _HELD_OUT.value, *runs.values(), *_JOIN.value])
     # After the flags are checked: these start TensorFlow.
     from datasets.pair_store import PairStore
     from evaluation.synthetic.marked_copies import mark_copies
@@ -75,6 +78,7 @@ def main(argv) -> None:
     from tools.publish.version import code_version
 
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
+    held_out = PairStore(_HELD_OUT.value) if _HELD_OUT.value is not None else None
     assembly = Assembly(_METHOD.value, runs, PairStore(_DATA.value), snapshots, _SMOOTH.value, _EXPOSE.value)
     if shard:
         assembly.write_shard(_OUT.value, shard, _COUNT.value, _SEED.value, _CHECK.value, batch=_BATCH.value,
@@ -82,7 +86,7 @@ def main(argv) -> None:
     else:
         assembly.write(_OUT.value, _COUNT.value, validation, _SEED.value, _CHECK.value, shards=_JOIN.value,
                        batch=_BATCH.value, workers=_WORKERS.value)
-        mark_copies(PairStore(_OUT.value), assembly.store, version=code_version())
+        mark_copies(PairStore(_OUT.value), assembly.store, version=code_version(), held_out=held_out)
 
 
 if __name__ == "__main__":

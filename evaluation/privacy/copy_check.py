@@ -15,7 +15,7 @@ from evaluation.privacy.figures import Interval, share
 from evaluation.privacy.planted_copies import Pair, disguises
 from evaluation.synthetic.copies import CopyCheck, is_copy
 from evaluation.synthetic.image_sets import ImageSet, unaugmented
-from evaluation.synthetic.marked_copies import LEAST_OTHERS, comparison_size
+from evaluation.synthetic.marked_copies import LEAST_HELD_OUT, comparison_size
 
 WHOLE = "all"  # the row of all listed disguises together
 UNSEEN = "other patients' films as they are"
@@ -74,7 +74,7 @@ def headline(table: pd.DataFrame) -> dict[str, Interval]:
 
 def _draw(whole: ImageSet, member: Sequence[bool], classes: ClassTable, options: Options, seed: int) -> list[dict]:
     inside, outside = np.flatnonzero(member), np.flatnonzero(~np.array(member))
-    calibrating = outside[1::2] if len(outside) // 2 >= LEAST_OTHERS else outside[:0]
+    calibrating = outside[1::2] if len(outside) // 2 >= LEAST_HELD_OUT else outside[:0]
     others = np.setdiff1d(outside, calibrating)
     check = CopyCheck.calibrate(_part(whole, inside), _part(whole, calibrating) if len(calibrating) else None,
                                 classes)

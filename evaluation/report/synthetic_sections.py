@@ -31,11 +31,12 @@ def add_realism(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, 
 
 def add_copies(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
     """Nearest training pairs of every method's samples; files go to copies-K/."""
-    rows, sheets = [], []
+    rows, sheets, judged = [], [], ""
     for method in experiment.methods():
         copies = folder / f"copies-{method.suffix}"
         found = report_memorization(_real(experiment), experiment.synthetic(method), copies, count=COUNT,
-                                    seed=seed).summary
+                                    seed=seed, held_out=experiment.held_out()).summary
+        judged = found["calibration"]  # alike for all methods
         rows.append([method.title, f"{found['synthetic']:,}",
                      *(f"{found[kind]['share_below']:.1%}" for kind in KINDS), f"{found['expected_share']:.1%}",
                      f"{found['film_copies']:.1%}", f"{found['label_copies']:.1%}",
@@ -43,7 +44,8 @@ def add_copies(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, s
         sheets.append((copies / "closest_film.png", f"{method.title}: the samples nearest to training films."))
     page.section("Copies")
     page.text("Nearest un-augmented training pair of every sample, after small shifts, rotations and mirroring; "
-              "judged by the distances that the test films keep from the training films.")
+              f"judged by the distances that new real films keep from training films: {judged}. No test film is "
+              "used.")
     page.table(("method", "samples", *(f"near: {kind}" for kind in KINDS), "expected", "film copies",
                 "map copies", "boxes"), rows)
     page.note("Near: share of samples nearer to a training pair than the 1st percentile of real distances, by "

@@ -19,6 +19,7 @@ from evaluation.results.tables import read_pooled
 from evaluation.segmenter.network_file import PRODUCT, network_digest, network_file
 
 RULES = "rules.json"  # below data/: what the training films' label maps are like
+HELD_OUT = "held-out"  # below data/: train films that no maker of pairs sees, at the size of gan-films
 FILMS = ("segmenter-films", "gan-films")  # below data/: films at the segmenters' size, or at that of all stages
 
 
@@ -134,6 +135,11 @@ class ExperimentFolder:
             if (self.path / "data" / name).is_dir():
                 return PairStore(self.path / "data" / name)
         raise UserError(f"{self.path}/data: found neither segmenter-films nor gan-films; run tools.run_experiment")
+
+    def held_out(self) -> PairStore | None:
+        """Train films that no network that makes pairs saw; None where the folder keeps none."""
+        path = self.path / "data" / HELD_OUT
+        return PairStore(path) if path.is_dir() else None
 
     def title(self) -> str:
         """Name of the data set, or of the folder where the films are not kept."""

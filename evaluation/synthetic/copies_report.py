@@ -21,7 +21,7 @@ SHOWN, COLUMNS = 12, 3  # pairs in a sheet, and side by side
 
 def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.PathLike, *,
                         training: Sequence[str] | None = None, count: int = 10000, percentile: float = PERCENTILE,
-                        seed: int = 0) -> Memorization:
+                        seed: int = 0, held_out: PairStore | None = None) -> Memorization:
     """Compares `synthetic` with the training films of `real`, and writes the files to `out`.
 
     Files: memorization.json, memorization.csv (one row per sample), closest_film.png and closest_label.png.
@@ -29,13 +29,14 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
     Args:
       training: ids of the films the networks saw; None is the un-augmented train split.
       count: samples looked at, at most, drawn by `seed`.
+      held_out: as in `evaluation.synthetic.marked_copies.load_check`.
 
-    Raises UserError for stores of other classes or channels, and with too few films to calibrate on.
+    Raises UserError for stores of other classes or channels, and with too few training films.
     """
     check_same_classes(real, synthetic)
     if not synthetic.entries:
         raise UserError(f"{synthetic.path}: found 0 samples, expected at least 1")
-    check = load_check(real, training, percentile)
+    check = load_check(real, training, percentile, held_out)
     out = atomic_files.make_folder(out)
     ids = draw_ids(synthetic.ids(), count, seed)
     samples = ImageSet.load("synthetic", synthetic, ids, comparison_size(real))

@@ -1,7 +1,7 @@
 """Films and label maps of a pair folder as arrays, for measures that compare whole sets."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -9,7 +9,9 @@ from datasets.augment import without_copies
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import PairStore
+from datasets.pair_store import PairStore, film_names
+
+MOST_HELD_OUT = 500  # films; so many tell a first percentile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,14 @@ def unaugmented(store: PairStore, split: str) -> list[str]:
     known = set(store.ids())
     return without_copies(store, [entry.id for entry in store.entries if entry.split == split and (
         entry.source == entry.id or entry.source not in known)])
+
+
+def held_out(store: PairStore, seen: Collection[str]) -> list[str]:
+    """Ids of the un-augmented train films of `store` that are none of the films `seen`, as `film_names` has them;
+    MOST_HELD_OUT of them, drawn, where there are more."""
+    ids = unaugmented(store, "train")
+    films = zip(ids, film_names(store, ids), strict=True)
+    return draw_ids([id_ for id_, film in films if film not in seen], MOST_HELD_OUT, 0)
 
 
 def draw_ids(ids: Sequence[str], count: int, seed: int) -> list[str]:

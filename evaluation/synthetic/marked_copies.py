@@ -20,14 +20,15 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
-from datasets.pair_store import PairStore
-from evaluation.synthetic.copies import COPY_RATIO, KINDS, MEASURE, PERCENTILE, CopyCheck, is_copy
+from datasets.pair_store import PairStore, film_names
+from evaluation.synthetic import image_sets
+from evaluation.synthetic.copies import COPY_RATIO, FEW, KINDS, MEASURE, PERCENTILE, CopyCheck, is_copy
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, unaugmented
 
 MARKS, FACTS = "copies.csv", "copies.json"
 SIDE = 256  # pixels to which larger pairs are reduced
-LEAST_TRAINING = 2  # films, where there are test films; one more without
-LEAST_OTHERS = 20  # train films that were not seen, to calibrate on them in place of test films
+LEAST_TRAINING = 2  # films
+LEAST_HELD_OUT = FEW  # train films that were not seen, to calibrate on them and not on the training films
 _CHUNK = 512  # pairs judged at a time: a multiple of what `nearest_films` multiplies at once, for the same bits
 
 
@@ -43,36 +44,38 @@ def comparison_size(real: PairStore) -> tuple[int, int]:
 
 
 def load_check(real: PairStore, training: Sequence[str] | None = None,
-               percentile: float = PERCENTILE) -> CopyCheck:
-    """The check against the films of `real`, calibrated on its other train films where there are LEAST_OTHERS,
-    else on its test films where it has some.
+               percentile: float = PERCENTILE, held_out: PairStore | None = None) -> CopyCheck:
+    """The check against the films of `real`, calibrated on held-out train films where there are LEAST_HELD_OUT,
+    else on the training films, each against the others. Test films are not read.
 
     Args:
       training: ids of the films the networks saw; None is the un-augmented train split.
+      held_out: pair folder of which the train films that the networks did not see are the held-out ones; None
+        takes `real`.
 
-    Raises UserError for too few films.
+    Raises UserError for too few films, and for folders of other classes or channels.
     """
     training = unaugmented(real, "train") if training is None else training
-    others = [id_ for id_ in unaugmented(real, "train") if id_ not in set(training)]
-    test = unaugmented(real, "test")
-    name, unseen = ("other train", others) if len(others) >= LEAST_OTHERS else ("test", test)
-    least = LEAST_TRAINING + (not unseen)
-    if len(training) < least:
-        raise UserError(f"{real.path}: found {len(training)} training films, expected at least {least} to tell "
-                        "copies by")
+    source = real if held_out is None else held_out
+    check_same_classes(real, source)
+    others = image_sets.held_out(source, set(film_names(real, training)))
+    enough = len(others) >= LEAST_HELD_OUT
+    if len(training) < LEAST_TRAINING:
+        raise UserError(f"{real.path}: found {len(training)} training films, expected at least {LEAST_TRAINING} "
+                        "to tell copies by")
     size = comparison_size(real)
-    held_out = ImageSet.load(name, real, unseen, size) if unseen else None
-    return CopyCheck.calibrate(ImageSet.load("training", real, training, size), held_out, real.classes, percentile)
+    new = ImageSet.load("held-out training", source, others, size) if enough else None
+    return CopyCheck.calibrate(ImageSet.load("training", real, training, size), new, real.classes, percentile)
 
 
 def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] | None = None,
                 say: Callable[[str], None] = say_line, version: Mapping[str, str] | None = None,
-                folder: pathlib.Path | None = None) -> pd.DataFrame | None:
+                folder: pathlib.Path | None = None, held_out: PairStore | None = None) -> pd.DataFrame | None:
     """Judges all pairs of `synthetic`, some hundred at a time, and writes copies.csv and copies.json beside its
     manifest; continues what was stopped, and leaves what is done.
 
     Args:
-      training: as in `load_check`.
+      training, held_out: as in `load_check`.
       version: of the code that made the set, noted in copies.json where that does not have one.
       folder: where marks are read and written instead, for a set that must stay as it is.
 
@@ -80,14 +83,16 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
     Raises UserError for stores of other classes or channels.
     """
     check_same_classes(real, synthetic)
+    check_same_classes(real, held_out or real)
     try:
-        check = load_check(real, training)
+        check = load_check(real, training, held_out=held_out)
     except UserError as error:
         say(f"copies are not marked: {error}")
         return None
     path, ids, size = folder or synthetic.path, synthetic.ids(), comparison_size(real)
     facts = {"measure": MEASURE, "set": set_digest(synthetic), "judged_by": _digest(check),
-             "calibration": check.calibration, "percentile": check.percentile,
+             "calibration": check.calibration, "calibrating": len(check.reference["film"]),
+             "percentile": check.percentile,
              "expected_share": check.expected_share, "training": len(check.training),
              "thresholds": {kind: check.threshold(kind) for kind in KINDS}, "pairs": len(ids),
              **({"version": dict(version)} if version else {})}

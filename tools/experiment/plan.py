@@ -36,19 +36,20 @@ from datasets.dot_rules import PLACED, learn_dots, undotted_codes
 from datasets.dots import Dot
 from datasets.external import External
 from datasets.label_rules import LabelRules
-from datasets.pair_store import PairStore
+from datasets.pair_store import PairStore, film_names
 from datasets.resize import resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.needs import DIFFERENCES, lacking
 from evaluation.report.write_report import write_report
 from evaluation.results import columns
 from evaluation.results.columns import Column, Method
-from evaluation.results.experiment_folder import RULES, results_name
+from evaluation.results.experiment_folder import HELD_OUT, RULES, results_name
 from evaluation.results.made_with import MadeWith
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
+from evaluation.synthetic import image_sets
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob, shared_by
 from tools.experiment.segmenters import ColumnTraining, labelled_for, spread, together
@@ -156,10 +157,17 @@ class Experiment:
             for name, size in {"gan": preset.size, self._segmenter: preset.segmentation_size}.items():
                 films = resize_store(store, [*ids, *store.ids("test")], folder / f"{name}-films", size)
                 augment_store(films, ids, folder / f"{name}-augmented", self.seed)
+            unseen = self._held_out(store, ids)
+            if unseen:  # what is near to a training film is judged by them
+                resize_store(store, unseen, folder / HELD_OUT, preset.size)
             write_rules(PairStore(folder / "gan-augmented"), folder / RULES, preset.check_samples)
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
         return Task("data", title, (), settings, run, device=False, made_with=self.made_with)
+
+    def _held_out(self, store: PairStore, chosen: list[str]) -> list[str]:
+        """Ids of train films besides those of `chosen`."""
+        return image_sets.held_out(store, set(film_names(store, chosen)))
 
     def notes(self) -> list[str]:
         """What an experiment on this data will lack or stretch, a line each: to be said before its first step.
@@ -223,7 +231,8 @@ class Experiment:
     def picture_bytes(self) -> int:
         """About what the pictures take on disk: films barely shrink as PNG, label maps to next to nothing."""
         store, preset = PairStore(self.data), self.preset
-        films = self._train_pairs() * (len(OPERATIONS) + 1) // len(OPERATIONS) + len(store.ids("test"))
+        chosen = choose_subset(store, self.config, self.seed, preset.tiny_films)
+        films = (len(OPERATIONS) + 1) * len(chosen) + len(self._held_out(store, chosen)) + len(store.ids("test"))
         samples = len(self._makers()) * (preset.synthetic_train + preset.synthetic_validation)
         sides = {preset.size, preset.segmentation_size}
         return sum(side**2 for side in sides) * (films + samples) * store.description.channels

@@ -13,6 +13,7 @@ from datasets.pair_store import PairStore
 from datasets.resize import resize_store
 from datasets.synthetic_shards import MARK, Shard
 from evaluation.results.columns import Method
+from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.synthetic.marked_copies import mark_copies
 from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
@@ -89,7 +90,8 @@ class SyntheticSet:
             there = all((shard / MARK).is_file() for shard in shards)  # not so where they were joined before
             self._assembly().write(str(made), self.count, preset.synthetic_validation, self.seed,
                                    preset.check_samples, shards=[str(shard) for shard in shards] if there else ())
-            mark_copies(PairStore(made), PairStore(self.workdir / "data" / "gan-films"), version=code_version())
+            mark_copies(PairStore(made), PairStore(self.workdir / "data" / "gan-films"), version=code_version(),
+                        held_out=ExperimentFolder(self.workdir).held_out())
             if preset.segmentation_size != preset.size:  # the segmenter's size is its own
                 store = PairStore(made)
                 resize_store(store, store.ids(), folder / "segmenter", preset.segmentation_size)

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datasets.common import atomic_files
@@ -28,6 +29,7 @@ class ChosenPairs:
     Attributes:
       made: the set.
       real: the un-augmented films of the run, its test films among them.
+      held_out: train films that no network saw; None where the run keeps none.
       rows: of all its pairs, see `evaluation.synthetic.marked_copies`.
       facts: of copies.json.
       kept: ids that are published.
@@ -37,6 +39,7 @@ class ChosenPairs:
 
     made: PairStore
     real: PairStore
+    held_out: PairStore | None
     rows: pd.DataFrame
     facts: dict[str, Any]
     kept: list[str]
@@ -60,17 +63,18 @@ def choose_pairs(run: ExperimentFolder, method: Method, without_boxes: bool, scr
 
     Raises UserError where the run has no such set, too few films to tell copies by, or nothing is left.
     """
-    made, real = run.synthetic(method), PairStore(run.path / "data" / "gan-films")
+    made, real, held_out = run.synthetic(method), PairStore(run.path / "data" / "gan-films"), run.held_out()
     atomic_files.make_folder(scratch)
     for name in (MARKS, FACTS):
         if (made.path / name).is_file():
             shutil.copyfile(made.path / name, scratch / name)
-    rows = mark_copies(made, real, folder=scratch)
+    rows = mark_copies(made, real, folder=scratch, held_out=held_out)
     if rows is None:
         raise UserError(f"{real.path}: has too few training films to tell copies by; nothing can be published")
     left_out = dict.fromkeys(rows["id"][rows["copy"]], COPY)
     size = comparison_size(real)
-    films = ImageSet.load("real", real, unaugmented(real, "train") + unaugmented(real, "test"), size).films
+    films = np.concatenate([ImageSet.load("real", store, unaugmented(store, "train"), size).films
+                            for store in (real, held_out) if store])
     rest = [id_ for id_ in rows["id"] if id_ not in left_out]
     duplicates = near_duplicates(rest, lambda ids: load_pairs(made, ids, size=size, filled=True)[0],
                                  duplicate_distance(films), show_progress)
@@ -82,8 +86,11 @@ def choose_pairs(run: ExperimentFolder, method: Method, without_boxes: bool, scr
     if not kept:
         raise UserError(f"{made.path}: all {len(rows)} pairs are left out ({left_out_line(left_out)}); nothing "
                         "can be published")
-    _refuse_real_films(made, kept, real)
-    return ChosenPairs(made, real, rows, atomic_files.read_json(scratch / FACTS), kept, left_out, duplicates)
+    for store in (real, held_out):
+        if store:
+            _refuse_real_films(made, kept, store)
+    facts = atomic_files.read_json(scratch / FACTS)
+    return ChosenPairs(made, real, held_out, rows, facts, kept, left_out, duplicates)
 
 
 def left_out_line(left_out: dict[str, str]) -> str:

@@ -164,7 +164,7 @@ def _write_random_sheet(path: pathlib.Path, store: PairStore) -> None:
 def _write_internal(folder: pathlib.Path, chosen: ChosenPairs) -> None:
     """Sheets of the published pairs nearest to training films, these beside them, and what was left out: for those
     who may see patients' films."""
-    check, size = load_check(chosen.real), comparison_size(chosen.real)
+    check, size = load_check(chosen.real, held_out=chosen.held_out), comparison_size(chosen.real)
     atomic_files.make_folder(folder)
     atomic_files.write_text(folder / "DO-NOT-PUBLISH.txt", "Patients' films are shown here, and named.\n")
     for kind in ("film", "label"):

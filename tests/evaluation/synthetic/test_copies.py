@@ -67,7 +67,7 @@ def training() -> ImageSet:
 
 @pytest.fixture(scope="module")
 def held_out() -> ImageSet:
-    return chests(4, 16, "test")
+    return chests(4, 16, "held-out")
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +103,9 @@ def test_a_film_that_stands_twice_among_the_training_films_hides_no_copy(held_ou
 
 
 class TestCompare:
-    @pytest.fixture(scope="class", params=["test films", "leave-one-out"])
+    @pytest.fixture(scope="class", params=["held-out films", "leave-one-out"])
     def found(self, request, planted, training, held_out):
-        return compare(planted[0], training, held_out if request.param == "test films" else None, CHEST)
+        return compare(planted[0], training, held_out if request.param == "held-out films" else None, CHEST)
 
     def test_finds_every_planted_pair_and_no_other(self, found, planted):
         for kind in ("film", "label"):
@@ -133,7 +133,8 @@ class TestCompare:
 
     def test_says_what_it_was_calibrated_on(self, found):
         said = found.summary["calibration"]
-        assert ("16 test films" in said) != ("no test films" in said)
+        assert ("16 held-out films" in said) != ("12 training films, each against the others" in said)
+        assert "few" in said and found.summary["calibrating"] == (16 if "16" in said else 12)
         json.dumps(found.summary, allow_nan=False)
 
 
@@ -160,8 +161,8 @@ def test_the_real_films_themselves_are_the_percentile(training, held_out):
 
 
 def test_too_few_films(training):
-    with pytest.raises(ValueError, match="3 training pairs"):
-        compare(training, chests(1, 2), None, CHEST)
+    with pytest.raises(ValueError, match="2 training pairs"):
+        compare(training, chests(1, 1), None, CHEST)
 
 
 class TestDistances:
@@ -293,7 +294,7 @@ class TestBinary:
         assert done.code == 0, done.err
         assert "copied films 16.67%" in done.out
         summary = json.loads((stores / "out" / "memorization.json").read_text())
-        assert summary["training"] == 7 and summary["calibration"].startswith("5 test films")
+        assert summary["training"] == 7 and summary["calibrating"] == 7  # and no test film
         assert summary["film_copies"] == summary["label_copies"] == pytest.approx(1 / 6)
         samples = pd.read_csv(stores / "out" / "memorization.csv")
         assert samples["film_copy"].tolist() == [False] * 4 + [True, False]

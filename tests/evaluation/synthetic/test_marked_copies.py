@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from datasets.augment import augment_store
+from datasets.class_table import CHEST
 from datasets.pair_store import Entry, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
+from datasets.subsets import write_subset
 from evaluation.synthetic import marked_copies
-from evaluation.synthetic.copies import CopyCheck
+from evaluation.synthetic.copies import KINDS, CopyCheck
+from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.marked_copies import FACTS, MARKS, mark_copies, read_marks
+from evaluation.synthetic.nearest_films import label_distances
 from tests.helpers.synthetic_sets import write_synthetic_set
 
 
@@ -42,7 +46,8 @@ def test_augmented_films_hide_no_copy(real, tmp_path):
 def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp_path, monkeypatch):
     monkeypatch.setattr(marked_copies, "_CHUNK", 2)
     check, load_check = marked_copies.load_check(real), marked_copies.load_check
-    monkeypatch.setattr(marked_copies, "load_check", lambda store, ids: load_check(store, ids) if ids else check)
+    monkeypatch.setattr(marked_copies, "load_check",
+                        lambda store, ids, **_: load_check(store, ids) if ids else check)
     whole, stopped = _write(tmp_path / "whole", real), _write(tmp_path / "stopped", real)
     mark_copies(whole, real)
     judged, judge = [], CopyCheck.judge
@@ -69,7 +74,7 @@ def test_marks_are_the_same_after_a_stop_and_made_anew_for_other_films(real, tmp
 
 def test_marks_of_other_pictures_or_of_an_earlier_measure_are_made_anew(real, tmp_path, monkeypatch):
     made, check, measure = _write(tmp_path / "made", real), marked_copies.load_check(real), marked_copies.MEASURE
-    monkeypatch.setattr(marked_copies, "load_check", lambda store, ids: check)
+    monkeypatch.setattr(marked_copies, "load_check", lambda *_, **__: check)
     mark_copies(made, real, version={"commit": "first"})
     id_, copied = made.ids()[0], real.ids("train")[1]
     for kind in ("images", "labels"):  # another picture by the same name
@@ -83,6 +88,38 @@ def test_marks_of_other_pictures_or_of_an_earlier_measure_are_made_anew(real, tm
     monkeypatch.setattr(marked_copies, "MEASURE", measure)
     mark_copies(made, real, version={"commit": "third"})
     assert read_marks(made)[1]["version"] == {"commit": "second"}  # that made the pictures as they are
+
+
+def _least(films, training, itself=False):
+    found = label_distances(films.labels, training.labels, CHEST)[0]
+    return found[~np.eye(len(found), dtype=bool)].reshape(len(found), -1).min(1) if itself else found.min(1)
+
+
+@pytest.mark.parametrize("seen", [3, 10])
+def test_held_out_films_calibrate_or_the_training_films_and_no_test_film(tmp_path, seen):
+    real = write_phantoms(tmp_path / "real", 25, 2, 32, 1)
+    ids, test = real.ids("train"), real.ids("test")
+    training, others = (ImageSet.load("", real, part, (32, 32)) for part in (ids[:seen], ids[seen:]))
+    check = marked_copies.load_check(real, ids[:seen])
+    expected = _least(others, training) if seen == 3 else _least(training, training, itself=True)
+    np.testing.assert_allclose(check.reference["label"], expected, rtol=1e-5)
+    assert check.threshold("label") == pytest.approx(np.percentile(expected, 1), rel=1e-5)
+    assert ("held-out" in check.calibration) == (seen == 3) and ("few" in check.calibration) == (seen == 10)
+    for kind in ("images", "labels"):  # test films as near as can be
+        for id_ in test:
+            shutil.copyfile(real.path / kind / f"{ids[0]}.png", real.path / kind / f"{id_}.png")
+    moved = marked_copies.load_check(PairStore(real.path), ids[:seen])
+    assert [moved.threshold(kind) for kind in KINDS] == [check.threshold(kind) for kind in KINDS]
+
+
+def test_held_out_films_come_from_another_folder_without_those_that_were_seen(tmp_path):
+    whole = write_phantoms(tmp_path / "whole", 26, 2, 32, 1)
+    ids = whole.ids("train")
+    run = write_subset(whole, [*ids[:4], *whole.ids("test")], tmp_path / "run")
+    for films in (run, augment_store(run, ids[:4], tmp_path / "augmented", 0)):
+        check = marked_copies.load_check(films, held_out=whole)
+        assert check.held_out.ids == ids[4:] and check.calibration == (
+            "20 held-out training films against 4 training films")
 
 
 def test_too_few_films_are_said_and_nothing_is_written(tmp_path):

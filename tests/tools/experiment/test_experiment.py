@@ -101,6 +101,8 @@ def test_test_films_never_reach_training(finished):
     chosen = json.loads((finished.root / "data" / "subset.json").read_text())["train"]
     store = PairStore(finished.made.data)
     assert len(chosen) == 11 and set(chosen) <= set(store.ids("train"))
+    unseen = PairStore(finished.root / "data" / "held-out")
+    assert unseen.ids() == unseen.ids("train") == sorted(set(store.ids("train")) - set(chosen))
     augmented = PairStore(finished.root / "data" / "gan-augmented")
     assert len(augmented.entries) == 66 and not augmented.ids("test")
     assert {entry.source for entry in augmented.entries} <= {*chosen, store.description.name}
@@ -114,7 +116,9 @@ def test_synthetic_sets_are_whole(finished, number):
     for id_ in store.ids():
         assert store.image(id_).shape == store.label(id_).shape == (32, 32)
     assert len(set(json.loads((folder / "generation.json").read_text())["accepted"])) == 12
-    assert list(read_marks(store)[0]["id"]) == store.ids()
+    rows, facts = read_marks(store)
+    assert list(rows["id"]) == store.ids() and facts["calibrating"] == 11  # one held-out film is not enough
+    assert facts["calibration"] in (finished.root / "report" / "report.html").read_text()
 
 
 def test_what_is_done_is_not_done_again(finished):

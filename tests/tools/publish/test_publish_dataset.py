@@ -4,18 +4,24 @@ import hashlib
 import json
 import pathlib
 import re
+import shutil
 
 import pandas as pd
 import pytest
 import yaml
 
+from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
 from datasets.sources.nnunet import read_nnunet
 from datasets.sources.phantom import write_phantoms
+from datasets.subsets import write_subset
 from datasets.verify import verify_store
+from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.synthetic.fit_to_share import THRESHOLDS
 from tests.helpers import binaries
 from tests.helpers.synthetic_sets import write_synthetic_set
+from tools.publish.chosen_pairs import choose_pairs
+from tools.publish.published_set import method_named
 
 FIT = {"copies_made": {"value": 0.0},  # which publishing measures itself
        "check_recall": {"value": 0.995, "low": 0.98, "high": 0.999}, "check_false_alarms": {"value": 0.004},
@@ -124,6 +130,19 @@ def test_what_is_missing_or_above_is_told_and_nothing_is_written(run, tmp_path):
     assert "Not called fit to share" in card and "| 0.61 | at most 0.55 | NO |" in card
     limits = [threshold for threshold in THRESHOLDS.values() if threshold.limit is not None]
     assert card.count("| NO |") == 1 and card.count("| yes") == len(limits) - 1
+
+
+def test_held_out_films_judge_and_are_not_published(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    whole = write_phantoms(tmp_path / "whole", 35, 1, 32, 1)
+    held_out = write_subset(whole, whole.ids("train")[14:], tmp_path / "run" / "data" / "held-out")
+    chosen = choose_pairs(ExperimentFolder(tmp_path / "run"), method_named("three"), False, tmp_path / "marks")
+    assert chosen.facts["calibration"] == "20 held-out training films against 7 training films"
+    made = PairStore(tmp_path / "run" / "synthetic-3" / "gan")
+    shutil.copyfile(held_out.path / "images" / f"{held_out.ids()[-1]}.png",
+                    made.path / "images" / f"{chosen.kept[0]}.png")
+    with pytest.raises(UserError, match=f"{chosen.kept[0]}.png: is a real film"):
+        choose_pairs(ExperimentFolder(tmp_path / "run"), method_named("three"), False, tmp_path / "marks")
 
 
 @pytest.mark.parametrize(("value", "said"), [

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 
 from datasets.common import atomic_files
-from datasets.pair_store import Entry, PairStore, PairWriter
-
-OPERATIONS = ("original", "rotation", "horizontal", "vertical", "combined", "noise")
+from datasets.manifest import AS_IT_IS, OPERATIONS, Entry
+from datasets.pair_store import PairStore, PairWriter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,7 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
     """
     if operation not in OPERATIONS:
         raise ValueError(f"operation must be one of {OPERATIONS}; received {operation!r}")
-    if operation == "original":
+    if operation == AS_IT_IS:
         return image, list(labels)
     if operation == "noise":
         return _add_noise(image, rng, ranges), list(labels)
@@ -69,16 +68,10 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
                 # crc32, as Python's hash of a string differs from process to process
                 rng = np.random.default_rng([seed, zlib.crc32(id_.encode()), number])
                 film, moved = augment(operation, image, layers, rng)
-                writer.add(Entry(f"{id_}-{operation}", "train", id_), film, moved[0],
+                writer.add(Entry(f"{id_}-{operation}", "train", id_, operation), film, moved[0],
                            moved[1].astype(bool) if len(moved) > 1 else None)
     atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed})
     return PairStore(path)
-
-
-def without_copies(store: PairStore, ids: Sequence[str]) -> list[str]:
-    """Those of `ids` that are not copies of a film as `augment_store` makes them: the films themselves."""
-    sources = {entry.id: entry.source for entry in store.entries}
-    return [id_ for id_ in ids if id_ not in {f"{sources[id_]}-{operation}" for operation in OPERATIONS[1:]}]
 
 
 def _matrix(operation: str, shape: tuple[int, int], rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:

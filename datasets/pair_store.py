@@ -3,16 +3,14 @@
     STORE/
       description.json  format, name, size [height, width], max_value, spacing_mm, classes, and channel where the
                         images are not simply grey
-      manifest.csv      id,split,source   (split is train, validation or test)
+      manifest.csv      a line for each pair, see `datasets.manifest`
       images/ID.png     grey, or RGB where channel is "colour"; 8 or 16 bit
       labels/ID.png     8-bit class codes
       masks/ID.png      optional: bit k (value 2^k) of a 16-bit pixel is organ k+1, where organs overlap
 """
 
-import csv
 import dataclasses
 import hashlib
-import io
 import math
 import os
 import pathlib
@@ -23,19 +21,16 @@ import cv2
 import numpy as np
 
 from datasets.class_table import IGNORED, ClassTable
-from datasets.common import atomic_files, text_files
+from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.common.names import MAX_ID, is_id
 from datasets.common.output_folders import PAIRS, refuse_foreign
 from datasets.formats.channels import CHANNELS
 from datasets.formats.png import GREY, RGB, PngFile
 from datasets.formats.raster import MAX_SIDE, read_bytes
+from datasets.manifest import MAX_NAME, Entry, check_entry, manifest_text, read_manifest
 
 FORMAT = 1
-SPLITS = ("train", "validation", "test")
 MAX_DESCRIPTION = 2**20  # bytes
-MAX_MANIFEST = 2**26
-MAX_NAME = 200  # characters of a data set's, class's or source's name
 MAX_MASKS = 16  # organs with a bit each
 
 
@@ -100,15 +95,6 @@ class Description:
                    None if spacing is None else float(spacing), value.get("channel", "grey"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A manifest row. `source` says where the pair comes from, e.g. the film an augmented copy was made of."""
-
-    id: str
-    split: str
-    source: str = ""
-
-
 class PairStore:
     """A pair folder opened for reading.
 
@@ -122,7 +108,7 @@ class PairStore:
             raise UserError(f"{self.path}: not a pair folder (no description.json); make one with "
                             "tools.prepare_jsrt, tools.import_dataset or tools.make_phantoms")
         self.description = _read_description(self.path / "description.json")
-        self.entries = _read_manifest(self.path / "manifest.csv")
+        self.entries = read_manifest(self.path / "manifest.csv", self.description.name)
 
     @property
     def classes(self) -> ClassTable:
@@ -131,6 +117,10 @@ class PairStore:
     def ids(self, split: str | None = None) -> list[str]:
         """Ids in manifest order, of one split or of all."""
         return [entry.id for entry in self.entries if split in (None, entry.split)]
+
+    def films(self, split: str) -> list[str]:
+        """Ids of a split without augmented copies."""
+        return [entry.id for entry in self.entries if entry.split == split and not entry.is_copy]
 
     def image(self, id_: str) -> np.ndarray:
         """Film, uint8 [height, width], or RGB [height, width, 3]; 16-bit films are scaled by `max_value`."""
@@ -214,7 +204,8 @@ class PairWriter:
             if _read_description(existing) != description:
                 raise UserError(f"{existing}: describes another data set; choose another folder")
             if (self.path / "manifest.csv").is_file():
-                self.entries = {entry.id: entry for entry in _read_manifest(self.path / "manifest.csv")}
+                entries = read_manifest(self.path / "manifest.csv", description.name)
+                self.entries = {entry.id: entry for entry in entries}
         for kind in ("images", "labels"):
             atomic_files.make_folder(self.path / kind)
         # temporary names of atomic_files.replacing, which a killed process leaves
@@ -248,7 +239,7 @@ class PairWriter:
         size, shape = tuple(self.description.size), self.description.image_shape
         if image.shape != shape or label.shape != size:
             raise ValueError(f"{entry.id}: image {image.shape} and label {label.shape} must be {shape} and {size}")
-        _check_entry(entry, self.path)
+        check_entry(entry, self.path)
         write_png(self.path / "images" / f"{entry.id}.png", image)
         write_png(self.path / "labels" / f"{entry.id}.png", label)
         if masks is not None:
@@ -262,11 +253,7 @@ class PairWriter:
 
     def close(self) -> None:
         """Writes the manifest, sorted by id."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["id", "split", "source"])
-        rows.writerows(dataclasses.astuple(entry) for _, entry in sorted(self.entries.items()))
-        atomic_files.write_text(self.path / "manifest.csv", text.getvalue())
+        atomic_files.write_text(self.path / "manifest.csv", manifest_text(self.entries.values()))
 
 
 def read_png(path: str | os.PathLike, size: tuple[int, int], channels: int = 1) -> np.ndarray:
@@ -312,11 +299,9 @@ def check_square(store: PairStore, size: int) -> None:
 
 
 def film_names(store: PairStore, ids: Sequence[str]) -> list[str]:
-    """The film of each pair: an augmented copy ID-OPERATION has its film as its source; others are their own."""
-    # An imported pair has the data set's name as its source, which its own name may begin with.
-    sources = {entry.id: entry.source for entry in store.entries if entry.source != store.description.name}
-    films = [sources.get(id_) for id_ in ids]
-    return [film if film and id_.startswith(f"{film}-") else id_ for id_, film in zip(ids, films, strict=True)]
+    """The film of each pair, see `Entry.film`."""
+    films = {entry.id: entry.film for entry in store.entries}
+    return [films[id_] for id_ in ids]
 
 
 def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:
@@ -337,33 +322,6 @@ def _read_description(path: pathlib.Path) -> Description:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode()
         raise UserError(f"{path}: not a data set description ({' '.join(reason.split())[:300]})") from None
-
-
-def _read_manifest(path: pathlib.Path) -> list[Entry]:
-    rows = text_files.read_table(path, text_files.read_text(path, MAX_MANIFEST))
-    if not rows or rows[0] != ["id", "split", "source"]:
-        raise UserError(f"{path}: found header {str(rows[:1])[1:-1][:100]}, expected id,split,source")
-    entries = []
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != 3:
-            raise UserError(f"{path}: line {number} has {len(row)} fields, expected id,split,source")
-        entries.append(Entry(*row))
-        _check_entry(entries[-1], path)
-    if len({entry.id for entry in entries}) != len(entries):
-        raise UserError(f"{path}: an id stands there twice; each pair needs its own id")
-    return entries
-
-
-def _check_entry(entry: Entry, path: pathlib.Path) -> None:
-    if not is_id(entry.id):
-        raise UserError(f"{path}: id {entry.id[:MAX_NAME]!r} is not a plain file name of letters, digits, '.', "
-                        f"'_' and '-', of at most {MAX_ID} bytes")
-    if entry.split not in SPLITS:
-        raise UserError(f"{path}: {entry.id} has split {entry.split[:MAX_NAME]!r}, expected one of "
-                        f"{', '.join(SPLITS)}")
-    if not entry.source.isprintable() or len(entry.source) > MAX_NAME:
-        raise UserError(f"{path}: {entry.id} has source {entry.source[:MAX_NAME]!r}, expected up to {MAX_NAME} "
-                        "printable characters")
 
 
 def _codes(label: np.ndarray) -> str:

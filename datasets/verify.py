@@ -12,7 +12,8 @@ import numpy as np
 from datasets.class_table import IGNORED
 from datasets.common.errors import UserError
 from datasets.common.litter import why_litter
-from datasets.pair_store import SPLITS, PairStore, describe_ids, read_png
+from datasets.manifest import SPLITS
+from datasets.pair_store import PairStore, describe_ids, read_png
 
 KINDS = ("images", "labels", "masks", "observer2", "dots")
 RARE = 0.1  # of the maps that may lack a class before that is taken for its nature

@@ -40,7 +40,6 @@ def main(argv: Sequence[str]) -> None:
     from evaluation.privacy.figures import add_figures
     from evaluation.privacy.planted_marks import measure_marks
     from evaluation.privacy.tables import copy_check_table, marks_table
-    from evaluation.synthetic.image_sets import unaugmented
 
     if _FIGURES.value is not None and not pathlib.Path(_FIGURES.value).parent.is_dir():
         raise UserError(f"--figures={_FIGURES.value}: no such folder; name a file beside the set's folder")
@@ -54,7 +53,7 @@ def main(argv: Sequence[str]) -> None:
     atomic_files.write_text(out / "copy_check.csv", table.round(4).to_csv(index=False))
     atomic_files.write_text(out / "copy_check.md", text)
     add_figures(out / "copy_check.json", figures, of)
-    marks = measure_marks([store.image(id_) for id_ in unaugmented(store, "train")])
+    marks = measure_marks([store.image(id_) for id_ in store.films("train")])
     atomic_files.write_text(out / "marks.csv", marks.round(4).to_csv(index=False))
     atomic_files.write_text(out / "marks.md", marks_table(marks, store.description))
     if _FIGURES.value is not None:

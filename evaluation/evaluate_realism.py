@@ -21,7 +21,8 @@ from absl import app, flags
 
 from datasets.common.errors import report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
-from datasets.pair_store import SPLITS, PairStore
+from datasets.manifest import SPLITS
+from datasets.pair_store import PairStore
 from evaluation.synthetic.realism_report import load_model, name_stores, report_realism
 
 FLAGS = flags.FLAGS

@@ -32,7 +32,7 @@ from absl import app, flags
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
 from datasets.external import read_externals
-from datasets.pair_store import SPLITS
+from datasets.manifest import SPLITS
 from evaluation.results.columns import COLUMNS, NAME, is_own
 
 _MODEL = flags.DEFINE_string("model", None, "run folder of train_smanet, or .keras file")

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import grey, pair_cache
-from datasets.augment import without_copies
 from datasets.augmented_crops import AugmentedCrops
 from datasets.class_table import IGNORED
 from datasets.common import progress
@@ -222,7 +221,7 @@ def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str
     if store is None:
         return []
     ids = split_ids(store, "train")
-    kept = without_copies(store, ids) if config.augment == "strong" else ids
+    kept = store.films("train") if config.augment == "strong" else ids
     if len(kept) < len(ids):
         say(f"{store.path}: crops of {len(kept)} films; {len(ids) - len(kept)} augmented copies of them are left "
             "out")

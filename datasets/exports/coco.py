@@ -20,7 +20,8 @@ import numpy as np
 from datasets.class_table import IGNORED
 from datasets.common import atomic_files
 from datasets.exports.joined import JoinedPair, Progress
-from datasets.pair_store import SPLITS, write_png
+from datasets.manifest import SPLITS
+from datasets.pair_store import write_png
 
 
 def write_coco(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Progress) -> list[str]:

@@ -14,7 +14,7 @@ from datasets.subsets import choose_subset
 from evaluation.privacy.figures import Interval, share
 from evaluation.privacy.planted_copies import Pair, disguises
 from evaluation.synthetic.copies import CopyCheck, is_copy
-from evaluation.synthetic.image_sets import ImageSet, unaugmented
+from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.marked_copies import LEAST_HELD_OUT, comparison_size
 
 WHOLE = "all"  # the row of all listed disguises together
@@ -52,7 +52,7 @@ def measure(store: PairStore, options: Options, progress: Callable[[str, int, in
 
     Raises UserError for too few train films.
     """
-    ids = unaugmented(store, "train")
+    ids = store.films("train")
     if len(ids) < options.films + 2 or options.films < 3:
         raise UserError(f"{store.path}: found {len(ids)} train films, expected at least {options.films + 2} for "
                         f"--films={options.films}, which must be 3 or more")

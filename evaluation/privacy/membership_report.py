@@ -25,7 +25,7 @@ from evaluation.privacy.membership import (
 )
 from evaluation.results.table_formats import Table, markdown
 from evaluation.synthetic.copies import KINDS, is_copy
-from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids
 from evaluation.synthetic.marked_copies import comparison_size, load_check, read_marks
 
 LEAST = 5  # others; with fewer train films outside, the test films are the others
@@ -55,7 +55,7 @@ class Films:
 
         Raises UserError for too few of either, or members that the store does not have.
         """
-        train, test = unaugmented(store, "train"), unaugmented(store, "test")
+        train, test = store.films("train"), store.films("test")
         unknown = sorted(set(members) - set(train))
         if unknown or len(members) < LEAST:
             raise UserError(f"{store.path}: found {len(members)} members, {len(unknown)} of which are none of its "

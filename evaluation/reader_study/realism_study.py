@@ -30,7 +30,7 @@ from evaluation.reader_study.report import (
 )
 from evaluation.reader_study.study import study_name, write_page_and_key
 from evaluation.results import safe_text
-from evaluation.synthetic.image_sets import check_same_classes, unaugmented
+from evaluation.synthetic.image_sets import check_same_classes
 from evaluation.synthetic.marked_copies import read_marks
 
 _HEADINGS = {"reader": "Reader", "films": "Films", "correct": "Right", "accuracy": "Accuracy, %",
@@ -63,7 +63,7 @@ def write_realism_study(real: PairStore, synthetic: PairStore, count: int, out: 
         say(f"{synthetic.path}: its pairs are not marked, so copies of training films may be among those shown; "
             "evaluation.evaluate_memorization --mark marks them")
     copies = set(marked[0]["id"][marked[0]["copy"]]) if marked else set()
-    pools = {REAL: unaugmented(real, "test"), SYNTHETIC: [id_ for id_ in synthetic.ids() if id_ not in copies]}
+    pools = {REAL: real.films("test"), SYNTHETIC: [id_ for id_ in synthetic.ids() if id_ not in copies]}
     stores, draw = {REAL: real, SYNTHETIC: synthetic}, random.Random(seed)
     if count % 2 or min(map(len, pools.values())) < count // 2:
         raise UserError(f"--films={count}: found {len(pools[REAL])} real test films in {real.path} and "

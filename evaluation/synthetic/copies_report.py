@@ -13,7 +13,7 @@ from datasets.formats.find import picture_stem
 from datasets.pair_store import PairStore, describe_ids
 from evaluation.pictures import colour_labels
 from evaluation.synthetic.copies import KINDS, PERCENTILE, Memorization
-from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids
 from evaluation.synthetic.marked_copies import comparison_size, load_check
 
 SHOWN, COLUMNS = 12, 3  # pairs in a sheet, and side by side
@@ -50,7 +50,7 @@ def report_memorization(real: PairStore, synthetic: PairStore, out: str | os.Pat
 
 def training_ids(store: PairStore, path: str | None) -> list[str]:
     """The un-augmented training films, or those listed in the text file `path`."""
-    ids = unaugmented(store, "train")
+    ids = store.films("train")
     if path is None:
         return ids
     words = [word for line in text_files.read_lines(path) for word in line.split()]

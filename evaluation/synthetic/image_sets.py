@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from datasets.augment import without_copies
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
@@ -37,18 +36,10 @@ class ImageSet:
                         self.labels[which::2])
 
 
-def unaugmented(store: PairStore, split: str) -> list[str]:
-    """Ids of a split without copies: those of an experiment (`datasets.augment`), and all other entries whose
-    source is the id of another entry."""
-    known = set(store.ids())
-    return without_copies(store, [entry.id for entry in store.entries if entry.split == split and (
-        entry.source == entry.id or entry.source not in known)])
-
-
 def held_out(store: PairStore, seen: Collection[str]) -> list[str]:
     """Ids of the un-augmented train films of `store` that are none of the films `seen`, as `film_names` has them;
     MOST_HELD_OUT of them, drawn, where there are more."""
-    ids = unaugmented(store, "train")
+    ids = store.films("train")
     films = zip(ids, film_names(store, ids), strict=True)
     return draw_ids([id_ for id_, film in films if film not in seen], MOST_HELD_OUT, 0)
 

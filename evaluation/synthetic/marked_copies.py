@@ -23,7 +23,7 @@ from datasets.common.progress import say as say_line
 from datasets.pair_store import PairStore, film_names
 from evaluation.synthetic import image_sets
 from evaluation.synthetic.copies import COPY_RATIO, FEW, KINDS, MEASURE, PERCENTILE, CopyCheck, is_copy
-from evaluation.synthetic.image_sets import ImageSet, check_same_classes, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes
 
 MARKS, FACTS = "copies.csv", "copies.json"
 SIDE = 256  # pixels to which larger pairs are reduced
@@ -55,7 +55,7 @@ def load_check(real: PairStore, training: Sequence[str] | None = None,
 
     Raises UserError for too few films, and for folders of other classes or channels.
     """
-    training = unaugmented(real, "train") if training is None else training
+    training = real.films("train") if training is None else training
     source = real if held_out is None else held_out
     check_same_classes(real, source)
     others = image_sets.held_out(source, set(film_names(real, training)))

@@ -13,7 +13,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from datasets.synthetic_store import JOURNAL, read_journal
 from evaluation.metrics import anatomy
-from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids
 from evaluation.synthetic.realism import compare_sets, realism_table
 
 FLOOR = "real, half against half"
@@ -70,7 +70,7 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
                         "model of colour pictures")
     out = atomic_files.make_folder(out)
     shape = (size, size) if size else real.description.size
-    originals = load_drawn("real", real, unaugmented(real, split), count, shape, seed)
+    originals = load_drawn("real", real, real.films(split), count, shape, seed)
     sets = {name: load_drawn(name, store, store.ids(), count, shape, seed) for name, store in stores.items()}
     shares = {name: generation_shares(store) for name, store in stores.items()}
     report = _measure(originals, sets, shares, real.classes, model, seed)

@@ -130,6 +130,7 @@ def test_a_description_that_is_no_object_is_refused(tmp_path, text):
     ("../../etc/passwd,train,", "plain file name"), ("/tmp/a,train,", "plain file name"),
     (".hidden,train,", "plain"), ("a b,train,", "plain file name"), ("p0,train,", "twice"),
     ("a,holdout,", "expected one of train"),
+    ("a,train,b,noise", "4 fields"),
     ("a,train", "2 fields"), ('a,train,"two\nlines"', "printable"), ("a" * 129 + ",train,", "plain file name"),
 ])
 def test_a_manifest_that_cannot_be_is_refused(tmp_path, row, said):
@@ -164,12 +165,21 @@ def test_a_damaged_pair_is_refused(tmp_path, kind, data, said):
 
 
 def test_films_are_told_from_their_copies(tmp_path):
-    sources = {"d-1": "d", "d-2": "d", "a": "d", "a-noise": "a", "b-noise": "a"}  # d: the data set
+    # d is the data set, too
+    sources = {"d-1": "d", "d-2": "d", "a": "d", "a-noise": "a", "b": "a", "c-left": "c", "d": "e"}
     blank = np.zeros((8, 8), np.uint8)
     with PairWriter(tmp_path, Description("d", (8, 8), CHEST)) as writer:
         for id_, source in sources.items():
             writer.add(Entry(id_, "train", source), blank, blank)
-    assert film_names(PairStore(tmp_path), list(sources)) == ["d-1", "d-2", "a", "a", "b-noise"]
+    store = PairStore(tmp_path)
+    assert film_names(store, list(sources)) == ["d-1", "d-2", "a", "a", "a", "c", "d"]
+    assert store.films("train") == ["a", "c-left", "d", "d-1", "d-2"] and not store.films("test")
+    with PairWriter(tmp_path, store.description) as writer:
+        writer.add(Entry("x", "train", "z", "mirror"), blank, blank)  # said, whatever it is called
+        writer.add(Entry("z-noise", "train", "z"), blank, blank)
+    store = PairStore(tmp_path)
+    assert film_names(store, ["x", "z-noise", "b"]) == ["z", "z-noise", "a"]
+    assert store.films("train") == ["a", "c-left", "d", "d-1", "d-2", "z-noise"]
 
 
 def test_a_missing_file_is_named(tmp_path):

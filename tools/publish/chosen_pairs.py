@@ -15,7 +15,7 @@ from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore
 from evaluation.results.columns import Method
 from evaluation.results.experiment_folder import ExperimentFolder
-from evaluation.synthetic.image_sets import ImageSet, unaugmented
+from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.marked_copies import FACTS, MARKS, comparison_size, mark_copies
 from evaluation.synthetic.near_duplicates import duplicate_distance, near_duplicates
 
@@ -73,7 +73,7 @@ def choose_pairs(run: ExperimentFolder, method: Method, without_boxes: bool, scr
         raise UserError(f"{real.path}: has too few training films to tell copies by; nothing can be published")
     left_out = dict.fromkeys(rows["id"][rows["copy"]], COPY)
     size = comparison_size(real)
-    films = np.concatenate([ImageSet.load("real", store, unaugmented(store, "train"), size).films
+    films = np.concatenate([ImageSet.load("real", store, store.films("train"), size).films
                             for store in (real, held_out) if store])
     rest = [id_ for id_ in rows["id"] if id_ not in left_out]
     duplicates = near_duplicates(rest, lambda ids: load_pairs(made, ids, size=size, filled=True)[0],

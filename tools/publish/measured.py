@@ -10,7 +10,6 @@ from evaluation.results.columns import Method
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import AVERAGE, scores
 from evaluation.synthetic.fit_to_share import THRESHOLDS, Figure
-from evaluation.synthetic.image_sets import unaugmented
 from evaluation.synthetic.realism_report import FLOOR, report_realism
 from tools.publish.chosen_pairs import ChosenPairs
 
@@ -39,7 +38,7 @@ def privacy_figures(chosen: ChosenPairs) -> dict[str, Figure]:
 
 def fidelity_figures(chosen: ChosenPairs, published: PairStore, scratch: pathlib.Path) -> dict[str, Figure]:
     """Realism of the published pairs against the training films; empty where these are too few or too small."""
-    side, training = min(published.description.size), unaugmented(chosen.real, "train")
+    side, training = min(published.description.size), chosen.real.films("train")
     if REALISM in lacking(len(training), 1, side, len(published.entries)):
         return {}
     report = report_realism(chosen.real, {"published": published}, scratch, count=COUNT)

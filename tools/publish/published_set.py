@@ -23,7 +23,8 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import say, show_progress
 from datasets.exports.joined import join_stores
-from datasets.pair_store import SPLITS, PairStore, write_png
+from datasets.manifest import SPLITS
+from datasets.pair_store import PairStore, write_png
 from datasets.sources.nnunet import check_nnunet, dataset_folder, write_nnunet
 from datasets.subsets import write_subset
 from evaluation.cards.dataset_card import SetFacts, dataset_card

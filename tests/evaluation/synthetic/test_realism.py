@@ -16,7 +16,7 @@ from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from evaluation.metrics.feature_distances import features, frechet_distance, kernel_distance
 from evaluation.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_pairs, neighbour_pairs, scale_count
 from evaluation.metrics.sliced_wasserstein import laplacian_pyramid, level_sides, sliced_wasserstein
-from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, organ_view, unaugmented
+from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, organ_view
 from evaluation.synthetic.realism_report import load_drawn, load_model, name_stores
 from tests.helpers import binaries
 
@@ -254,12 +254,6 @@ def write_store(path, seed: int, count: int, blur: float, size: int = 32, names=
 
 
 class TestSets:
-    def test_augmented_copies_are_left_out(self, tmp_path):
-        store = write_store(tmp_path / "store", 0, 3, 2)
-        first, second, third = store.entries
-        store.entries = [first, Entry(second.id, "train", first.id), Entry(third.id, "train", "film.IMG")]
-        assert unaugmented(store, "train") == [first.id, third.id]
-
     def test_drawn_ids_keep_their_order(self):
         ids = [f"{place:02d}" for place in range(20)]
         drawn = draw_ids(ids, 8, 1)

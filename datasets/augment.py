@@ -14,6 +14,7 @@ import numpy as np
 from datasets.common import atomic_files
 from datasets.manifest import AS_IT_IS, OPERATIONS, Entry
 from datasets.pair_store import PairStore, PairWriter
+from datasets.patients import patients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +62,14 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
     if done.is_file():
         return PairStore(path)
     with PairWriter(path, dataclasses.replace(store.description, max_value=255)) as writer:
-        for id_ in ids:
+        for id_, patient in zip(ids, patients(store, ids), strict=True):
             image, label, masks = store.image(id_), store.label(id_), store.masks(id_)
             layers = [label] if masks is None else [label, masks.astype(np.uint8)]
             for number, operation in enumerate(OPERATIONS):
                 # crc32, as Python's hash of a string differs from process to process
                 rng = np.random.default_rng([seed, zlib.crc32(id_.encode()), number])
                 film, moved = augment(operation, image, layers, rng)
-                writer.add(Entry(f"{id_}-{operation}", "train", id_, operation), film, moved[0],
+                writer.add(Entry(f"{id_}-{operation}", "train", id_, operation, patient), film, moved[0],
                            moved[1].astype(bool) if len(moved) > 1 else None)
     atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed})
     return PairStore(path)

@@ -1,9 +1,10 @@
 """The manifest of a pair folder, in one place: a line for each pair, and what makes a pair a copy of a film.
 
-    manifest.csv   id,split,source             (split is train, validation or test)
-                   id,split,source,operation   where there are augmented copies: `source` is then their film
+    manifest.csv   id,split,source    (split is train, validation or test)
+                   ...,operation      where there are augmented copies: `source` is then their film
+                   ...,patient        where the import was told whose the films are
 
-Manifests made before there was the column tell copies by their names; `_by_names` reads them.
+Manifests made before there was the operation tell copies by their names; `_by_names` reads them.
 """
 
 import csv
@@ -22,7 +23,7 @@ MAX_NAME = 200  # characters of a data set's, class's, source's or operation's n
 AS_IT_IS = "original"  # the operation that changes nothing
 OPERATIONS = (AS_IT_IS, "rotation", "horizontal", "vertical", "combined", "noise")  # `datasets.augment`
 _UNKNOWN = "unknown"
-_HEADERS = (["id", "split", "source"], ["id", "split", "source", "operation"])
+_COLUMNS, _OPTIONAL = ["id", "split", "source"], ["operation", "patient"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +35,14 @@ class Entry:
       split: one of SPLITS.
       source: where the pair comes from; for one that augmentation made, the id of its film.
       operation: of augmentation, one of OPERATIONS or another word; empty for a pair that it did not make.
+      patient: whose film it shows: pairs of one name are of one patient of the data set. Empty where nobody says.
     """
 
     id: str
     split: str
     source: str = ""
     operation: str = ""
+    patient: str = ""
 
     @property
     def film(self) -> str:
@@ -61,26 +64,27 @@ def read_manifest(path: pathlib.Path, name: str) -> list[Entry]:
     Raises UserError for what is no manifest.
     """
     rows = text_files.read_table(path, text_files.read_text(path, MAX_MANIFEST))
-    header, expected = rows[0] if rows else [], ",".join(_HEADERS[0])
-    if header not in _HEADERS:
+    header, expected = rows[0] if rows else [], ",".join(_COLUMNS)
+    if header != _COLUMNS + [name for name in _OPTIONAL if name in header]:
         raise UserError(f"{path}: found header {str(rows[:1])[1:-1][:100]}, expected {expected}")
     entries = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             raise UserError(f"{path}: line {number} has {len(row)} fields, expected {','.join(header)}")
-        entries.append(Entry(*row))
+        entries.append(Entry(**dict(zip(header, row, strict=True))))
         check_entry(entries[-1], path)
     if len({entry.id for entry in entries}) != len(entries):
         raise UserError(f"{path}: an id stands there twice; each pair needs its own id")
-    return entries if header == _HEADERS[1] else _by_names(entries, name)
+    return entries if "operation" in header else _by_names(entries, name)
 
 
 def manifest_text(entries: Iterable[Entry]) -> str:
     """The manifest of `entries`, sorted by id."""
-    rows = [dataclasses.astuple(entry) for entry in sorted(entries, key=lambda entry: entry.id)]
-    header = _HEADERS[any(row[-1] for row in rows)]
+    entries = sorted(entries, key=lambda entry: entry.id)
+    header = _COLUMNS + [name for name in _OPTIONAL if any(getattr(entry, name) for entry in entries)]
+    rows = [[getattr(entry, name) for name in header] for entry in entries]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *(row[:len(header)] for row in rows)])
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()
 
 
@@ -92,7 +96,7 @@ def check_entry(entry: Entry, path: pathlib.Path) -> None:
     if entry.split not in SPLITS:
         raise UserError(f"{path}: {entry.id} has split {entry.split[:MAX_NAME]!r}, expected one of "
                         f"{', '.join(SPLITS)}")
-    for what, word in (("source", entry.source), ("operation", entry.operation)):
+    for what, word in (("source", entry.source), ("operation", entry.operation), ("patient", entry.patient)):
         if not word.isprintable() or len(word) > MAX_NAME:
             raise UserError(f"{path}: {entry.id} has {what} {word[:MAX_NAME]!r}, expected up to {MAX_NAME} "
                             "printable characters")

@@ -20,7 +20,7 @@ def choose_subset(store: PairStore, config: str, seed: int, count: int = TINY_FI
 
     Args:
       config: "full" for all, "tiny" for `count` of them drawn at random. Draws of one seed are nested: five films
-        are among the eleven, these among twenty.
+        are among the eleven, these among twenty. Films are drawn, not patients: several may be of one.
 
     Raises UserError if there are no train or no test films, or fewer train films than `count`.
     """

@@ -30,7 +30,9 @@ them across. Slices of one volume stay on one side of the split.
 
 Which pairs test: --test_fraction, --test_ids=FILE, --train_ids=FILE, or --train_count=20 (the first 20 by name
 train, the rest tests). --group_by keeps a patient on one side: a pattern of the image's name ('^[^_]+'), a table
-(patients.csv:patient) or DICOM's PatientID. A file of names has one a line, with or without folder and suffix.
+(patients.csv:patient) or DICOM's PatientID. The manifest then keeps which pairs are of one patient, by numbers in
+place of the names that were found, for the check for copies (docs/privacy.md); for slices of volumes too, as with
+--group_by=.+ for the volume. A file of names has one a line, with or without folder and suffix.
 
 --nnunet=nnUNet_raw/Dataset501_Mine reads nnU-Net's data sets in place of all this: classes, regions, the label
 `ignore`, channels and splits are those of dataset.json. Pairs of imagesTs test; --fold=0 tests on that fold of
@@ -124,7 +126,8 @@ def main(argv) -> None:
         print(line)
     if len(matched.alone) > _MOST_LINES:
         print(f"left out: {len(matched.alone) - _MOST_LINES} more files without partner")
-    test, validation = _test_ids(sources, dataset)
+    patients = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else None
+    test, validation = _test_ids(sources, dataset, patients)
     negatives = {source.id for source in sources} if _INVERT.value else set()
     if _INVERT_IDS.value:
         negatives |= own_splits.read_ids(pathlib.Path(_INVERT_IDS.value), sources)
@@ -144,7 +147,7 @@ def main(argv) -> None:
         raise UserError(f"--name or --classes: {error}") from None
     films = own_folders.PairFilms(white, _CONTRAST.value == "stretch", negatives)
     report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress,
-                                      validation)
+                                      validation, patients and own_splits.name_patients(patients))
     if line := found.about_channels(channel if about else _CHANNEL.value):
         print(line)
     for line in found.about_looks():
@@ -258,8 +261,11 @@ def _with_scores(table):
         raise UserError(f"--scored or --unions: {error}") from None
 
 
-def _test_ids(sources, dataset) -> tuple[set[str], set[str]]:
-    """The pairs to test on, and those that a data set of nnU-Net keeps to validate."""
+def _test_ids(sources, dataset, patients) -> tuple[set[str], set[str]]:
+    """The pairs to test on, and those that a data set of nnU-Net keeps to validate.
+
+    `patients`: the groups of --group_by, None without.
+    """
     from datasets.pair_store import describe_ids
     from datasets.sources import own_splits
 
@@ -273,7 +279,7 @@ def _test_ids(sources, dataset) -> tuple[set[str], set[str]]:
         raise UserError(f"found {' and '.join(f'--{name}' for name in given) or 'no split'}; give one of "
                         "--test_fraction=0.3 (0 for no test pairs), --test_ids=FILE, --train_ids=FILE and "
                         f"--train_count=20{', or --fold=0' if dataset else ''}")
-    groups = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else own_splits.volumes(sources)
+    groups = patients or own_splits.volumes(sources)
     if theirs:
         test = {source.id for source in sources if source.case in dataset.test}
     elif _TEST_IDS.value is not None:

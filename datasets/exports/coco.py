@@ -6,7 +6,7 @@
 
 A category is a class, its id the class's code. Each piece of a class that hangs together, corners included, is an
 annotation with the exact mask as uncompressed run lengths. Where organs overlap in the source, whole organs are
-annotated. Images also say their source, and whether they are synthetic.
+annotated. Images also say their source, whether they are synthetic, and whose they are where that is known.
 """
 
 import pathlib
@@ -40,7 +40,8 @@ def write_coco(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Prog
             deep += 1
         part["images"].append({
             "id": place + 1, "file_name": target.name, "height": picture.shape[0], "width": picture.shape[1],
-            "source": pair.entry.source, "synthetic": pair.synthetic})
+            "source": pair.entry.source, "synthetic": pair.synthetic,
+            **({"patient": pair.entry.patient} if pair.entry.patient else {})})
         for code, mask in _organ_masks(pair):
             part["annotations"] += [{"id": 0, "image_id": place + 1, "category_id": code, **piece}
                                     for piece in pieces(mask)]

@@ -82,7 +82,7 @@ def folds(pairs: Sequence[JoinedPair], seed: int = 0) -> tuple[list[dict[str, li
     """How the pairs that don't test are shared out to train and validate, as nnU-Net's splits_final.json has it.
 
     Synthetic pairs never validate real ones. Real validation pairs make one fold; without any there are up to
-    five, drawn by film: a film's augmented copies stay with it.
+    five, drawn by film: a film's augmented copies stay with it, and a patient's films where they are known.
 
     Returns the folds, {"train": names, "val": names} each, and a line on them.
     """
@@ -94,16 +94,21 @@ def folds(pairs: Sequence[JoinedPair], seed: int = 0) -> tuple[list[dict[str, li
         held = [{pair.name for pair in kept}]
         text = f"1 fold, validated on the {len(kept)} {kind} validation pairs"
     else:
-        films = sorted({pair.film for pair in judged})
+        films = sorted({_whose(pair) for pair in judged})
         order = np.random.default_rng(seed).permutation(len(films))
         parts = [{films[place] for place in part} for part in np.array_split(order, min(FOLDS, len(films)))]
-        held = [{pair.name for pair in judged if pair.film in part} for part in parts]
-        text = f"{len(held)} fold{'s'[:len(held) != 1]} of {len(films)} {kind} films"
+        held = [{pair.name for pair in judged if _whose(pair) in part} for part in parts]
+        what = "patients" if any(pair.entry.patient for pair in judged) else "films"
+        text = f"{len(held)} fold{'s'[:len(held) != 1]} of {len(films)} {kind} {what}"
     made = []
     for validating in held:
         others = [pair.name for pair in known if pair.name not in validating]
         made.append({"train": others or sorted(validating), "val": sorted(validating)})  # a single film does both
     return made, text + (" (there are no real ones)" if kind == "synthetic" else "")
+
+
+def _whose(pair: JoinedPair) -> str:
+    return pair.entry.patient or pair.film
 
 
 def check_pairs(pairs: Sequence[JoinedPair], progress: Progress) -> None:

@@ -24,7 +24,8 @@ def write_nifti(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Pro
         atomic_files.make_folder(folder / kind)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", "split", "source", "synthetic"])
+    known = any(pair.entry.patient for pair in pairs)
+    rows.writerow(["id", "split", "source", "synthetic", *["patient"] * known])
     colour, deep = pairs[0].store.description.channels == 3, max(depths(pairs)) > 255
     flat = colour or len(depths(pairs)) > 1  # NIfTI has no colour of 16 bits
     overlaps = 0
@@ -33,7 +34,8 @@ def write_nifti(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Pro
         store, id_ = pair.store, pair.entry.id
         _write_slice(folder / "images" / f"{pair.name}.nii.gz", pair.picture(flat), store.description.spacing_mm)
         _write_slice(folder / "labels" / f"{pair.name}.nii.gz", store.label(id_), store.description.spacing_mm)
-        rows.writerow([pair.name, pair.entry.split, pair.entry.source, int(pair.synthetic)])
+        rows.writerow([pair.name, pair.entry.split, pair.entry.source, int(pair.synthetic),
+                       *[pair.entry.patient] * known])
         overlaps += store.masks(id_) is not None
     progress("written", len(pairs), len(pairs))
     atomic_files.write_text(folder / "pairs.csv", text.getvalue())

@@ -7,7 +7,7 @@ side becomes `size`, and the rest of the square is black ground of class 0, shar
 import dataclasses
 import pathlib
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -143,8 +143,11 @@ class PairFilms:
 
 def import_pairs(sources: Sequence[OwnFolder], out: str, description: Description, test: Collection[str],
                  labels: LabelReader, films: PairFilms, progress: Progress,
-                 validation: Collection[str] = ()) -> ImportReport:
+                 validation: Collection[str] = (), patients: Mapping[str, str] | None = None) -> ImportReport:
     """Writes the pairs; ids in `test` test, those in `validation` validate, the others train.
+
+    Args:
+      patients: id -> whose pair it is; None where nobody says, and the manifest doesn't.
 
     Returns what became of the classes.
 
@@ -161,7 +164,7 @@ def import_pairs(sources: Sequence[OwnFolder], out: str, description: Descriptio
             small = labels.resize(labels.read(source), film.shape[:2])
             masks = small.masks if small.masks is not None and small.masks.shape[-1] <= MAX_MASKS else None
             split = "test" if source.id in test else "validation" if source.id in validation else "train"
-            writer.add(Entry(source.id, split, description.name),
+            writer.add(Entry(source.id, split, description.name, patient=(patients or {}).get(source.id, "")),
                        pad_square(film, size), pad_square(small.codes, size),
                        None if masks is None else pad_square(masks, size))
             nested.update([] if masks is None else nested_masks(masks, classes.organs))

@@ -111,6 +111,12 @@ def group_pairs(how: str, sources: Sequence[OwnFolder]) -> dict[str, str]:
     return groups
 
 
+def name_patients(groups: Groups) -> dict[str, str]:
+    """Id -> a name of the group that tells nothing but which pairs are of one: patient-0001, ..., in its order."""
+    names = {group: f"patient-{number:04d}" for number, group in enumerate(sorted(set(groups.values())), 1)}
+    return {id_: names[group] for id_, group in groups.items()}
+
+
 def volumes(sources: Sequence[OwnFolder]) -> dict[str, str] | None:
     """Id -> name, so that slices of a volume are a group; None where there is no volume."""
     return {source.id: source.name for source in sources} if any(source.part for source in sources) else None

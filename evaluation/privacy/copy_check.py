@@ -2,14 +2,16 @@
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
+from datasets.common.progress import say
 from datasets.pair_store import Description, PairStore
+from datasets.patients import without_patients_of
 from datasets.subsets import choose_subset
 from evaluation.privacy.figures import Interval, share
 from evaluation.privacy.planted_copies import Pair, disguises
@@ -47,10 +49,11 @@ def measure(store: PairStore, options: Options, progress: Callable[[str, int, in
 
     The members of each draw stand for the training films. Of the other train films every second one calibrates the
     check, if those are enough (else the members do, each against the others), and the rest are other patients, who
-    are not seen before. Test films are not read. Columns: kind, disguise, strength, listed, planted, found,
-    recall, recall_low, recall_high, others, flagged, false_alarms, false_alarms_low, false_alarms_high.
+    are not seen before. Films of the members' patients are left out, and test films are not read. Columns: kind,
+    disguise, strength, listed, planted, found, recall, recall_low, recall_high, others, flagged, false_alarms,
+    false_alarms_low, false_alarms_high.
 
-    Raises UserError for too few train films.
+    Raises UserError for too few train films, also of other patients than a draw's members'.
     """
     ids = store.films("train")
     if len(ids) < options.films + 2 or options.films < 3:
@@ -60,8 +63,15 @@ def measure(store: PairStore, options: Options, progress: Callable[[str, int, in
     rows = []
     for seed in range(options.draws):
         progress("draws measured", seed, options.draws)
-        members = set(choose_subset(store, "tiny", seed, options.films))
-        rows += _draw(whole, [id_ in members for id_ in ids], store.classes, options, seed)
+        members = choose_subset(store, "tiny", seed, options.films)
+        others, left_out = without_patients_of(store, ids, store, members)
+        if len(others) < 2:
+            raise UserError(f"{store.path}: found {len(others)} train films of other patients than the members of "
+                            f"draw {seed}, expected at least 2; choose fewer --films")
+        if left_out:
+            say(f"draw {seed}: {left_out} train films are of the members' patients, and left out")
+        inside, outside = (np.flatnonzero(np.isin(ids, part)) for part in (members, others))
+        rows += _draw(whole, inside, outside, store.classes, options, seed)
     progress("draws measured", options.draws, options.draws)
     return _summed(pd.DataFrame(rows))
 
@@ -72,8 +82,9 @@ def headline(table: pd.DataFrame) -> dict[str, Interval]:
     return {"check_recall": _interval(found, "recall"), "check_false_alarms": _interval(unseen, "false_alarms")}
 
 
-def _draw(whole: ImageSet, member: Sequence[bool], classes: ClassTable, options: Options, seed: int) -> list[dict]:
-    inside, outside = np.flatnonzero(member), np.flatnonzero(~np.array(member))
+def _draw(whole: ImageSet, inside: np.ndarray, outside: np.ndarray, classes: ClassTable, options: Options,
+          seed: int) -> list[dict]:
+    """Rows of a draw; `inside` and `outside` are the places of its members and of the films of other patients."""
     calibrating = outside[1::2] if len(outside) // 2 >= LEAST_HELD_OUT else outside[:0]
     others = np.setdiff1d(outside, calibrating)
     check = CopyCheck.calibrate(_part(whole, inside), _part(whole, calibrating) if len(calibrating) else None,
@@ -129,7 +140,7 @@ def _interval(row: pd.Series, name: str) -> Interval:
 
 def _part(images: ImageSet, places: np.ndarray) -> ImageSet:
     return ImageSet(images.name, [images.ids[place] for place in places], images.films[places],
-                    images.labels[places])
+                    images.labels[places], [images.patients[place] for place in places])
 
 
 def _pair(images: ImageSet, place: int) -> Pair:

@@ -6,8 +6,8 @@ above another film, 0.5 for guessing.
 
 - nearest distance: minus the distance to the nearest synthetic pair, by each kind of `evaluation.synthetic.copies`
   (Chen et al. 2020, GAN-Leaks), and by the mean rank of all kinds;
-- ratio: the same over the distance to the nearest other real film, as in the distance to the closest record of
-  tabular data, so that a film like many others is no suspect;
+- ratio: the same over the distance to the nearest real film of another patient, as in the distance to the closest
+  record of tabular data, so that a film like many others is no suspect;
 - segmenter: minus the mean cross-entropy of a segmenter that was trained on the synthetic pairs alone
   (Yeom et al. 2018), and its mean J.
 """

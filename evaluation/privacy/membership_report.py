@@ -14,6 +14,7 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore
+from datasets.patients import without_patients_of
 from evaluation.privacy.figures import Interval
 from evaluation.privacy.membership import (
     NEAREST,
@@ -41,13 +42,15 @@ class Films:
     Attributes:
       store: of the real films.
       members: ids of the films that the networks saw.
-      others: ids of films that they did not see, of the split `split`.
+      others: ids of films that they did not see, of the split `split`, and of patients of whom they saw none.
+      left_out: how many more of that split are of the members' patients, and neither.
     """
 
     store: PairStore
     members: list[str]
     others: list[str]
     split: str
+    left_out: int = 0
 
     @classmethod
     def choose(cls, store: PairStore, members: Sequence[str]) -> "Films":
@@ -55,18 +58,21 @@ class Films:
 
         Raises UserError for too few of either, or members that the store does not have.
         """
-        train, test = store.films("train"), store.films("test")
+        train = store.films("train")
         unknown = sorted(set(members) - set(train))
         if unknown or len(members) < LEAST:
             raise UserError(f"{store.path}: found {len(members)} members, {len(unknown)} of which are none of its "
                             f"un-augmented train films, expected at least {LEAST}; name the folder that the films "
                             "were drawn from as --data")
-        rest = [id_ for id_ in train if id_ not in set(members)]
-        others, split = (rest, "train") if len(rest) >= LEAST else (test, "test")
+        split = "train"
+        others, left_out = without_patients_of(store, train, store, members)
         if len(others) < LEAST:
-            raise UserError(f"{store.path}: found {len(others)} films that the networks did not see, expected at "
-                            f"least {LEAST}")
-        return cls(store, list(members), others, split)
+            split = "test"
+            others, left_out = without_patients_of(store, store.films(split), store, members)
+        if len(others) < LEAST:
+            raise UserError(f"{store.path}: found {len(others)} films that the networks did not see"
+                            f"{' of other patients' * bool(left_out)}, expected at least {LEAST}")
+        return cls(store, list(members), others, split, left_out)
 
     @property
     def ids(self) -> list[str]:
@@ -76,7 +82,8 @@ class Films:
     def describe(self) -> str:
         """How many of each, in words."""
         split = "train films that the networks did not see" if self.split == "train" else "test films"
-        return f"{len(self.members)} members against {len(self.others)} {split}"
+        left_out = f" ({self.left_out} more, of the members' patients, left out)" * bool(self.left_out)
+        return f"{len(self.members)} members against {len(self.others)} {split}{left_out}"
 
 
 def attack_distances(films: Films, synthetic: PairStore, count: int, seed: int,
@@ -155,6 +162,7 @@ def write_results(out: pathlib.Path, table: pd.DataFrame, films: Films, counts: 
     atomic_files.write_text(out / "membership.csv", table.round(4).to_csv(index=False))
     atomic_files.write_text(out / "membership.md", text)
     atomic_files.write_json(out / "membership.json", {
-        "members": len(films.members), "others": len(films.others), "others_split": films.split, "pairs": counts,
+        "members": len(films.members), "others": len(films.others), "others_split": films.split,
+        "others_left_out": films.left_out, "pairs": counts,
         "attacks": table.to_dict("records")})
     return text

@@ -2,10 +2,11 @@
 
 Distances to the nearest training film mean nothing alone: chest films resemble one another. They are judged by
 the distances that *new* real films keep from the training films: held-out train films, which no network saw, or
-without them each training film against the others. Test films are for the tables alone. If nothing is copied,
-about 1 % of the samples lie below the first percentile of these distances, somewhat more where it rests on few
-films. A copy also stands out by itself: it is far nearer to its original than to any other training film (Carlini
-et al. 2023 use the same for diffusion models).
+without them each training film against the others. Where the data say whose a film is, both are of other patients
+than it is compared with. Test films are for the tables alone. If nothing is copied, about 1 % of the samples lie
+below the first percentile of these distances, somewhat more where it rests on few films. A copy also stands out
+by itself: it is far nearer to its original than to any other patient's training film (Carlini et al. 2023 use the
+same for diffusion models).
 
 Distances are of five kinds: of films by pixels and by features, of label maps (`nearest_films`), of films by the
 keypoints they share (`keypoints`: 1 / (1 + votes)), and of the organs that are most alike (`organ_patches`: in
@@ -72,7 +73,8 @@ class CopyCheck:
       reference: kind -> distance of each new real picture to its nearest training picture, float [N].
       index: the training films' keypoints.
       usual: organ -> median of the new real pictures' distances by that organ.
-      twins: which training films are one film by two names, each with itself, bool [M, M].
+      same: which training films are of one patient or one film by two names, each with itself, bool [M, M].
+      left_out: how many unseen train films calibrate nothing, as they are of the training films' patients.
     """
 
     training: ImageSet
@@ -82,27 +84,26 @@ class CopyCheck:
     reference: dict[str, np.ndarray]
     index: KeypointIndex
     usual: dict[str, float]
-    twins: np.ndarray
+    same: np.ndarray
+    left_out: int = 0
 
     @classmethod
     def calibrate(cls, training: ImageSet, held_out: ImageSet | None, classes: ClassTable,
-                  percentile: float = PERCENTILE) -> "CopyCheck":
+                  percentile: float = PERCENTILE, left_out: int = 0) -> "CopyCheck":
         """Measures the real distances; None as `held_out` leaves each training film out against the others, its
-        twins with it.
+        twins and its patient's other films with it.
 
         Raises ValueError for fewer than 2 training pairs.
         """
         if len(training) < 2:
             raise ValueError(f"expected 2 training pairs or more; received {len(training)}")
         index, real = KeypointIndex(training.films), training if held_out is None else held_out
-        twins = nearest_films.twins(training.films)
-        if twins.all(1).any():  # to one of them there is no other film
-            twins = np.eye(len(training), dtype=bool)
-        found, organs = _distances(real, training, classes, index, twins if held_out is None else None)
+        same = _same(training)
+        found, organs = _distances(real, training, classes, index, same if held_out is None else None)
         usual = {organ: max(float(np.median(distances.min(1))), 1e-6) for organ, (distances, _) in organs.items()}
         found["organ"] = _nearest_organ(organs, usual)
         reference = {kind: found[kind][0].min(1) for kind in KINDS}
-        return cls(training, held_out, classes, percentile, reference, index, usual, twins)
+        return cls(training, held_out, classes, percentile, reference, index, usual, same, left_out)
 
     def distances(self, images: ImageSet) -> Named:
         """Kind -> distances [N, M] to the training pairs."""
@@ -125,9 +126,14 @@ class CopyCheck:
         """What the real distances were measured on, and whether that is little."""
         count = len(self.reference["film"])
         few = f", which are few (under {FEW})" if count < FEW else ""
-        if self.held_out is None:
+        few += f"; {self.left_out} more train films are of the same patients, and left out" * bool(self.left_out)
+        if self.held_out is not None:
+            return f"{count} {self.held_out.name} films against {len(self.training)} training films{few}"
+        whose = self.training.same_patient()
+        if np.trace(whose) == whose.sum():
             return f"{count} training films, each against the others{few}"
-        return f"{count} {self.held_out.name} films against {len(self.training)} training films{few}"
+        patients = len(np.unique(whose, axis=0))
+        return f"{count} training films of {patients} patients, each against those of the others{few}"
 
     def judge(self, synthetic: ImageSet) -> pd.DataFrame:
         """One row per sample, each judged by itself; columns as `compare` describes `samples`."""
@@ -136,7 +142,7 @@ class CopyCheck:
         for kind in KINDS:
             distances, mirrored = measured[kind]
             places[kind] = place = distances.argmin(1)
-            closest, second = distances.min(1), np.where(self.twins[place], np.inf, distances).min(1)
+            closest, second = distances.min(1), np.where(self.same[place], np.inf, distances).min(1)
             columns |= {f"{kind}_distance": closest,
                         f"{kind}_nearest": [self.training.ids[index] for index in place],
                         f"{kind}_mirrored": mirrored[np.arange(len(place)), place],
@@ -144,7 +150,7 @@ class CopyCheck:
                         f"{kind}_close": closest < self.threshold(kind)}
         samples = pd.DataFrame(columns)
         clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
-        same = self.twins[places["film"], places["feature"]]
+        same = self.same[places["film"], places["feature"]]
         flags = {"film": clear["film"] & clear["feature"] & same, **{kind: clear[kind] for kind in _ALONE}}
         samples["film_copy"] = flags["film"] | flags["keypoint"] | flags["organ"]
         samples["label_copy"] = flags["label"]
@@ -177,11 +183,11 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
     """Nearest training pair of each synthetic one, by each kind of distance.
 
     `samples` holds per kind (of KINDS) the columns KIND_distance, KIND_nearest (training id),
-    KIND_mirrored, KIND_ratio (distance over that to the second nearest), KIND_close (nearer than `percentile` of
-    the real distances). `label_copy` is a map that is close and of a small ratio (`COPY_RATIO`); `film_copy` a
-    film of which this holds by pixels and by features, for the same training film, or by keypoints, or by one of
-    its organs; `copy_of` the training film of the first of these, "" for no copy. A training film that stands
-    there twice, as the same picture, counts as one.
+    KIND_mirrored, KIND_ratio (distance over that to the nearest of another patient), KIND_close (nearer than
+    `percentile` of the real distances). `label_copy` is a map that is close and of a small ratio (`COPY_RATIO`);
+    `film_copy` a film of which this holds by pixels and by features, for films of one patient, or by keypoints, or
+    by one of its organs; `copy_of` the training film of the first of these, "" for no copy. A training film of
+    which nobody says whose it is counts as of a patient of its own, and so does one that stands there twice.
     `boxes` counts the burnt-in rectangles of the film; `box_source` is a training film with one at the same place,
     "" for none.
 
@@ -197,22 +203,29 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
 
 
 def _distances(images: ImageSet, training: ImageSet, classes: ClassTable, index: KeypointIndex,
-               twins: np.ndarray | None = None) -> tuple[Named, Named]:
+               same: np.ndarray | None = None) -> tuple[Named, Named]:
     """By kind but for organs, and by organ. Films are compared as they are and as their keypoints align them.
 
-    `twins`: `images` are the training films, infinitely far from themselves and from these.
+    `same`: `images` are the training films, infinitely far from themselves and from these.
     """
-    votes = index.votes(images.films, twins is not None)
+    votes = index.votes(images.films, None if same is None else same & training.same_patient())
     found = {"label": nearest_films.label_distances(images.labels, training.labels, classes),
              "keypoint": (1 / (1 + votes.counts), votes.mirrored)}
     for kind, measure in (("film", nearest_films.film_distances), ("feature", nearest_films.feature_distances)):
         found[kind] = nearest_films.nearer(measure(images.films, training.films),
                                            measure(votes.aligned, training.films))
     organs = organ_distances(images.films, images.labels, training.films, training.labels, classes)
-    if twins is not None:
+    if same is not None:
         for distances, _ in (*found.values(), *organs.values()):
-            distances[twins] = np.inf
+            distances[same] = np.inf
     return found, organs
+
+
+def _same(training: ImageSet) -> np.ndarray:
+    """`CopyCheck.same`; less of it where it would leave no other film to one of them."""
+    patients, twins = training.same_patient(), nearest_films.twins(training.films)
+    return next(same for same in (patients | twins, patients, np.eye(len(training), dtype=bool))
+                if not same.all(1).any())
 
 
 def _nearest_organ(organs: Named, usual: dict[str, float]) -> nearest_films.Distances:

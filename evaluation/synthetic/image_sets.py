@@ -1,31 +1,36 @@
 """Films and label maps of a pair folder as arrays, for measures that compare whole sets."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import PairStore, film_names
+from datasets.pair_store import PairStore
+from datasets.patients import patients, same_patient, without_patients_of
 
 MOST_HELD_OUT = 500  # films; so many tell a first percentile
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """Pairs of one origin: label maps uint8 [N, H, W], films like them or [N, H, W, 3], and their ids."""
+    """Pairs of one origin: label maps uint8 [N, H, W], films like them or [N, H, W, 3], and their ids.
+
+    `patients` says whose they are, as `datasets.patients.patients` does; empty where nobody asks.
+    """
 
     name: str
     ids: Sequence[str]
     films: np.ndarray
     labels: np.ndarray
+    patients: Sequence[str] = ()
 
     @classmethod
     def load(cls, name: str, store: PairStore, ids: Sequence[str], size: tuple[int, int]) -> "ImageSet":
         """The pairs `ids`, with painted labels and none ignored, brought to `size` (height, width)."""
-        return cls(name, ids, *load_pairs(store, ids, size=size, filled=True))
+        return cls(name, ids, *load_pairs(store, ids, size=size, filled=True), patients(store, ids))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -33,15 +38,19 @@ class ImageSet:
     def half(self, which: int) -> "ImageSet":
         """Every second pair, from the first (0) or the second (1) on."""
         return ImageSet(f"{self.name}, half {which + 1}", self.ids[which::2], self.films[which::2],
-                        self.labels[which::2])
+                        self.labels[which::2], self.patients[which::2])
+
+    def same_patient(self) -> np.ndarray:
+        """Which pairs are known to be of one patient, each with itself: bool [N, N]."""
+        return same_patient(self.patients or [""] * len(self))
 
 
-def held_out(store: PairStore, seen: Collection[str]) -> list[str]:
-    """Ids of the un-augmented train films of `store` that are none of the films `seen`, as `film_names` has them;
-    MOST_HELD_OUT of them, drawn, where there are more."""
-    ids = store.films("train")
-    films = zip(ids, film_names(store, ids), strict=True)
-    return draw_ids([id_ for id_, film in films if film not in seen], MOST_HELD_OUT, 0)
+def held_out(store: PairStore, real: PairStore, training: Sequence[str]) -> tuple[list[str], int]:
+    """Ids of the un-augmented train films of `store` of patients of whom no film is among `training`, ids of
+    `real`; MOST_HELD_OUT of them, drawn, where there are more. And how many other films of these patients are left
+    out; films of which nobody says whose they are count as of one patient each."""
+    ids, left_out = without_patients_of(store, store.films("train"), real, training)
+    return draw_ids(ids, MOST_HELD_OUT, 0), left_out
 
 
 def draw_ids(ids: Sequence[str], count: int, seed: int) -> list[str]:

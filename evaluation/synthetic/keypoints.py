@@ -53,21 +53,22 @@ class KeypointIndex:
         for row, (places, descriptors) in enumerate(found):
             self._places[row, :len(places)], self._descriptors[row, :len(places)] = places, descriptors
 
-    def votes(self, films: np.ndarray, same: bool = False) -> Votes:
-        """Of each of `films` for each indexed one; `same`: they are these, and none votes for itself."""
-        rows = _in_threads(lambda row: self._vote(films[row], row if same else None), range(len(films)))
+    def votes(self, films: np.ndarray, left_out: np.ndarray | None = None) -> Votes:
+        """Of each of `films` for each indexed one but those `left_out` for it, bool [films, indexed]."""
+        rows = _in_threads(lambda row: self._vote(films[row], None if left_out is None else left_out[row]),
+                           range(len(films)))
         counts = np.array([row[0] for row in rows]).reshape(len(films), -1, 2)
         return Votes(counts.max(2), counts[..., 1] > counts[..., 0], np.stack([row[1] for row in rows]))
 
-    def _vote(self, film: np.ndarray, itself: int | None) -> tuple[np.ndarray, np.ndarray]:
+    def _vote(self, film: np.ndarray, left_out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Votes for all variants, and the aligned film."""
         counts, best = np.zeros(len(self._places), int), None
         places, descriptors = _keypoints(film)
         if len(places):
             ours, variants, theirs = self._matches(places, descriptors)
             matches = np.bincount(variants, minlength=len(counts))
-            if itself is not None:
-                matches[2 * itself:2 * itself + 2] = 0
+            if left_out is not None:
+                matches[np.repeat(left_out, 2)] = 0  # a film, and its mirror image
             for variant in np.argsort(-matches, kind="stable")[:LOOKED]:
                 if not matches[variant]:
                     break

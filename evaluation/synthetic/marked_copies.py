@@ -14,20 +14,22 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
-from datasets.pair_store import PairStore, film_names
+from datasets.pair_store import PairStore
+from datasets.patients import patients, same_patient
 from evaluation.synthetic import image_sets
 from evaluation.synthetic.copies import COPY_RATIO, FEW, KINDS, MEASURE, PERCENTILE, CopyCheck, is_copy
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes
 
 MARKS, FACTS = "copies.csv", "copies.json"
 SIDE = 256  # pixels to which larger pairs are reduced
-LEAST_TRAINING = 2  # films
+LEAST_TRAINING = 2  # patients
 LEAST_HELD_OUT = FEW  # train films that were not seen, to calibrate on them and not on the training films
 _CHUNK = 512  # pairs judged at a time: a multiple of what `nearest_films` multiplies at once, for the same bits
 
@@ -45,27 +47,30 @@ def comparison_size(real: PairStore) -> tuple[int, int]:
 
 def load_check(real: PairStore, training: Sequence[str] | None = None,
                percentile: float = PERCENTILE, held_out: PairStore | None = None) -> CopyCheck:
-    """The check against the films of `real`, calibrated on held-out train films where there are LEAST_HELD_OUT,
-    else on the training films, each against the others. Test films are not read.
+    """The check against the films of `real`, calibrated on held-out train films where there are LEAST_HELD_OUT of
+    other patients, else on the training films, each against the other patients'. Test films are not read.
 
     Args:
       training: ids of the films the networks saw; None is the un-augmented train split.
       held_out: pair folder of which the train films that the networks did not see are the held-out ones; None
         takes `real`.
 
-    Raises UserError for too few films, and for folders of other classes or channels.
+    Raises UserError for films of too few patients, and for folders of other classes or channels.
     """
     training = real.films("train") if training is None else training
     source = real if held_out is None else held_out
     check_same_classes(real, source)
-    others = image_sets.held_out(source, set(film_names(real, training)))
+    others, left_out = image_sets.held_out(source, real, training)
     enough = len(others) >= LEAST_HELD_OUT
-    if len(training) < LEAST_TRAINING:
-        raise UserError(f"{real.path}: found {len(training)} training films, expected at least {LEAST_TRAINING} "
-                        "to tell copies by")
+    known = len(np.unique(same_patient(patients(real, training)), axis=0))
+    if known < LEAST_TRAINING:
+        of = f" of {known} patient" * (known < len(training))
+        raise UserError(f"{real.path}: found {len(training)} training films{of}, expected at least "
+                        f"{LEAST_TRAINING} of different patients to tell copies by")
     size = comparison_size(real)
     new = ImageSet.load("held-out training", source, others, size) if enough else None
-    return CopyCheck.calibrate(ImageSet.load("training", real, training, size), new, real.classes, percentile)
+    return CopyCheck.calibrate(ImageSet.load("training", real, training, size), new, real.classes, percentile,
+                               left_out)
 
 
 def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] | None = None,
@@ -162,6 +167,8 @@ def _known_lines(path: pathlib.Path, facts: dict[str, Any],
 def _digest(check: CopyCheck) -> str:
     """Of the films and the rule that pairs are judged by."""
     digest = hashlib.sha256(repr((COPY_RATIO, check.percentile, check.training.ids)).encode())
+    if any(check.training.patients):
+        digest.update(repr(list(check.training.patients)).encode())
     for images in (check.training, check.held_out):
         for array in (images.films, images.labels) if images else ():
             digest.update(array.tobytes())

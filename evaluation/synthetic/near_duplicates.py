@@ -12,12 +12,17 @@ _CHUNK = 512
 Load = Callable[[Sequence[str]], np.ndarray]  # ids -> films uint8 [N, H, W] or [N, H, W, 3]
 
 
-def duplicate_distance(real: np.ndarray) -> float:
-    """The distance below which two films are one: SHARE of the least between two of `real` that are no twins,
-    uint8 [N, H, W(, 3)], N >= 2; TWIN where all are. It is 1 - correlation of what is finer than 1/16 of the side,
-    not shifted."""
+def duplicate_distance(real: np.ndarray, same: np.ndarray) -> float:
+    """The distance below which two films are one: SHARE of the least between two of `real` that are of different
+    patients and no twins; TWIN where there are none. It is 1 - correlation of what is finer than 1/16 of the side,
+    not shifted.
+
+    Args:
+      real: films uint8 [N, H, W(, 3)], N >= 2.
+      same: which are of one patient, bool [N, N].
+    """
     vectors = film_vectors(real)
-    distances = np.where(twins(real), np.inf, 1 - vectors @ vectors.T)
+    distances = np.where(twins(real) | same, np.inf, 1 - vectors @ vectors.T)
     least = float(distances.min())
     return SHARE * max(0.0, least) if np.isfinite(least) else TWIN
 

@@ -36,7 +36,7 @@ from datasets.dot_rules import PLACED, learn_dots, undotted_codes
 from datasets.dots import Dot
 from datasets.external import External
 from datasets.label_rules import LabelRules
-from datasets.pair_store import PairStore, film_names
+from datasets.pair_store import PairStore
 from datasets.resize import resize_store
 from datasets.subsets import choose_subset
 from evaluation.report.needs import DIFFERENCES, lacking
@@ -157,17 +157,13 @@ class Experiment:
             for name, size in {"gan": preset.size, self._segmenter: preset.segmentation_size}.items():
                 films = resize_store(store, [*ids, *store.ids("test")], folder / f"{name}-films", size)
                 augment_store(films, ids, folder / f"{name}-augmented", self.seed)
-            unseen = self._held_out(store, ids)
+            unseen, _ = image_sets.held_out(store, store, ids)
             if unseen:  # what is near to a training film is judged by them
                 resize_store(store, unseen, folder / HELD_OUT, preset.size)
             write_rules(PairStore(folder / "gan-augmented"), folder / RULES, preset.check_samples)
 
         title = f"choose {len(ids)} train films ({self.config.upper()}), augment x6"
         return Task("data", title, (), settings, run, device=False, made_with=self.made_with)
-
-    def _held_out(self, store: PairStore, chosen: list[str]) -> list[str]:
-        """Ids of train films besides those of `chosen`."""
-        return image_sets.held_out(store, set(film_names(store, chosen)))
 
     def notes(self) -> list[str]:
         """What an experiment on this data will lack or stretch, a line each: to be said before its first step.
@@ -180,6 +176,10 @@ class Experiment:
         found = [f"pairs of {side} x {side} pixels are enlarged to {size} x {size} for the {part}, which adds no "
                  "detail" for part, size in self._enlarged(store).items()]
         samples = preset.synthetic_train + preset.synthetic_validation
+        left_out = image_sets.held_out(store, store, ids)[1]
+        if left_out:
+            found.append("the held-out train films, which the check for copies judges by, are without the "
+                         f"{left_out} of the chosen films' patients")
         lacks = lacking(len(ids), len(store.ids("test")), preset.size, samples)
         if len(self.columns()) < 2:
             lacks.pop(DIFFERENCES, None)
@@ -232,7 +232,8 @@ class Experiment:
         """About what the pictures take on disk: films barely shrink as PNG, label maps to next to nothing."""
         store, preset = PairStore(self.data), self.preset
         chosen = choose_subset(store, self.config, self.seed, preset.tiny_films)
-        films = (len(OPERATIONS) + 1) * len(chosen) + len(self._held_out(store, chosen)) + len(store.ids("test"))
+        unseen, _ = image_sets.held_out(store, store, chosen)
+        films = (len(OPERATIONS) + 1) * len(chosen) + len(unseen) + len(store.ids("test"))
         samples = len(self._makers()) * (preset.synthetic_train + preset.synthetic_validation)
         sides = {preset.size, preset.segmentation_size}
         return sum(side**2 for side in sides) * (films + samples) * store.description.channels

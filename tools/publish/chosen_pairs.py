@@ -13,6 +13,7 @@ from datasets.common.errors import UserError
 from datasets.common.progress import show_progress
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore
+from datasets.patients import same_patient
 from evaluation.results.columns import Method
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.synthetic.image_sets import ImageSet
@@ -73,11 +74,12 @@ def choose_pairs(run: ExperimentFolder, method: Method, without_boxes: bool, scr
         raise UserError(f"{real.path}: has too few training films to tell copies by; nothing can be published")
     left_out = dict.fromkeys(rows["id"][rows["copy"]], COPY)
     size = comparison_size(real)
-    films = np.concatenate([ImageSet.load("real", store, store.films("train"), size).films
-                            for store in (real, held_out) if store])
+    sets = [ImageSet.load("real", store, store.films("train"), size) for store in (real, held_out) if store]
+    films = np.concatenate([images.films for images in sets])
+    same = same_patient([patient for images in sets for patient in images.patients])
     rest = [id_ for id_ in rows["id"] if id_ not in left_out]
     duplicates = near_duplicates(rest, lambda ids: load_pairs(made, ids, size=size, filled=True)[0],
-                                 duplicate_distance(films), show_progress)
+                                 duplicate_distance(films, same), show_progress)
     left_out |= dict.fromkeys(duplicates, DUPLICATE)
     if without_boxes:
         boxed = rows["id"][rows["boxes"] > 0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
+from datasets.patients import same_patient
 from datasets.sources.phantom import write_phantoms
 from evaluation.cards.model_card import model_card
 from evaluation.cards.parts import head, literal
@@ -61,8 +62,12 @@ def test_near_duplicates_leave_the_first_of_each_however_many_are_loaded_at_once
     base = draw.integers(0, 256, (6, 48, 48)).astype(np.uint8)
     noisy = np.clip(base[[1, 4, 1]] + draw.normal(0, 4, (3, 48, 48)), 0, 255).astype(np.uint8)
     films = dict(zip("abcdefghi", [*base, *noisy], strict=True))
-    distance = duplicate_distance(base)
+    distance = duplicate_distance(base, same_patient([""] * 6))
     assert 0.1 < distance < 0.25
+    again = np.clip(base[:1] + draw.normal(0, 30, (1, 48, 48)), 0, 255).astype(np.uint8)
+    several = np.concatenate([base, again])
+    assert duplicate_distance(several, same_patient(["a", *"bcdef", "a"])) == distance
+    assert duplicate_distance(several, same_patient([""] * 7)) < 0.1
     found = []
     for chunk in (2, 100):
         monkeypatch.setattr("evaluation.synthetic.near_duplicates._CHUNK", chunk)

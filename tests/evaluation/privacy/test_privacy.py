@@ -21,6 +21,7 @@ from evaluation.synthetic.fit_to_share import read_figures
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.marked_copies import mark_copies
 from tests.helpers import binaries
+from tests.helpers.patients import with_patients
 from tests.helpers.result_folders import write_experiment
 
 SIZE = 96
@@ -131,6 +132,8 @@ class TestMembership:
         assert films.ids == [*ids[4:10], *ids[:4], *ids[10:]] and films.split == "train"
         with pytest.raises(UserError, match="found 6 members, 1 of which"):
             Films.choose(store, [*ids[:5], "nobody"])
+        films = Films.choose(with_patients(store, {ids[4]: "a", ids[0]: "a", ids[1]: "b", ids[2]: "b"}), ids[4:10])
+        assert films.others == [*ids[1:4], *ids[10:]] and "(1 more" in films.describe()
 
     def test_figures_reach_the_card(self, tmp_path):
         store = write_phantoms(tmp_path / "real", 18, 2, 64, 0)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import cv2
@@ -11,7 +12,7 @@ from datasets.common.errors import UserError
 from datasets.pair_store import Description, Entry, PairStore, PairWriter
 from datasets.sources.phantom import phantom
 from datasets.subsets import write_subset
-from evaluation.synthetic.copies import compare
+from evaluation.synthetic.copies import KINDS, CopyCheck, compare
 from evaluation.synthetic.copies_report import report_memorization, training_ids
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.nearest_films import feature_distances, film_distances, label_distances
@@ -100,6 +101,26 @@ def test_a_film_that_stands_twice_among_the_training_films_hides_no_copy(held_ou
     found = compare(made, twice, held_out, CHEST).samples
     for kind in ("film", "label"):
         assert found[f"{kind}_copy"].tolist() == [True, False, False]
+
+
+def test_another_film_of_the_same_patient_hides_no_copy_where_patients_are_known():
+    """Each patient has two films: a copy of one is near to the other, and they to one another."""
+    first = chests(1, 6, "train")
+    films = [*first.films, *(noisy(warp(film, 1, 0.01), 4) for film in first.films)]
+    labels = [*first.labels, *(warp(label, 1, 0.01, labels=True) for label in first.labels)]
+    ids = [*first.ids, *(f"{id_}-b" for id_ in first.ids)]
+    unknown = ImageSet("train", ids, np.stack(films), np.stack(labels))
+    known = dataclasses.replace(unknown, patients=2 * first.ids)
+    new = chests(3, 2)
+    made = ImageSet("made", ["copy", *new.ids], np.concatenate([noisy(first.films[3])[None], new.films]),
+                    np.concatenate([first.labels[3:4], new.labels]))
+    for held_out in (None, chests(4, 6)):
+        without, check = (CopyCheck.calibrate(images, held_out, CHEST) for images in (unknown, known))
+        assert not without.judge(made)["film_copy"].any()
+        assert check.judge(made)["film_copy"].tolist() == [True, False, False]
+        if held_out is None:
+            assert all(check.threshold(kind) > without.threshold(kind) for kind in KINDS)
+            assert "12 training films of 6 patients" in check.calibration
 
 
 class TestCompare:

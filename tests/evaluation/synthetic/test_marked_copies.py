@@ -7,6 +7,7 @@ import pytest
 
 from datasets.augment import augment_store
 from datasets.class_table import CHEST
+from datasets.common.errors import UserError
 from datasets.pair_store import Entry, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
 from datasets.subsets import write_subset
@@ -15,6 +16,7 @@ from evaluation.synthetic.copies import KINDS, CopyCheck
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.marked_copies import FACTS, MARKS, mark_copies, read_marks
 from evaluation.synthetic.nearest_films import label_distances
+from tests.helpers.patients import with_patients
 from tests.helpers.synthetic_sets import write_synthetic_set
 
 
@@ -120,6 +122,19 @@ def test_held_out_films_come_from_another_folder_without_those_that_were_seen(tm
         check = marked_copies.load_check(films, held_out=whole)
         assert check.held_out.ids == ids[4:] and check.calibration == (
             "20 held-out training films against 4 training films")
+
+
+def test_held_out_films_are_of_other_patients_than_the_training_films(tmp_path):
+    whole = write_phantoms(tmp_path / "whole", 27, 2, 32, 1)
+    ids = whole.ids("train")
+    run = write_subset(whole, ids[:3], tmp_path / "run")
+    whole = with_patients(whole, {ids[0]: "a", ids[1]: "b", ids[3]: "a", ids[4]: "b", ids[5]: "c", ids[6]: "c"})
+    for films, seen in ((whole, ids[:3]), (run, None)):  # the run's films may be of an import without patients
+        check = marked_copies.load_check(films, seen, held_out=whole)
+        assert check.held_out.ids == ids[5:] and "; 2 more train films" in check.calibration
+    run = with_patients(run, dict.fromkeys(ids[:3], "a"))
+    with pytest.raises(UserError, match="3 training films of 1 patient,"):
+        marked_copies.load_check(run)
 
 
 def test_too_few_films_are_said_and_nothing_is_written(tmp_path):

@@ -14,6 +14,7 @@ from datasets.sources.phantom import write_phantoms
 from datasets.subsets import choose_subset
 from evaluation.results.tables import read_pooled, scores
 from tests.helpers import binaries
+from tests.helpers.patients import with_patients
 from tests.helpers.result_folders import write_experiment
 from tests.helpers.tiny_experiment import experiment
 from tools.experiment.draws import Draws
@@ -52,6 +53,20 @@ def test_each_draw_is_what_it_is_alone(data, tmp_path):
     assert set(tasks["curves"].reads) == {"films-3/tables", "films-5/tables"}
     for task in draws.tasks():  # each finds done what it reads
         assert all(list(tasks).index(read) < list(tasks).index(task.id) for read in task.reads)
+
+
+def test_held_out_films_are_of_other_patients_and_the_draw_stays(data, tmp_path):
+    store = write_phantoms(tmp_path / "data", 17, 3, 32, 0)
+    chosen = choose_subset(store, "tiny", 0)
+    unseen = sorted(set(store.ids("train")) - set(chosen))
+    store = with_patients(store, {chosen[3]: "a", unseen[0]: "a", unseen[1]: "b"})
+    made = experiment(str(store.path), str(tmp_path / "run"), "two")
+    assert any("without the 1 of" in note for note in made.notes())
+    task = next(task for task in made.tasks() if task.name == "data")
+    assert task.settings["train"] == chosen
+    task.run(atomic_files.make_folder(tmp_path / "run" / "data"))
+    assert PairStore(tmp_path / "run" / "data" / "held-out").ids() == unseen[1:]
+    assert not any("held-out" in note for note in experiment(data, str(tmp_path / "other"), "two").notes())
 
 
 def test_draws_of_a_seed_are_nested(data, tmp_path):

@@ -12,6 +12,7 @@ from scipy import ndimage
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
+from datasets.patients import patients
 from datasets.sources.own_colours import read_colours
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_labels import InstanceLabels, Labels
@@ -343,7 +344,10 @@ def test_a_patient_on_both_sides_is_warned_of(tmp_path):
     assert done.code == 0 and "warning: 1 of 2 groups train and test (X)" in done.out, done
     done = binaries.run("tools.import_dataset", *options, "--train_count=1", "--group_by=PatientID",
                         f"--out={tmp_path}/2")
-    assert "warning" not in done.out and PairStore(tmp_path / "2").ids("test") == ["c"]
+    store = PairStore(tmp_path / "2")
+    assert "warning" not in done.out and store.ids("test") == ["c"]
+    assert patients(store, ["a", "b", "c"]) == ["patient-0001", "patient-0001", "patient-0002"]
+    assert (tmp_path / "1" / "manifest.csv").read_text() == "id,split,source\na,train,1\nb,test,1\nc,train,1\n"
     done = binaries.run("tools.import_dataset", *options, f"--train_ids={tmp_path}/test.txt", "--group_by=[ab]|c",
                         f"--out={tmp_path}/3")
     assert PairStore(tmp_path / "3").ids("train") == ["b"] and "warning" not in done.out

@@ -5,9 +5,10 @@
     python -m tools.measure_gpu --out=gpu-session --parts=steps,xla      these alone
 
 Parts, in this order: parity and gpu_tests (`make test-gpu`; they need pytest), steps (networks of the paper's
-sizes, beside PyTorch where it is installed), xla (the steps that XLA took too long for), forward, pairs (a
-translator trained for an epoch at 1024 pixels, then pairs with mending and PNG), tiny (an experiment of preset
-cpu from end to end, on phantoms or --data). Each writes OUT/PART.log, rows of times go to OUT/PART.json, and
+sizes, beside PyTorch where it is installed), forward, pairs (a translator trained for an epoch at 1024 pixels,
+then pairs with mending and PNG), tiny (an experiment of preset cpu from end to end, on phantoms or --data), xla (steps
+that XLA takes minutes for). One after another: side by side they disturb one another's searches for kernels,
+and so their times (docs/performance.md). Each writes OUT/PART.log, rows of times go to OUT/PART.json, and
 OUT/session.json tells seconds, in how many tries, and how each ended. A part that fails or takes too long leaves
 the others as they are; the same command does again what is not done. Ended by Ctrl-C, SIGTERM or a closed
 terminal, it ends what it has started, too.
@@ -105,7 +106,6 @@ def _parts(out: pathlib.Path) -> list[Part]:
         Part("parity", (*test, "tests/parity"), 240, {"NVIDIA_TF32_OVERRIDE": "0"}),
         Part("gpu_tests", (*test, "tests/gpu"), 480),
         benchmark("steps", "gpu", 900, 120, *peer),
-        benchmark("xla", "smanet_step_17x377,pggan_dots_step_64", 700, 600, "--xla=on"),
         benchmark("forward", "pggan_labels_forward_1024,dots_to_labels_forward_1024,smanet_forward_377,"
                   "single_stage_pair_1024,two_stage_pair_1024", 400, 90, *peer),
         Part("pairs.films", (
@@ -117,7 +117,8 @@ def _parts(out: pathlib.Path) -> list[Part]:
         generate(_FEW), generate(_MANY),
         Part("tiny", (
             *python, "tools.run_experiment", *data, "--config=tiny", f"--preset={'demo' if tiny else 'cpu'}",
-            "--methods=three", f"--workdir={out / 'tiny'}"), 1200)]
+            "--methods=three", f"--workdir={out / 'tiny'}"), 1200),
+        benchmark("xla", "smanet_step_17x377,pggan_dots_step_64", 700, 600, "--xla=on")]
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@
 Parts, in this order: parity and gpu_tests (`make test-gpu`; they need pytest), steps (networks of the paper's
 sizes, beside PyTorch where it is installed), forward, pairs (a translator trained for an epoch at 1024 pixels,
 then pairs with mending and PNG), tiny (an experiment of preset cpu from end to end, on phantoms or --data), xla
-(steps that XLA takes minutes for). One after another: side by side they disturb one another's searches for kernels,
-and so their times (docs/performance.md). Each writes OUT/PART.log, rows of times go to OUT/PART.json, and
-OUT/session.json tells seconds, in how many tries, and how each ended. A part that fails or takes too long leaves
-the others as they are; the same command does again what is not done. Ended by Ctrl-C, SIGTERM or a closed
-terminal, it ends what it has started, too.
+(steps that XLA takes minutes for). One after another: side by side they disturb one another's searches for
+kernels, and so their times (docs/performance.md). Each writes OUT/PART.log, rows of times go to OUT/PART.json,
+and OUT/session.json tells seconds, in how many tries, and how each ended. A part that fails or takes too long
+leaves the others as they are; the same command does again what is not done. Ended by Ctrl-C, SIGTERM or a
+closed terminal, it ends what it has started, too.
 """
 
 import importlib.util

@@ -1,9 +1,9 @@
 """Dots: where the organs of a label map lie, drawn as discs of their codes (Ciano et al. 2021, 3.2.3).
 
 The paper has one dot for each organ, at the centroid of its mask. Other label maps need others, and a `Dot` says
-them class by class (`datasets.dot_rules` learns it from the maps): a dot for each piece of a class that comes in
-pieces, none for a class that is absent or left to the translator, and smaller dots on top of larger ones, so that
-a cup in a disc does not hide it.
+them class by class (`datasets.rules.dot_rules` learns it from the maps): a dot for each piece of a class that
+comes in pieces, none for a class that is absent or left to the translator, and smaller dots on top of larger ones,
+so that a cup in a disc does not hide it.
 
 Smaller dots on top rather than a channel for each class: a dot map stays one plane of codes, as the paper's, which
 both label codings, PNG files, grids and exported methods take as it is, and the networks keep their shapes.

@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 MAX_MANIFEST = 2**26  # bytes
 MAX_NAME = 200  # characters of a data set's, class's, source's or operation's name
 AS_IT_IS = "original"  # the operation that changes nothing
-OPERATIONS = (AS_IT_IS, "rotation", "horizontal", "vertical", "combined", "noise")  # `datasets.augment`
+OPERATIONS = (AS_IT_IS, "rotation", "horizontal", "vertical", "combined", "noise")  # of `augment_store`
 _UNKNOWN = "unknown"
 _COLUMNS, _OPTIONAL = ["id", "split", "source"], ["operation", "patient"]
 

@@ -30,7 +30,7 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import PAIRS, SHARD, check_output
-from datasets.synthetic_shards import Shard
+from datasets.synthetic.synthetic_shards import Shard
 from tools.generation.flags import define_method_flags
 from tools.generation.stages import STAGES
 

@@ -154,9 +154,9 @@ def main(argv) -> None:
 def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
     """--data, or the phantoms made for this run (in `scratch` by a dry run), checked before anything is made."""
     from datasets.common import atomic_files
-    from datasets.dot_rules import undotted_codes
     from datasets.pair_store import PairStore
     from datasets.resize import refuse_oblong
+    from datasets.rules.dot_rules import undotted_codes
     from datasets.sources.phantom import write_phantoms
     from datasets.subsets import choose_subset
 

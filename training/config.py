@@ -91,7 +91,7 @@ class PGGANConfig(EngineConfig):
 
     @property
     def dot(self) -> Dot | None:
-        """The paper's, of the dot maps it makes; None where it makes others. See `datasets.dot_rules`."""
+        """The paper's, of the dot maps it makes; None where it makes others. See `datasets.rules.dot_rules`."""
         return Dot.scaled(self.resolution, self.dot_radius) if self.target == "dots" else None
 
 

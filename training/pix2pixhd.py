@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import grey
+from datasets.augmentation.moved_pairs import MovedPairs
 from datasets.common.errors import UserError
-from datasets.dot_rules import learn_dots, undotted_codes
 from datasets.dots import Dot
-from datasets.label_rules import LabelRules
-from datasets.moved_pairs import MovedPairs
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore, different_films, film_names, split_ids
+from datasets.rules.dot_rules import learn_dots, undotted_codes
+from datasets.rules.label_rules import LabelRules
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.saved_network import load_network
 from models import label_coding

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from datasets import grey, pair_cache
-from datasets.augmented_crops import AugmentedCrops
+from datasets.augmentation.augmented_crops import AugmentedCrops
+from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.class_table import IGNORED
 from datasets.common import progress
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
-from datasets.strong_augment import StrongAugmentation
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import FilmsInMemory
 from evaluation.segmenter.network_file import network_digest

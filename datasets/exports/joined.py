@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from datasets.common.errors import UserError
-from datasets.manifest import SPLITS
-from datasets.pair_store import Entry, PairStore, film_names, read_png
+from datasets.manifest import SPLITS, Entry
+from datasets.pair_store import PairStore, film_names, read_png
 
 Progress = Callable[[str, int, int], None]  # what, done, total
 FOLDS = 5  # of a cross-validation, as nnU-Net has it

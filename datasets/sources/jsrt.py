@@ -19,7 +19,8 @@ from datasets.common.errors import UserError
 from datasets.formats.channels import with_channel
 from datasets.formats.contrast import stretch_film
 from datasets.formats.read import IMG_SIDE, IMG_SPACING_MM, read_film, read_mask
-from datasets.pair_store import Description, Entry, PairWriter, write_png
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairWriter, write_png
 from datasets.resize import resize_film, resize_masks
 
 NAME = "JSRT/SCR"

@@ -16,7 +16,8 @@ from datasets.formats.channels import CHANNELS, with_channel
 from datasets.formats.contrast import stretch_film
 from datasets.formats.raster import white_above
 from datasets.formats.read import Film, read_film
-from datasets.pair_store import MAX_MASKS, Description, Entry, PairWriter, describe_ids
+from datasets.manifest import Entry
+from datasets.pair_store import MAX_MASKS, Description, PairWriter, describe_ids
 from datasets.resize import resize_film
 from datasets.sources.negatives import coarse_picture, find_negatives
 from datasets.sources.own_files import OwnFolder

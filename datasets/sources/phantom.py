@@ -15,7 +15,8 @@ import numpy as np
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common import atomic_files
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantoms import abdomen, cells, chest, disc_cup, vessels
 
 

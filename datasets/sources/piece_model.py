@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from datasets.common.errors import UserError
-from datasets.label_rules import LabelRules
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.shape_model import (
     POINTS,
     ShapeModel,

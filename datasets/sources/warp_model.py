@@ -1,9 +1,9 @@
 """Real label maps, deformed: a sampler without a network, to compare generators with and to use in their place.
 
-A map is a real one, as likely as any other, under one field for the whole of it (`datasets.deform`): what touches
-goes on touching, what lies inside another goes on lying there, and classes come together, and in as many pieces,
-as in real maps. Branches, holes and absences need nothing of their own. After GenSeg (Nature Communications 2025),
-which makes its pairs from warped masks by a translator; the ranges are ours.
+A map is a real one, as likely as any other, under one field for the whole of it (`datasets.augmentation.deform`):
+what touches goes on touching, what lies inside another goes on lying there, and classes come together, and in as
+many pieces, as in real maps. Branches, holes and absences need nothing of their own. After GenSeg (Nature
+Communications 2025), which makes its pairs from warped masks by a translator; the ranges are ours.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.deform import draw_field, move_labels
+from datasets.augmentation.deform import draw_field, move_labels
 
 
 @dataclasses.dataclass(frozen=True)

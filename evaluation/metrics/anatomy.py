@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from datasets.class_table import ClassTable
-from datasets.label_filters import components
+from datasets.rules.label_filters import components
 
 RATIO = "cardiothoracic ratio"
 _COLUMNS = ("real_mean", "real_std", "synthetic_mean", "synthetic_std", "z", "abs_z", "outside", "missing", "ks",

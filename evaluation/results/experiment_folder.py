@@ -9,8 +9,8 @@ import pandas as pd
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, read_png
+from datasets.rules.label_rules import LabelRules
 from evaluation.results import columns, run_log
 from evaluation.results.columns import Method
 from evaluation.results.made_with import PAPER, MadeWith, read_made_with

@@ -11,7 +11,7 @@ import pandas as pd
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
-from datasets.synthetic_store import JOURNAL, read_journal
+from datasets.synthetic.synthetic_store import JOURNAL, read_journal
 from evaluation.metrics import anatomy
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids
 from evaluation.synthetic.realism import compare_sets, realism_table

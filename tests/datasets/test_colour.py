@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from datasets import grey
-from datasets.augment import OPERATIONS, augment, augment_store
+from datasets.augmentation.augment import OPERATIONS, augment, augment_store
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
+from datasets.manifest import Entry
 from datasets.pair_cache import load_pairs, pair_dataset
-from datasets.pair_store import Description, Entry, PairStore, PairWriter, read_png, write_png
+from datasets.pair_store import Description, PairStore, PairWriter, read_png, write_png
 from datasets.resize import resize_film, resize_store
 from datasets.subsets import write_subset
 from datasets.verify import summarize, verify_store

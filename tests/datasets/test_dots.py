@@ -8,7 +8,7 @@ import pytest
 
 from datasets.class_table import CHEST
 from datasets.dots import Dot
-from datasets.sample_checks import dot_check
+from datasets.rules.sample_checks import dot_check
 from datasets.sources.phantom import phantom
 
 PAPERS = Dot(64, 2.0)

@@ -6,7 +6,8 @@ import pytest
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
 from datasets.external import read_externals
-from datasets.pair_store import Description, Entry, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairWriter
 
 LUNGS = "lungs=left lung+right lung"
 

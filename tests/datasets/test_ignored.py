@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from datasets.augment import augment_store
+from datasets.augmentation.augment import augment_store
 from datasets.class_table import CHEST, IGNORED, ClassTable
 from datasets.common.errors import UserError
+from datasets.manifest import Entry
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.resize import resize_labels, resize_store
 from datasets.verify import verify_store
 from evaluation.metrics.overlap import overlap_counts

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.augmented_crops import AugmentedCrops
+from datasets.augmentation.augmented_crops import AugmentedCrops
+from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.common.errors import UserError
 from datasets.pair_cache import half_and_half, load_pairs, pair_dataset, stream_rows
 from datasets.pair_store import PairStore, check_square
 from datasets.sources.phantom import write_phantoms
-from datasets.strong_augment import StrongAugmentation
 from training.batches import _parts, distributed_batches
 
 

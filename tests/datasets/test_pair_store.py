@@ -7,8 +7,9 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
+from datasets.manifest import Entry
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import Description, Entry, PairStore, PairWriter, film_names, read_png, write_png
+from datasets.pair_store import Description, PairStore, PairWriter, film_names, read_png, write_png
 from tests.helpers import pictures
 
 RNG = np.random.default_rng(0)

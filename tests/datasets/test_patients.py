@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.augment import augment_store
+from datasets.augmentation.augment import augment_store
 from datasets.exports.joined import folds, join_stores
 from datasets.patients import patients, same_patient, without_patients_of
 from datasets.resize import resize_store

@@ -7,7 +7,8 @@ import pytest
 
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
 from datasets.subsets import choose_subset
 

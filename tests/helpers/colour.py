@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 
 from datasets.class_table import ClassTable
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 
 GREEN, RED = (0, 130, 0), (255, 0, 0)  # of one luminance: 76
 TABLE = ClassTable(("skin", "lesion"))

@@ -30,11 +30,12 @@ from datasets.formats import volumes
 from datasets.formats.photo import ORIENTATION
 from datasets.formats.raster import MAX_SIDE
 from datasets.formats.read import read_film, read_mask
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.own_colours import read_colours
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_splits import read_ids
-from datasets.synthetic_store import JOURNAL, read_journal
+from datasets.synthetic.synthetic_store import JOURNAL, read_journal
 from datasets.verify import verify_store
 from tests.helpers import mutations, pictures
 

@@ -20,7 +20,7 @@ import numpy as np
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.pair_store import Description, PairStore
-from datasets.synthetic_store import write_synthetic
+from datasets.synthetic.synthetic_store import write_synthetic
 
 SIDE, COUNT, BATCH = 16, 7, 4
 DESCRIPTION = Description("made", (SIDE, SIDE), CHEST)

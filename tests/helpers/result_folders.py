@@ -7,7 +7,8 @@ import numpy as np
 
 from datasets.common import atomic_files
 from datasets.dots import Dot
-from datasets.pair_store import Entry, PairStore, PairWriter, write_png
+from datasets.manifest import Entry
+from datasets.pair_store import PairStore, PairWriter, write_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.segmenter.evaluate import evaluate_to_folder
 

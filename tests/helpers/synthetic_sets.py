@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from datasets.pair_store import Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import PairStore, PairWriter
 from datasets.sources.phantom import phantom
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.class_table import CHEST
-from datasets.dot_rules import LearntDots, learn_dots
 from datasets.dots import Dot
-from datasets.label_rules import LabelRules
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
+from datasets.rules.dot_rules import LearntDots, learn_dots
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import phantom, write_phantoms
 from evaluation.segmenter.saved_network import write_product
 from models.label_coding import LabelCoding

@@ -10,7 +10,7 @@ import pytest
 
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
-from datasets.synthetic_store import read_journal
+from datasets.synthetic.synthetic_store import read_journal
 from tests.helpers.clusters import Loopback
 from tests.helpers.processes import ROOT, Process, kill_at, newest_checkpoint, output_of, run, wait_for
 from tests.helpers.tiny_experiment import experiment
@@ -24,7 +24,7 @@ import sys, time, types
 import numpy as np
 from datasets.class_table import CHEST
 from datasets.pair_store import Description
-from datasets.synthetic_store import write_synthetic
+from datasets.synthetic.synthetic_store import write_synthetic
 
 def pairs(indices, seed):
     time.sleep(0.01)

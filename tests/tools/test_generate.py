@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from datasets.common.errors import UserError
 from datasets.dots import ClassDots, Dot
-from datasets.label_cleaning import clean_labels
 from datasets.pair_store import PairStore, read_png
+from datasets.rules.label_cleaning import clean_labels
 from evaluation.synthetic.marked_copies import read_marks
 from models import methods
 from tests.helpers import binaries

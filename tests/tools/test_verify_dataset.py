@@ -8,7 +8,8 @@ import pytest
 from datasets import verify
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairStore, PairWriter, write_png
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter, write_png
 from datasets.sources.phantom import write_phantoms
 from datasets.verify import verify_store
 from tests.helpers import binaries, pictures

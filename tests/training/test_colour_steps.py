@@ -10,8 +10,9 @@ import tensorflow as tf
 from datasets import grey
 from datasets.common.errors import UserError
 from datasets.formats.channels import luminance
+from datasets.manifest import Entry
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import Entry, PairStore, PairWriter
+from datasets.pair_store import PairStore, PairWriter
 from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.load import check_fit, load_any_segmenter, read_segmenter
 from evaluation.segmenter.predict_films import Predictor

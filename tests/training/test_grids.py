@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from datasets.augment import augment_store
+from datasets.augmentation.augment import augment_store
 from datasets.class_table import CHEST
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import different_films, split_ids

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.common.errors import UserError
-from datasets.strong_augment import StrongAugmentation
 from evaluation.results.run_log import read_rows
 from tests.helpers.tiny_networks import write_run
 from training.checkpoints import Checkpoints, Progress

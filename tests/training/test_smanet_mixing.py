@@ -8,11 +8,12 @@ import pathlib
 import numpy as np
 import pytest
 
-from datasets.augment import augment_store
+from datasets.augmentation.augment import augment_store
+from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.class_table import CHEST, IGNORED, ClassTable
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
-from datasets.strong_augment import StrongAugmentation
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET
 from training import smanet

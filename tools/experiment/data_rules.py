@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from datasets.common import atomic_files
-from datasets.label_cleaning import clean_labels
-from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore, film_names
 from datasets.resize import resize_labels
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.piece_model import fit_label_model
 
 

@@ -13,9 +13,10 @@ Baselines that the paper does not have stand behind them where they are asked fo
 and at as many updates as synth-k and finetune-k have between them:
 
     real-2x           real
-    augment           real+augment: crops of the films, strongly augmented on the fly (datasets.strong_augment), in
-                      place of the copies x6
-    mix-real          the same, a rectangle of another film in half of all crops (datasets.augmented_crops)
+    augment           real+augment: crops of the films, strongly augmented on the fly, in place of the copies x6
+                      (datasets.augmentation.strong_augment)
+    mix-real          the same, a rectangle of another film in half of all crops
+                      (datasets.augmentation.augmented_crops)
     finetune+augment  synth-k+augment and finetune-k+augment: strong augmentation in both phases
     mix+augment       mix-k+augment: mix-k with strong augmentation
     pseudo            other films, labelled by real+augment (tools.experiment.unlabelled), and the real ones
@@ -30,14 +31,14 @@ import pathlib
 
 import numpy as np
 
-from datasets.augment import OPERATIONS, augment_store
+from datasets.augmentation.augment import OPERATIONS, augment_store
 from datasets.common import atomic_files
-from datasets.dot_rules import PLACED, learn_dots, undotted_codes
 from datasets.dots import Dot
 from datasets.external import External
-from datasets.label_rules import LabelRules
 from datasets.pair_store import PairStore
 from datasets.resize import resize_store
+from datasets.rules.dot_rules import PLACED, learn_dots, undotted_codes
+from datasets.rules.label_rules import LabelRules
 from datasets.subsets import choose_subset
 from evaluation.report.needs import DIFFERENCES, lacking
 from evaluation.report.write_report import write_report

@@ -1,6 +1,6 @@
 """Tasks that make a synthetic set of an experiment: whole, or in shards on several workers, then joined.
 
-    RUN/synthetic-3-shard-1-of-4/   a shard (`datasets.synthetic_shards`), while the set is not done
+    RUN/synthetic-3-shard-1-of-4/   a shard (`datasets.synthetic.synthetic_shards`), while the set is not done
     RUN/synthetic-3/                the set, which is the same either way
 """
 
@@ -11,7 +11,7 @@ import shutil
 
 from datasets.pair_store import PairStore
 from datasets.resize import resize_store
-from datasets.synthetic_shards import MARK, Shard
+from datasets.synthetic.synthetic_shards import MARK, Shard
 from evaluation.results.columns import Method
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.synthetic.marked_copies import mark_copies

@@ -20,7 +20,8 @@ from datasets.common.progress import say, show_progress
 from datasets.formats.find import find_named
 from datasets.formats.raster import white_above
 from datasets.formats.read import read_film
-from datasets.pair_store import Description, Entry, PairStore, PairWriter, describe_ids
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter, describe_ids
 from datasets.resize import resize_film
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_folders import PairFilms, pad_square

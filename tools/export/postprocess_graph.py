@@ -1,13 +1,13 @@
 """Mending of generated dots and label maps as TensorFlow operations, for a method that is exported.
 
-The same functions of the same bits as `datasets.sample_checks` without checks, which work in Python;
-`datasets.dots` and `datasets.label_cleaning` say why.
+The same functions of the same bits as `datasets.rules.sample_checks` without checks, which work in Python;
+`datasets.dots` and `datasets.rules.label_cleaning` say why.
 """
 
 import tensorflow as tf
 
 from datasets.dots import HIDDEN_TURNS, Dot
-from datasets.label_rules import SLACK, LabelRules
+from datasets.rules.label_rules import SLACK, LabelRules
 
 
 def mend_dots(dots: tf.Tensor, dot: Dot, num_classes: int) -> tf.Tensor:

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from datasets.augmentation.deform import Deformation
+from datasets.augmentation.exposure import change_exposure
 from datasets.common.errors import UserError
 from datasets.common.progress import say as say_line
-from datasets.deform import Deformation
-from datasets.exposure import change_exposure
-from datasets.label_rules import LabelRules
-from datasets.made_ahead import processes, spread
 from datasets.pair_store import PairStore, film_names
-from datasets.sample_checks import dot_check, label_check
+from datasets.rules.label_rules import LabelRules
+from datasets.rules.sample_checks import dot_check, label_check
 from datasets.sources import piece_model, shape_model
 from datasets.sources.piece_model import PieceModel, fit_label_model
 from datasets.sources.shape_model import ShapeModel
 from datasets.sources.warp_model import WarpModel
-from datasets.synthetic_shards import Shard, joined, write_shard
-from datasets.synthetic_store import write_synthetic
+from datasets.synthetic.made_ahead import processes, spread
+from datasets.synthetic.synthetic_shards import Shard, joined, write_shard
+from datasets.synthetic.synthetic_store import write_synthetic
 from evaluation.results.columns import METHODS
 from evaluation.segmenter.saved_network import Product, load_keras, read_product
 from models import methods
@@ -49,7 +49,7 @@ class Assembly:
         is fitted to them, and they are what is warped.
       snapshots: stage -> position of the snapshot to use instead of the run's choice.
       smooth_labels: whether dots become label maps by several looks at them, see `methods.label_translator`.
-      expose: share of the films whose exposure is changed (`datasets.exposure`).
+      expose: share of the films whose exposure is changed (`datasets.augmentation.exposure`).
 
     Attributes:
       method_name, store, classes: as given.
@@ -165,8 +165,8 @@ class Assembly:
               workers: int | None = None) -> dict[str, Any]:
         """Writes a synthetic pair folder; see `write_synthetic`.
 
-        What `shards` made is joined; see `datasets.synthetic_shards`. `batch` pairs are made at a time and label
-        maps mended by `workers` processes; None as `tools.generation.pipeline` says.
+        What `shards` made is joined; see `datasets.synthetic.synthetic_shards`. `batch` pairs are made at a time
+        and label maps mended by `workers` processes; None as `tools.generation.pipeline` says.
         """
         real = self.store.description
         source = next(method.source for method in METHODS if method.name == self.method_name)
@@ -188,7 +188,7 @@ class Assembly:
     def write_shard(self, path: str, shard: Shard, count: int, seed: int, checked: bool = True,
                     say: Callable[[str], None] = say_line, batch: int | None = None,
                     workers: int | None = None) -> int:
-        """Writes a shard of a synthetic set of `count` pairs; see `datasets.synthetic_shards` and `write`. Batches
+        """Writes a shard of a set of `count` pairs; see `datasets.synthetic.synthetic_shards` and `write`. Batches
         are the same on every machine unless `batch` says."""
         how = pipeline(self.size, batch or cpu_batch(self.size), workers)
         with processes(how.workers) as menders:

@@ -5,12 +5,12 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
-from datasets.label_rules import LabelRules
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import KINDS as KINDS_OF_PHANTOMS
 from datasets.sources.phantom import phantom
 from datasets.sources.piece_model import PieceModel, fit_label_model
 from datasets.sources.shape_model import ShapeModel
-from tests.datasets.test_label_rules import KINDS, TWO, boxes, cells, chest, cup_in_disc
+from tests.datasets.rules.test_label_rules import KINDS, TWO, boxes, cells, chest, cup_in_disc
 
 MADE = 60
 

@@ -6,7 +6,7 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
-from datasets.label_rules import LabelRules
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import phantom
 from datasets.sources.shape_model import REACH, ShapeModel, outline, outlines
 from tests.helpers.tiny_networks import phantom_store

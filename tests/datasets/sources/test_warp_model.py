@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from datasets.class_table import CHEST
-from datasets.label_cleaning import clean_labels
-from datasets.label_rules import LabelRules
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import KINDS, phantom
 from datasets.sources.warp_model import WarpModel
-from tests.datasets.test_label_rules import ONE, TWO, every_third, tree
+from tests.datasets.rules.test_label_rules import ONE, TWO, every_third, tree
 
 CHESTS = [CHEST.paint(phantom(0, index, 128).masks) for index in range(11)]
 

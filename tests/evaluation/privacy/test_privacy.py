@@ -7,7 +7,8 @@ import pytest
 from datasets.burnt_in import find_text, paint_over
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
-from datasets.pair_store import Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import PairStore, PairWriter
 from datasets.sources.phantom import phantom, write_phantoms
 from evaluation.privacy.figures import add_figures, auc, share
 from evaluation.privacy.membership import NEAREST, RATIO, TOGETHER, attack_table, distance_scores, segmenter_scores

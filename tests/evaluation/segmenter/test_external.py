@@ -11,7 +11,8 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.external import read_externals
-from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairWriter, read_png, write_png
 from datasets.sources.phantom import write_phantoms
 from evaluation.report.write_report import summary
 from evaluation.results.experiment_folder import ExperimentFolder

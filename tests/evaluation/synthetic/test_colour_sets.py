@@ -9,7 +9,8 @@ import pytest
 
 from datasets.burnt_in import find_boxes
 from datasets.common.errors import UserError
-from datasets.pair_store import Entry, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import PairWriter
 from evaluation.figures.film_figures import sample_sheet
 from evaluation.pictures import error_overlay, film_to_rgb, pictures_to_rgb
 from evaluation.reader_study.page import PageFilm

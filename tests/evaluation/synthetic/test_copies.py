@@ -9,7 +9,8 @@ import pytest
 from datasets.burnt_in import Box, find_boxes, same_place
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantom import phantom
 from datasets.subsets import write_subset
 from evaluation.synthetic.copies import KINDS, CopyCheck, compare

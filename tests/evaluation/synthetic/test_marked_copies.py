@@ -5,10 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets.augment import augment_store
+from datasets.augmentation.augment import augment_store
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
-from datasets.pair_store import Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
 from datasets.subsets import write_subset
 from evaluation.synthetic import marked_copies

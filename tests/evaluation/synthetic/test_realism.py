@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from evaluation.metrics.feature_distances import features, frechet_distance, kernel_distance
 from evaluation.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_pairs, neighbour_pairs, scale_count
 from evaluation.metrics.sliced_wasserstein import laplacian_pyramid, level_sides, sliced_wasserstein

@@ -8,11 +8,12 @@ import pytest
 from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.label_rules import LabelRules
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import write_phantoms
 from evaluation.results.experiment_folder import RULES, ExperimentFolder
-from tests.datasets.test_label_rules import TWO, every_third
+from tests.datasets.rules.test_label_rules import TWO, every_third
 from tools.experiment.data_rules import check_shape_model, write_rules
 from tools.experiment.plan import Experiment
 from training import presets

@@ -7,7 +7,8 @@ import tensorflow as tf
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.formats.raster import Film
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantom import phantom
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.segmenter.load import load_any_segmenter

@@ -7,13 +7,13 @@ from scipy import ndimage
 
 from datasets.class_table import CHEST
 from datasets.dots import ClassDots, Dot
-from datasets.label_cleaning import clean_labels
-from datasets.label_filters import fill_from_neighbours
-from datasets.label_rules import LabelRules
-from datasets.sample_checks import dot_check
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_filters import fill_from_neighbours
+from datasets.rules.label_rules import LabelRules
+from datasets.rules.sample_checks import dot_check
 from datasets.sources.phantom import phantom
-from tests.datasets.test_label_cleaning import spoiled
-from tests.datasets.test_label_rules import KINDS, TWO, cells, chest
+from tests.datasets.rules.test_label_cleaning import spoiled
+from tests.datasets.rules.test_label_rules import KINDS, TWO, cells, chest
 from tools.export.postprocess_graph import mend_dots, mend_labels
 
 RULES = LabelRules.learn(chest(), CHEST)

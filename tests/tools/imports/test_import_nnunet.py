@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from datasets.class_table import IGNORED, ClassTable
-from datasets.pair_store import Description, Entry, PairStore, PairWriter
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
 from tests.helpers import pictures
 from tests.helpers.binaries import run, told

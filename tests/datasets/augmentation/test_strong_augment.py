@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from datasets import strong_augment
-from datasets.augment import augment_store
-from datasets.augmented_crops import AugmentedCrops
+from datasets.augmentation import strong_augment
+from datasets.augmentation.augment import augment_store
+from datasets.augmentation.augmented_crops import AugmentedCrops
+from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.class_table import IGNORED
 from datasets.manifest import manifest_text
 from datasets.pair_cache import crop_rows
 from datasets.pair_store import PairStore, film_names
 from datasets.sources.phantom import write_phantoms
-from datasets.strong_augment import StrongAugmentation
 
 STILL = StrongAugmentation(probability=0.0)
 MOVING = StrongAugmentation(probability=1.0, elastic=0.5)

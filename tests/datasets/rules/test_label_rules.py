@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.class_table import CHEST, ClassTable
-from datasets.label_rules import LabelRules
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import phantom
 
 YY, XX = np.mgrid[:64, :64]

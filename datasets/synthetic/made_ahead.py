@@ -67,7 +67,7 @@ def _end_with_parent() -> None:
 
 
 def spread(check: Callable, pool: Executor | None) -> Callable:
-    """A check of maps (`datasets.sample_checks`), each map in a process of `pool`; without a pool, itself."""
+    """A check of maps (datasets/rules/sample_checks.py), each in a process of `pool`; without a pool, itself."""
     if pool is None:
         return check
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.strong_augment import StrongAugmentation
+from datasets.augmentation.strong_augment import StrongAugmentation
 
 _STREAM = 1  # draws of (seed, place) alone are those of `crop_rows`
 

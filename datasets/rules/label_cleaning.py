@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from datasets.label_filters import fill_from_neighbours, majority_filter
-from datasets.label_rules import LabelRules
+from datasets.rules.label_filters import fill_from_neighbours, majority_filter
+from datasets.rules.label_rules import LabelRules
 
 
 def clean_labels(labels: np.ndarray, rules: LabelRules, rims: bool = False) -> np.ndarray:

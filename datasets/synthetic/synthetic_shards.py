@@ -5,9 +5,9 @@
       batches/000004.npz  what the method made of the candidates of batch 4: codes, films, why others were rejected
 
 Shard k of n makes the batches k - 1, k - 1 + n, ... of the set's candidates. Which candidates are let into a set
-depends on those before them, so that is decided when shards are joined (`datasets.synthetic_store`), in the order
-of the candidates: none is lost and none comes twice, and the set is the same for any number of shards. Batches
-beyond those of the shards are made when they are joined.
+depends on those before them, so that is decided when shards are joined (`datasets.synthetic.synthetic_store`), in
+the order of the candidates: none is lost and none comes twice, and the set is the same for any number of shards.
+Batches beyond those of the shards are made when they are joined.
 """
 
 import dataclasses
@@ -27,8 +27,8 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
-from datasets.made_ahead import Ahead
-from datasets.synthetic_store import CANDIDATES_PER_PAIR
+from datasets.synthetic.made_ahead import Ahead
+from datasets.synthetic.synthetic_store import CANDIDATES_PER_PAIR
 
 MARK = "shard.json"
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from datasets.deform import draw_field, move_film, move_labels
-from datasets.exposure import change_exposure
+from datasets.augmentation.deform import draw_field, move_film, move_labels
+from datasets.augmentation.exposure import change_exposure
 
 _STREAM = 2  # of draws by seed and place; 0 and 1 are those of crops
 

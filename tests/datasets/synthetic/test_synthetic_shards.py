@@ -6,8 +6,8 @@ import pytest
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.pair_store import Description
-from datasets.synthetic_shards import Shard, joined, write_shard
-from datasets.synthetic_store import write_synthetic
+from datasets.synthetic.synthetic_shards import Shard, joined, write_shard
+from datasets.synthetic.synthetic_store import write_synthetic
 from models.methods import Pairs
 
 _SET = {"seed": 7, "count": 40, "batch": 8, "maker": "networks"}

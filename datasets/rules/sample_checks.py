@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from datasets.dots import Dot
-from datasets.label_cleaning import clean_labels
-from datasets.label_rules import LabelRules
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_rules import LabelRules
 
 Check = Callable[[np.ndarray], tuple[np.ndarray, list[str | None]]]  # see `models.methods`
 VALID_SLACK = 0.9  # snapshots with at least this part of the best valid share are compared by their pictures

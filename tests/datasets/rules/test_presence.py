@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.presence import Presence
+from datasets.rules.presence import Presence
 
 
 def _maps(shown: np.ndarray) -> np.ndarray:

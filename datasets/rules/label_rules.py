@@ -1,7 +1,7 @@
 """What a data set's label maps are like, learnt from real ones: which classes come, in how many pieces, where.
 
-The class table says names; these rules say what is normal. Cleaning (`datasets.label_cleaning`), the checks of
-generated maps and the dots follow them. Every map that they were learnt from passes.
+The class table says names; these rules say what is normal. Cleaning (`datasets.rules.label_cleaning`), the checks
+of generated maps and the dots follow them. Every map that they were learnt from passes.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from datasets.class_table import IGNORED, ClassTable
-from datasets.label_filters import components, majority_filter
+from datasets.rules.label_filters import components, majority_filter
 
 MAIN_SHARE = 0.9  # a class is in one piece where its largest holds at least this share of it
 SPECK_SHARE = 0.05  # pieces below this share of a class in one piece are specks

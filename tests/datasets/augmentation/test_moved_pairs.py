@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
+from datasets.augmentation.exposure import change_exposure
+from datasets.augmentation.moved_pairs import MovedPairs
 from datasets.class_table import CHEST
 from datasets.dots import Dot
-from datasets.exposure import change_exposure
-from datasets.moved_pairs import MovedPairs
 from datasets.sources.phantom import phantom
 from models import label_coding
 

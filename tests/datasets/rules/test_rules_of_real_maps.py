@@ -6,9 +6,9 @@ from PIL import Image
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.formats.read import read_mask
-from datasets.label_cleaning import clean_labels
-from datasets.label_rules import LabelRules
 from datasets.resize import resize_labels, resize_masks
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.jsrt import find_masks
 from datasets.sources.phantom import KINDS, phantom
 

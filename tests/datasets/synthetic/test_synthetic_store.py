@@ -10,7 +10,14 @@ import pytest
 
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
-from datasets.synthetic_store import CANDIDATES_PER_PAIR, JOURNAL, REPEAT, UNEVEN, read_journal, write_synthetic
+from datasets.synthetic.synthetic_store import (
+    CANDIDATES_PER_PAIR,
+    JOURNAL,
+    REPEAT,
+    UNEVEN,
+    read_journal,
+    write_synthetic,
+)
 from datasets.verify import verify_store
 from tests.helpers.killed_writer import DESCRIPTION, Made, candidate, contents, method
 
@@ -287,7 +294,7 @@ import resource, sys
 import numpy as np
 from datasets.class_table import CHEST
 from datasets.pair_store import Description
-from datasets.synthetic_store import write_synthetic
+from datasets.synthetic.synthetic_store import write_synthetic
 from models.methods import Pairs
 
 def method(indices, seed):

@@ -16,7 +16,7 @@ from scipy import ndimage
 from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.dots import Centres, ClassDots, Dot, FindPieces
-from datasets.label_rules import LabelRules
+from datasets.rules.label_rules import LabelRules
 
 _SAMPLE, _DOTS = 100, 5000  # maps, and about how many dots, at most, by which sizes are chosen
 PLACED = 0.95  # share of a class's pieces that its dots should place

@@ -5,10 +5,10 @@ import pytest
 
 from datasets.class_table import ClassTable
 from datasets.dots import Dot
-from datasets.label_cleaning import clean_labels
-from datasets.label_rules import LabelRules
-from datasets.sample_checks import choose_snapshot, dot_check, label_check
-from tests.datasets.test_label_rules import cells
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_rules import LabelRules
+from datasets.rules.sample_checks import choose_snapshot, dot_check, label_check
+from tests.datasets.rules.test_label_rules import cells
 
 DOT = Dot(32, 1.0)
 CENTRES = {1: [(5.0, 5.0)], 2: [(5.0, 20.0)], 3: [(20.0, 12.0)]}

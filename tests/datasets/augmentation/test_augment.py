@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.augment import OPERATIONS, Augmentation, augment, augment_store
+from datasets.augmentation.augment import OPERATIONS, Augmentation, augment, augment_store
 from datasets.class_table import CHEST
 from datasets.sources.phantom import write_phantoms
 

@@ -8,10 +8,10 @@ import pytest
 
 from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
-from datasets.dot_rules import learn_dots, undotted_codes
 from datasets.dots import ClassDots, Dot
-from datasets.label_rules import LabelRules
-from datasets.sample_checks import dot_check
+from datasets.rules.dot_rules import learn_dots, undotted_codes
+from datasets.rules.label_rules import LabelRules
+from datasets.rules.sample_checks import dot_check
 from datasets.sources.phantom import KINDS, phantom
 
 _ROWS, _COLUMNS = np.mgrid[:64, :64]

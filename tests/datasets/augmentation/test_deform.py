@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from datasets.augmentation.deform import Deformation, draw_field, move_film, move_labels
 from datasets.class_table import IGNORED
-from datasets.deform import Deformation, draw_field, move_film, move_labels
 
 STILL = Deformation(degrees=0, scale=1, stretch=1, shift=0, bend=0)
 

@@ -15,9 +15,10 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
-from datasets.made_ahead import Ahead
-from datasets.pair_store import Description, Entry, PairWriter, read_png, write_png
-from datasets.presence import Presence
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairWriter, read_png, write_png
+from datasets.rules.presence import Presence
+from datasets.synthetic.made_ahead import Ahead
 
 CANDIDATES_PER_PAIR = 4  # tries per pair wanted before the rest is filled with repeats, or without checks
 REPEAT = "label map of an earlier pair"
@@ -35,10 +36,10 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
 
     Candidate i is a function of (seed, i) alone. Candidates are left out and counted that fail their checks, that
     repeat the label map of a pair that is there, or by which a class would come more or less often than in real
-    maps (`datasets.presence`). When that leaves fewer than `count` among CANDIDATES_PER_PAIR times as many, these
-    rules are lifted one after the other, each for as many candidates again, if any were left out by it: first that
-    of shares, then that of repeats, then the checks. What comes in so is counted. The journal is replaced after
-    each batch, so a killed process neither loses nor repeats a sample.
+    maps (`datasets.rules.presence`). When that leaves fewer than `count` among CANDIDATES_PER_PAIR times as many,
+    these rules are lifted one after the other, each for as many candidates again, if any were left out by it:
+    first that of shares, then that of repeats, then the checks. What comes in so is counted. The journal is
+    replaced after each batch, so a killed process neither loses nor repeats a sample.
 
     Args:
       checked, unchecked: methods of models.methods with and without checks; the same one leaves repeats in, too.

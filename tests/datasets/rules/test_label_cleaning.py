@@ -6,11 +6,11 @@ import pytest
 from scipy import ndimage
 
 from datasets.class_table import CHEST, ClassTable
-from datasets.label_cleaning import clean_labels
-from datasets.label_filters import fill_from_neighbours, majority_filter
-from datasets.label_rules import LabelRules
+from datasets.rules.label_cleaning import clean_labels
+from datasets.rules.label_filters import fill_from_neighbours, majority_filter
+from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import phantom
-from tests.datasets.test_label_rules import KINDS, ONE, TWO, cells, chest
+from tests.datasets.rules.test_label_rules import KINDS, ONE, TWO, cells, chest
 
 REAL = chest(128)
 RULES = LabelRules.learn(REAL, CHEST)

@@ -34,6 +34,13 @@ def diff_augment(images: tf.Tensor, policy: str, seed: tf.Tensor) -> tf.Tensor:
     return images
 
 
+def diff_augment_ranges(policy: str) -> dict[str, dict[str, float]]:
+    """The ranges that `policy` uses, for the record of a run: nothing for "none"."""
+    used = {"shift": (SHIFT, "translation"), "hidden": (HIDDEN, "cutout")}
+    found = {name: value for name, (value, operation) in used.items() if policy in (operation, "both")}
+    return {"diff_augmentation": found} if found else {}
+
+
 def _translate(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """Moved by whole pixels; draws [N] in [0, 1)."""
     for axis, draw in ((1, down), (2, right)):

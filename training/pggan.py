@@ -26,7 +26,7 @@ from models.precision import dtype_policy
 from training.batches import distributed_batches
 from training.config import PGGANConfig, total_kimg
 from training.devices import is_chief, prepare, resolve_precision
-from training.discriminator_inputs import diff_augment
+from training.discriminator_inputs import diff_augment, diff_augment_ranges
 from training.loop import run
 from training.optimizers import make_optimizer, reset_optimizer
 from training.run_folder import RunFolder
@@ -217,7 +217,8 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
     store = PairStore(data)
     undotted = undotted_codes(config.undotted, store.classes, config.dot is None)
     strategy = prepare(config)
-    folder = RunFolder(workdir, "train_pggan", config, {"data": store.fingerprint()}, is_chief(strategy))
+    folder = RunFolder(workdir, "train_pggan", config, {"data": store.fingerprint()}, is_chief(strategy),
+                       diff_augment_ranges(config.diff_augment))
     try:
         if config.target != "dots":
             check_square(store, config.resolution)

@@ -3,6 +3,7 @@
 The step itself is `models.gan_models.Pix2PixHD.train_step`.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -30,7 +31,7 @@ from models.precision import dtype_policy
 from training.batches import distributed_batches
 from training.config import Pix2PixHDConfig
 from training.devices import is_chief, prepare, resolve_precision
-from training.discriminator_inputs import ImagePool, diff_augment
+from training.discriminator_inputs import ImagePool, diff_augment, diff_augment_ranges
 from training.keras_weights import load_vgg19
 from training.loop import run
 from training.optimizers import make_optimizer
@@ -187,7 +188,9 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
     store = PairStore(data)
     undotted = undotted_codes(config.undotted, store.classes, config.dot is None)
     strategy = prepare(config)
-    folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy))
+    moved = MovedPairs(config.deform, config.expose) if config.deform or config.expose else None
+    folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy),
+                       {**(moved.ranges() if moved else {}), **diff_augment_ranges(config.diff_augment)})
     try:
         ids = split_ids(store, "train")
         films, labels = load_pairs(store, ids, filled=True)
@@ -202,7 +205,7 @@ def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
             order = neighbour_order(labels, classes) if config.label_coding == "grey" else tuple(range(classes))
             targets, coding = labels, LabelCoding(config.label_coding, order)
         shown = different_films(store, ids, _GRID_ROWS)
-        moved = MovedPairs(config.deform, config.expose, draw) if config.deform or config.expose else None
+        moved = dataclasses.replace(moved, dots=draw) if moved else None
         trainer = Pix2PixHDTrainer(config, sources, targets, classes, coding, strategy, shown, dot, moved)
         run(trainer, folder, config)
     finally:

@@ -49,8 +49,9 @@ class RunFolder:
       config: the run's options.
       inputs: what the run reads -> its digest, e.g. {"data": ...}.
       chief: whether this process writes; the other workers of a cluster only read.
-      constants: values of the code that decide the run beside its options, by what they are of, as JSON. A folder
-        that was made without is continued without: what they were is not known.
+      constants: values of the code that decide the run beside its options, by what they are of, as JSON: whatever
+        changes films on the way to a network tells its `ranges`. A folder that was made without is continued
+        without: what they were is not known.
 
     Raises UserError if another process holds the folder, or if it belongs to other options or data, or is no run
     folder.

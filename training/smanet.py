@@ -70,7 +70,7 @@ class SMANetTrainer:
         self.score_every = config.validate_every if validation else 0
         self._shown = np.arange(min(_GRID_ROWS, len(films))) if shown is None else np.asarray(shown)
         self._batches, self._next = None, -1
-        self._cut = _cutter(config, IGNORED if ignored else 0)
+        self._cut = _augmented(config, IGNORED if ignored else 0) or pair_cache.crop_rows
         with strategy.scope(), dtype_policy(resolve_precision(config.precision)):
             self.model = _network(config, num_classes, min(config.crop, *films.shape[1:3]),
                                   # One device's share may be too few.
@@ -174,9 +174,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
     strategy = prepare(config)
     digests = _digests(store, validation, finetune_from, mixed)
-    strong = _strong(config)
+    augmented = _augmented(config)
     folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy),
-                       {"strong_augmentation": strong.to_json()} if strong else {})
+                       augmented.ranges() if augmented else {})
     try:
         scored = config.classes == "scored"
         classes = store.classes.scored_table() if scored else store.classes
@@ -205,15 +205,10 @@ def _network(config: SMANetConfig, num_classes: int, side: int, synchronized_bn:
                   pretrained_input=bool(config.encoder_weights), **common)
 
 
-def _cutter(config: SMANetConfig, outside: int) -> Callable:
-    """What cuts the crops; see `training.batches`."""
-    if config.augment == "none" and not config.cutmix:
-        return pair_cache.crop_rows
-    return AugmentedCrops(_strong(config), config.cutmix, outside)
-
-
-def _strong(config: SMANetConfig) -> StrongAugmentation | None:
-    return StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
+def _augmented(config: SMANetConfig, outside: int = 0) -> AugmentedCrops | None:
+    """What cuts the crops (see `training.batches`), and knows its ranges; None where they are cut as they are."""
+    strong = StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
+    return AugmentedCrops(strong, config.cutmix, outside) if strong or config.cutmix else None
 
 
 def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str], None]) -> list[str]:

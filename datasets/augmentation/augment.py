@@ -56,8 +56,10 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
 def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: int) -> PairStore:
     """Writes the six variants of each film `ids` as the train pairs of a new folder.
 
-    A variant ID-OPERATION depends on (seed, id, operation) alone. A complete folder is left as it is.
+    A variant ID-OPERATION depends on (seed, id, operation) alone. A complete folder is left as it is; its
+    complete.json keeps the ranges.
     """
+    ranges = Augmentation()
     done = path / "complete.json"
     if done.is_file():
         return PairStore(path)
@@ -68,10 +70,11 @@ def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed
             for number, operation in enumerate(OPERATIONS):
                 # crc32, as Python's hash of a string differs from process to process
                 rng = np.random.default_rng([seed, zlib.crc32(id_.encode()), number])
-                film, moved = augment(operation, image, layers, rng)
+                film, moved = augment(operation, image, layers, rng, ranges)
                 writer.add(Entry(f"{id_}-{operation}", "train", id_, operation, patient), film, moved[0],
                            moved[1].astype(bool) if len(moved) > 1 else None)
-    atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed})
+    atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed,
+                                   "ranges": dataclasses.asdict(ranges)})
     return PairStore(path)
 
 

@@ -6,6 +6,7 @@ a continuation.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,21 @@ class AugmentedCrops:
     Attributes:
       strong: what augments each crop; None for nothing.
       cutmix: probability that a rectangle of a crop is that of another pair's, taken at the same place, label map
-        and all (CutMix, Yun et al. 2019): its share of the crop is uniform, its middle anywhere. "Cut to the Mix"
-        (Liu et al. 2026) finds it ahead of CarveMix and of putting organs together, for organs.
+        and all (CutMix, Yun et al. 2019), its middle anywhere. "Cut to the Mix" (Liu et al. 2026) finds it ahead
+        of CarveMix and of putting organs together, for organs.
       outside: code of what lies beyond a film's edges.
+      rectangle: its share of the crop is uniform between these.
     """
 
     strong: StrongAugmentation | None
     cutmix: float = 0.0
     outside: int = 0
+    rectangle: tuple[float, float] = (0.0, 1.0)
+
+    def ranges(self) -> dict[str, dict[str, Any]]:
+        """Those that are used, by what they are of, as JSON."""
+        return {**({"strong_augmentation": self.strong.to_json()} if self.strong else {}),
+                **({"cutmix": {"rectangle": list(self.rectangle)}} if self.cutmix else {})}
 
     def __call__(self, arrays: Sequence[np.ndarray], rows: np.ndarray, side: int, places: Sequence[int],
                  seed: int) -> list[np.ndarray]:
@@ -42,7 +50,7 @@ class AugmentedCrops:
             film, codes = self._cut(films[row], labels[row], corner, sides, rng)
             made[0][number], made[1][number] = film, codes
             if rng.random() < self.cutmix:
-                window, other = _rectangle(sides, rng), rng.integers(len(films))
+                window, other = self._window(sides, rng), rng.integers(len(films))
                 film, codes = self._cut(films[other], labels[other], corner, sides, rng)
                 made[0][number][window], made[1][number][window] = film[window], codes[window]
         return made
@@ -54,10 +62,10 @@ class AugmentedCrops:
         window = tuple(slice(start, start + part) for start, part in zip(corner, sides, strict=True))
         return film[window], labels[window]
 
-
-def _rectangle(sides: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Of the crop's shape, cut off at its edges: rows and columns."""
-    share = np.sqrt(rng.random())  # of each side
-    middle = rng.random(2) * sides
-    low, high = middle - share * sides / 2, middle + share * sides / 2
-    return tuple(slice(max(0, round(start)), max(0, round(stop))) for start, stop in zip(low, high, strict=True))
+    def _window(self, sides: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
+        """A rectangle of the crop's shape, cut off at its edges: rows and columns."""
+        share = np.sqrt(rng.uniform(*self.rectangle))  # of each side
+        middle = rng.random(2) * sides
+        low, high = middle - share * sides / 2, middle + share * sides / 2
+        return tuple(slice(max(0, round(start)), max(0, round(stop)))
+                     for start, stop in zip(low, high, strict=True))

@@ -28,7 +28,7 @@ from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
 from datasets.synthetic.made_ahead import Ahead
-from datasets.synthetic.synthetic_store import CANDIDATES_PER_PAIR
+from datasets.synthetic.synthetic_store import CANDIDATES_PER_PAIR, changes
 
 MARK = "shard.json"
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
@@ -154,8 +154,7 @@ def _read_mark(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _refuse_other(path: pathlib.Path, mark: dict[str, Any], asked: dict[str, Any]) -> None:
-    changed = [f"{name} {mark.get(name)!r}, now {value!r}" for name, value in asked.items()
-               if mark.get(name) != value]
+    changed = changes(mark, asked)
     if changed:
         raise UserError(f"{path}: is a shard of other settings ({'; '.join(changed)[:300]}); use those, or "
                         "another folder")

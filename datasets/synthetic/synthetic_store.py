@@ -31,7 +31,8 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
                     count: int, validation: int, seed: int, source: str, batch: int = 16,
                     say: Callable[[str], None] = say_line, maker: str = "",
                     shares: Mapping[int, float] | None = None,
-                    real: Callable[[], Sequence[str | None]] | None = None, ahead: int = 0) -> dict[str, Any]:
+                    real: Callable[[], Sequence[str | None]] | None = None, ahead: int = 0,
+                    ranges: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Writes `count` pairs, `validation` of them with split validation: the last whose label map comes once.
 
     Candidate i is a function of (seed, i) alone. Candidates are left out and counted that fail their checks, that
@@ -49,6 +50,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
       shares: code -> share of the real maps that show the class, of classes that come and go; with checks only.
       real: tells why each real map fails the checks, None where it passes; asked where too few candidates pass.
       ahead: batches that threads make while earlier ones are written.
+      ranges: values of the code that decide a pair too, by what they are of, as JSON; see `changes`.
 
     Methods with dots also leave those of each pair in dots/ID.png (codes).
 
@@ -59,7 +61,7 @@ def write_synthetic(path: str | pathlib.Path, description: Description, checked:
     """
     checks = checked is not unchecked
     asked = {"seed": seed, "count": count, "validation": validation, "source": source, "checks": checks,
-             "maker": maker}
+             "maker": maker, **({"ranges": ranges} if ranges else {})}
     kept = _KeptPairs(atomic_files.make_folder(path), description, asked, shares or {} if checks else {})
     with Ahead(ahead) as made:
         _fill(kept, made, checked, unchecked, batch, say, real)
@@ -242,12 +244,18 @@ def open_journal(path: pathlib.Path, asked: dict[str, Any]) -> dict[str, Any]:
     journal = read_journal(path)
     journal |= {name: value for name, value in {"shown": {}, **dict.fromkeys(_COUNTS, 0)}.items()
                 if name not in journal}
-    changed = [f"{name} {journal.get(name)!r}, now {value!r}" for name, value in asked.items()
-               if journal.get(name) != value]
+    changed = changes(journal, asked)
     if changed:
         raise UserError(f"{path}: belongs to a synthetic set of other settings ({'; '.join(changed)[:300]}); use "
                         "those, or choose another --out")
     return journal
+
+
+def changes(found: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """`name A, now B` of all that is `asked` otherwise than it was found. Older sets kept no ranges: what theirs
+    were is not known."""
+    return [f"{name} {found.get(name)!r}, now {value!r}" for name, value in asked.items()
+            if found.get(name) != value and (name != "ranges" or name in found)]
 
 
 def read_journal(path: pathlib.Path) -> dict[str, Any]:

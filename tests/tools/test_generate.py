@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets.augmentation.exposure import Exposure
 from datasets.common.errors import UserError
 from datasets.dots import ClassDots, Dot
 from datasets.pair_store import PairStore, read_png
 from datasets.rules.label_cleaning import clean_labels
+from datasets.synthetic.synthetic_shards import Shard
 from evaluation.synthetic.marked_copies import read_marks
 from models import methods
 from tests.helpers import binaries
@@ -284,3 +286,12 @@ def test_smooth_label_maps_need_dots_and_a_channel_for_each_class(runs, store, t
 def test_how_pairs_are_made_is_in_their_digest(runs, store):
     made = [Assembly("two", runs, store, expose=share).maker() for share in (0.0, 0.2, 0.5)]
     assert len(set(made)) == 3
+
+
+def test_a_set_and_its_shards_keep_the_ranges_of_changed_exposure(runs, store, tmp_path, eager):
+    made = Assembly("two", runs, store, expose=0.5)
+    made.write_shard(str(tmp_path / "shard"), Shard(1, 1), 2, 0, checked=False, say=lambda line: None)
+    journal = made.write(str(tmp_path / "set"), 2, 0, 0, checked=False, say=lambda line: None,
+                         shards=[str(tmp_path / "shard")])
+    shard = json.loads((tmp_path / "shard" / "shard.json").read_text())
+    assert journal["ranges"] == shard["ranges"] == {"exposure": dataclasses.asdict(Exposure())}

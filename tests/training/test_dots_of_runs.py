@@ -1,9 +1,14 @@
-"""What its dots look like stays with a run: its snapshots are judged by it, and its product says it."""
+"""What its dots look like stays with a run: its snapshots are judged by it, and its product says it. So do the
+ranges in which it changes what it sees."""
 
 import dataclasses
+import functools
+import json
 
 import pytest
 
+from datasets.augmentation.deform import Deformation
+from datasets.augmentation.exposure import Exposure
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.dots import ClassDots, Dot
@@ -11,6 +16,7 @@ from datasets.sources.phantom import write_phantoms
 from evaluation.segmenter.saved_network import read_product
 from tests.helpers.tiny_networks import phantom_store
 from training import pggan, pix2pixhd, presets
+from training.checkpoints import Progress
 from training.config import PGGANConfig, Pix2PixHDConfig
 
 PGGAN = PGGANConfig(target="dots", resolution=32, start_resolution=32, fmap_base=64, fmap_max=8, max_batch=4,
@@ -93,6 +99,36 @@ def test_label_maps_have_no_exposure(store, tmp_path):
     with pytest.raises(UserError, match=r"--expose=0\.5"):
         pix2pixhd.train(dataclasses.replace(TRANSLATOR, expose=0.5), store, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("options", "ranges"), [
+    ({}, {}),
+    ({"deform": 0.5, "expose": 0.5}, {"deformation": dataclasses.asdict(Deformation()),
+                                      "exposure": dataclasses.asdict(Exposure())}),
+    ({"expose": 0.5, "diff_augment": "cutout"}, {"exposure": {"gamma": 1.3, "contrast": 1.25, "brightness": 0.1},
+                                                 "diff_augmentation": {"hidden": 0.5}})])
+def test_a_translator_keeps_the_ranges_it_uses_and_goes_on_with_these_alone(options, ranges, store, tmp_path,
+                                                                            monkeypatch):
+    def begin(trainer, folder, config):
+        folder.restore({}, Progress())
+
+    def train():
+        pix2pixhd.train(dataclasses.replace(TRANSLATOR, translate_from="labels", **options), store, str(tmp_path))
+
+    monkeypatch.setattr(pix2pixhd, "run", begin)
+    train()
+    kept = json.loads((tmp_path / "config.json").read_text())
+    assert {name: kept[name] for name in kept.keys() - {"task", "data", "config"}} == ranges
+    others = {"deformation": Deformation(degrees=45.0), "exposure": Exposure(gamma=3.0)}
+    monkeypatch.setattr(pix2pixhd, "MovedPairs", functools.partial(pix2pixhd.MovedPairs, **others))
+    if ranges:
+        with pytest.raises(UserError, match=r"exposure gamma: was 1\.3, now 3\.0"):
+            train()
+    for name in ranges:  # as runs were before there was a record
+        del kept[name]
+    (tmp_path / "config.json").write_text(json.dumps(kept))
+    train()
+    assert json.loads((tmp_path / "config.json").read_text()) == kept
 
 
 @pytest.mark.parametrize("name", presets.NAMES)

@@ -99,11 +99,15 @@ def test_strong_augmentation_sees_films_and_not_their_copies(tmp_path):
 
 def test_a_run_tells_how_it_was_augmented_and_goes_on_in_that_way_alone(tmp_path, monkeypatch):
     data, run = _store(tmp_path / "films", 90, 3), tmp_path / "run"
-    strong = dataclasses.replace(CONFIG, augment="strong", elastic=0.5, steps=1, batch=2)
+    strong = dataclasses.replace(CONFIG, augment="strong", elastic=0.5, cutmix=0.5, steps=1, batch=2)
     with process_state.computing_kept(), process_state.eagerly():
         smanet.train(strong, data, str(run))
-    told = json.loads((run / "config.json").read_text())["strong_augmentation"]
-    assert told == StrongAugmentation(elastic=0.5).to_json()
+    told = json.loads((run / "config.json").read_text())
+    assert told["strong_augmentation"] == StrongAugmentation(elastic=0.5).to_json()
+    assert told["cutmix"] == {"rectangle": [0.0, 1.0]}
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"cutmix rectangle: was \[0\.0, 1\.0\]"):
+        patch.setattr(smanet, "AugmentedCrops", functools.partial(smanet.AugmentedCrops, rectangle=(0.1, 0.5)))
+        smanet.train(strong, data, str(run))
     monkeypatch.setattr(smanet, "StrongAugmentation", functools.partial(StrongAugmentation, degrees=180.0))
     with pytest.raises(UserError, match=r"strong_augmentation degrees: was 15\.0, now 180\.0"):
         smanet.train(strong, data, str(run))

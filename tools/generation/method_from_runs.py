@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets.augmentation.deform import Deformation
-from datasets.augmentation.exposure import change_exposure
+from datasets.augmentation.exposure import Exposure, change_exposure
 from datasets.common.errors import UserError
 from datasets.common.progress import say as say_line
 from datasets.pair_store import PairStore, film_names
@@ -183,7 +183,7 @@ class Assembly:
             rest = self.method(checked=False, menders=menders) if checked else method
             return with_less_memory(lambda batch: write_synthetic(
                 path, description, method, rest, count, validation, seed, source, batch, say, self.maker(),
-                self.rules.shares(), self.real_reasons, how.ahead), how.batch, path, say)
+                self.rules.shares(), self.real_reasons, how.ahead, self.ranges()), how.batch, path, say)
 
     def write_shard(self, path: str, shard: Shard, count: int, seed: int, checked: bool = True,
                     say: Callable[[str], None] = say_line, batch: int | None = None,
@@ -202,7 +202,11 @@ class Assembly:
     def _set(self, count: int, seed: int, checked: bool, batch: int) -> dict[str, Any]:
         """What decides a set's candidates."""
         return {"method": self.method_name, "count": count, "seed": seed, "checks": checked, "maker": self.maker(),
-                "batch": batch}
+                "batch": batch, **({"ranges": self.ranges()} if self.ranges() else {})}
+
+    def ranges(self) -> dict[str, Any]:
+        """Values of the code that decide a film, by what they are of; they are no part of `maker`."""
+        return {"exposure": dataclasses.asdict(Exposure())} if self._expose else {}
 
     def real_reasons(self) -> list[str | None]:
         """Why each of the train pairs, as many as _REAL of them, would fail the checks; None where it passes."""

@@ -1,5 +1,7 @@
 """The paper's x6: image and label move together, noise touches the film alone, everything is reproducible."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,8 @@ def test_store_of_six_variants(tmp_path):
     np.testing.assert_array_equal(made.label(f"{ids[0]}-noise"), store.label(ids[0]))
     moved = f"{ids[1]}-combined"
     np.testing.assert_array_equal(CHEST.paint(made.masks(moved)), made.label(moved))
+    kept = json.loads((made.path / "complete.json").read_text())
+    assert kept["ranges"] == {"degrees": 2.0, "shift": 0.03, "noise": [0.01, 0.03]}
     alone = augment_store(store, ids[1:2], tmp_path / "alone", seed=5)
     np.testing.assert_array_equal(alone.image(moved), made.image(moved))
     assert made.fingerprint() != augment_store(store, ids, tmp_path / "other", seed=6).fingerprint()

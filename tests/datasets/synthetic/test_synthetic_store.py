@@ -23,9 +23,9 @@ from tests.helpers.killed_writer import DESCRIPTION, Made, candidate, contents, 
 
 
 def _write(path, checked=None, unchecked=None, count=7, validation=2, seed=5, source="two-stage", batch=4,
-           maker="", say=lambda line: None, shares=None, real=None, ahead=0):
+           maker="", say=lambda line: None, shares=None, real=None, ahead=0, ranges=None):
     return write_synthetic(path, DESCRIPTION, checked or method(), unchecked or method(refuse=False), count,
-                           validation, seed, source, batch, say, maker, shares, real, ahead)
+                           validation, seed, source, batch, say, maker, shares, real, ahead, ranges)
 
 
 def _good(count, seed=5):
@@ -262,6 +262,16 @@ def test_other_settings_are_refused_and_change_nothing(tmp_path, changes):
     with pytest.raises(UserError, match=rf"{JOURNAL}: belongs to a synthetic set of other settings [^\n]*now"):
         _write(tmp_path, **changes)
     assert contents(tmp_path) == before
+
+
+def test_other_ranges_are_refused_but_where_an_older_set_kept_none(tmp_path):
+    kept = _write(tmp_path / "new", ranges={"exposure": {"gamma": 1.3}})
+    assert read_journal(tmp_path / "new" / JOURNAL)["ranges"] == {"exposure": {"gamma": 1.3}}
+    with pytest.raises(UserError, match=r"ranges .*1\.3.*, now .*1\.5"):
+        _write(tmp_path / "new", ranges={"exposure": {"gamma": 1.5}})
+    old = _write(tmp_path / "old")
+    assert old == {name: value for name, value in kept.items() if name != "ranges"}
+    assert _write(tmp_path / "old", ranges={"exposure": {"gamma": 1.5}}) == old
 
 
 @pytest.mark.parametrize("changes", [

@@ -19,6 +19,7 @@ KINDS = ("images", "labels", "masks", "observer2", "dots")
 RARE = 0.1  # of the maps that may lack a class before that is taken for its nature
 MASK_TOLERANCE = 0.05  # share of the organs' pixels in which masks and label map may differ (resized stores)
 LEAST_USED = 0.1  # share of the grey scale that a film uses at least
+_MOST_PATIENTS = 3  # that are named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ def verify_store(path: str | os.PathLike) -> Iterator[Finding]:
             yield from _check_masks(store, entry.id)
         yield from _check_observer(store, entry.id)
     yield from _check_absences(absent)
+    yield from _check_patients(store)
     yield from _check_orphans(store)
 
 
@@ -123,6 +125,23 @@ def _check_absences(absent: dict[pathlib.Path, list[str]]) -> Iterator[Finding]:
         if rare:
             yield Finding(f"{path}: found no {', '.join(rare)}, expected what nearly all other maps have",
                           warning=True)
+
+
+def _check_patients(store: PairStore) -> Iterator[Finding]:
+    """Films of one patient are more alike than those of two: where they train, the test flatters."""
+    films: dict[str, dict[str, list[str]]] = {}  # patient -> split -> ids
+    for entry in store.entries:
+        if entry.patient:
+            films.setdefault(entry.patient, {}).setdefault(entry.split, []).append(entry.id)
+    both = {patient: splits for patient, splits in films.items() if {"train", "test"} <= splits.keys()}
+    if both:
+        named = [f"{patient}: {describe_ids(splits['train'], 2)} train, {describe_ids(splits['test'], 2)} test"
+                 for patient, splits in both.items()]
+        more = f"; and {len(both) - _MOST_PATIENTS} more" if len(both) > _MOST_PATIENTS else ""
+        listed, path = "; ".join(named[:_MOST_PATIENTS]), store.path / "manifest.csv"
+        yield Finding(f"{path}: found films of {len(both)} of {len(films)} patients in both train and test "
+                      f"({listed}{more}), expected each patient in one, else the test flatters; import again with "
+                      "--group_by and --test_fraction", warning=True)
 
 
 def _check_masks(store: PairStore, id_: str) -> Iterator[Finding]:

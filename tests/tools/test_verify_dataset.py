@@ -13,6 +13,7 @@ from datasets.pair_store import Description, PairStore, PairWriter, write_png
 from datasets.sources.phantom import write_phantoms
 from datasets.verify import verify_store
 from tests.helpers import binaries, pictures
+from tests.helpers.patients import with_patients
 
 SIZE = 32
 
@@ -163,6 +164,20 @@ def test_one_image_in_two_splits_is_found(store):
     (finding,) = verify_store(store.path)
     assert finding.text == (f"{store.path}/images/{test}.png: found the same image as {train}, expected none in "
                             "both train and test")
+
+
+def test_patients_on_both_sides_are_a_warning(tmp_path):
+    store = write_phantoms(tmp_path / "films", 8, 3, SIZE, 0)
+    train, test = store.ids("train"), store.ids("test")
+    apart = dict.fromkeys(train, "a") | {test[0]: "b", test[1]: "b"}  # of test[2] nobody says whose it is
+    assert list(verify_store(with_patients(store, apart).path)) == []
+    with_patients(store, apart | {train[0]: "b", train[4]: "c", test[2]: "c"})
+    (finding,) = verify_store(store.path)
+    assert finding.warning and f"{store.path}/manifest.csv: found films of 2 of 3 patients" in finding.text
+    assert f"(b: {train[0]} train, {test[0]}, {test[1]} test; c: {train[4]} train, {test[2]} test)" in finding.text
+    assert "--group_by" in finding.text
+    with_patients(store, {id_: str(place % 3) for place, id_ in enumerate(store.ids())})
+    assert "3 of 3 patients" in _verify(store.path).out
 
 
 def test_deep_films_are_held_to_their_white(tmp_path):

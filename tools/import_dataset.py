@@ -36,8 +36,8 @@ place of the names that were found, for the check for copies (docs/privacy.md); 
 
 --nnunet=nnUNet_raw/Dataset501_Mine reads nnU-Net's data sets in place of all this: classes, regions, the label
 `ignore`, channels and splits are those of dataset.json. Pairs of imagesTs test; --fold=0 tests on that fold of
-splits_final.json instead, and the flags above draw anew. One channel is read, or three as colour; of others choose
-one, --nnunet_channel=FLAIR.
+splits_final.json instead, and the flags above draw anew. Patients that an export knew are kept. One channel is
+read, or three as colour; of others choose one, --nnunet_channel=FLAIR.
 
 Images are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG, label files all of these but JPEG,
 lossy WebP and IMG. --invert makes positives of negatives, --invert_ids=FILE of those that it names.
@@ -126,8 +126,12 @@ def main(argv) -> None:
         print(line)
     if len(matched.alone) > _MOST_LINES:
         print(f"left out: {len(matched.alone) - _MOST_LINES} more files without partner")
-    patients = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else None
-    test, validation = _test_ids(sources, dataset, patients)
+    groups = own_splits.group_pairs(_GROUP_BY.value, sources) if _GROUP_BY.value else None
+    patients = own_splits.name_patients(groups) if groups else {}
+    if dataset and dataset.patients and not groups:
+        patients = {source.id: dataset.patients.get(source.case, "") for source in sources}
+        groups = {id_: patient or f"film {id_}" for id_, patient in patients.items()}
+    test, validation = _test_ids(sources, dataset, groups)
     negatives = {source.id for source in sources} if _INVERT.value else set()
     if _INVERT_IDS.value:
         negatives |= own_splits.read_ids(pathlib.Path(_INVERT_IDS.value), sources)
@@ -147,7 +151,7 @@ def main(argv) -> None:
         raise UserError(f"--name or --classes: {error}") from None
     films = own_folders.PairFilms(white, _CONTRAST.value == "stretch", negatives)
     report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress,
-                                      validation, patients and own_splits.name_patients(patients))
+                                      validation, patients)
     if line := found.about_channels(channel if about else _CHANNEL.value):
         print(line)
     for line in found.about_looks():
@@ -261,10 +265,10 @@ def _with_scores(table):
         raise UserError(f"--scored or --unions: {error}") from None
 
 
-def _test_ids(sources, dataset, patients) -> tuple[set[str], set[str]]:
+def _test_ids(sources, dataset, groups) -> tuple[set[str], set[str]]:
     """The pairs to test on, and those that a data set of nnU-Net keeps to validate.
 
-    `patients`: the groups of --group_by, None without.
+    `groups`: id -> patient, or what else --group_by gives; None without.
     """
     from datasets.pair_store import describe_ids
     from datasets.sources import own_splits
@@ -279,7 +283,7 @@ def _test_ids(sources, dataset, patients) -> tuple[set[str], set[str]]:
         raise UserError(f"found {' and '.join(f'--{name}' for name in given) or 'no split'}; give one of "
                         "--test_fraction=0.3 (0 for no test pairs), --test_ids=FILE, --train_ids=FILE and "
                         f"--train_count=20{', or --fold=0' if dataset else ''}")
-    groups = patients or own_splits.volumes(sources)
+    groups = groups or own_splits.volumes(sources)
     if theirs:
         test = {source.id for source in sources if source.case in dataset.test}
     elif _TEST_IDS.value is not None:

@@ -8,8 +8,8 @@
 
 A colour picture is one PNG of three channels, which nnU-Net reads so; with 16 bits it is three grey ones, _0000
 to _0002. Pixels of no known class have nnU-Net's label `ignore`, the code after the last class's. Under
-"pair_folder", which nnU-Net does not look at, dataset.json keeps what it has no word for, so that a data set comes
-back as it was.
+"pair_folder", which nnU-Net does not look at, dataset.json keeps what it has no word for, whose films they are
+too, so that a data set comes back as it was.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from datasets.sources.own_files import Matched, OwnFolder
 from datasets.sources.own_labels import CodeLabels
 
 FOLDER = re.compile(r"Dataset\d{3}_[A-Za-z0-9_.-]+")
-OURS = "pair_folder"  # key of dataset.json
+OURS, PATIENTS = "pair_folder", "patients"  # keys of dataset.json, and in what is there
 _COLOURS = ("R", "G", "B")
 
 
@@ -70,11 +70,13 @@ def write_nnunet(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Pr
     made, text = folds(pairs)
     atomic_files.write_json(folder / "splits_final.json", made)
     channels = _COLOURS if description.channels == 3 else (description.channel,)
+    known = {pair.name: pair.entry.patient for pair in pairs if pair.entry.patient}
     atomic_files.write_json(folder / "dataset.json", {
         "name": description.name, "channel_names": dict(zip("012", channels, strict=False)),
         "labels": _label_codes(description.classes),
         "numTraining": sum(pair.entry.split != "test" for pair in pairs),
-        "file_ending": ".png", OURS: description.to_json()})
+        "file_ending": ".png",
+        OURS: {**description.to_json(), **({PATIENTS: known} if known else {})}})
     overlaps = sum((pair.store.path / "masks" / f"{pair.entry.id}.png").is_file() for pair in pairs)
     return [f"splits_final.json: {text}; nnU-Net reads it in its folder of preprocessed data",
             *(["images of 16 bits written in 8, as others are"] if flat else []),
@@ -116,6 +118,7 @@ class NnunetDataset:
       matched: its pairs, and what belongs to none.
       test, validation: ids of the pairs that test, and of those that a single fold keeps to validate.
       about: what `write_nnunet` kept of the pair folder, None in a data set from elsewhere.
+      patients: id -> whose it is, of those of which `write_nnunet` kept it.
     """
 
     reader: CodeLabels
@@ -123,6 +126,7 @@ class NnunetDataset:
     test: frozenset[str]
     validation: frozenset[str]
     about: Description | None
+    patients: Mapping[str, str]
 
 
 def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None = None) -> NnunetDataset:
@@ -139,7 +143,7 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None
     if not isinstance(value, dict) or not isinstance(value.get("labels"), dict):
         raise UserError(f"{folder}/dataset.json: found no labels, expected nnU-Net's channel_names, labels and "
                         "file_ending")
-    about = _read_about(folder / "dataset.json", value)
+    about, patients = _read_about(folder / "dataset.json", value)
     classes, ignore = _read_classes(folder / "dataset.json", value)
     if about and about.classes.names[1:] == classes.names[1:] and about.classes.ignored == classes.ignored:
         classes = about.classes
@@ -159,7 +163,8 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None
     test, validation = _splits(folder, sources, [source.id for source in parts["Ts"][0]], fold)
     said = [f"channels: {', '.join(channels.values())}"] if len(channels) > 1 or channel else []
     matched = Matched([sources[id_] for id_ in sorted(sources)], alone, said)
-    return NnunetDataset(CodeLabels(classes, ignore=ignore), matched, test, validation, about)
+    whose = {source.id: patients[source.name] for source in matched.sources if source.name in patients}
+    return NnunetDataset(CodeLabels(classes, ignore=ignore), matched, test, validation, about, whose)
 
 
 def _find(path: pathlib.Path) -> pathlib.Path:
@@ -173,10 +178,14 @@ def _find(path: pathlib.Path) -> pathlib.Path:
     return below[0]
 
 
-def _read_about(path: pathlib.Path, value: Mapping[str, Any]) -> Description | None:
+def _read_about(path: pathlib.Path, value: Mapping[str, Any]) -> tuple[Description | None, dict[str, str]]:
+    """What `write_nnunet` kept: description, and name of a pair -> whose it is."""
+    if OURS not in value:
+        return None, {}
     try:
-        return Description.from_json(value[OURS]) if OURS in value else None
-    except (KeyError, TypeError, ValueError, OverflowError):
+        patients = value[OURS].get(PATIENTS, {})
+        return Description.from_json(value[OURS]), {name: str(patient) for name, patient in patients.items()}
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise UserError(f"{path}: found {OURS!r} that is not as it was written; remove it, and give --max_value, "
                         "--scored and --unions") from None
 

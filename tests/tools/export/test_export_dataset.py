@@ -12,9 +12,11 @@ from scipy import ndimage
 from datasets.class_table import IGNORED, ClassTable
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairStore, PairWriter
+from datasets.patients import patients
 from datasets.sources.phantom import write_phantoms
 from tests.helpers import pictures
 from tests.helpers.binaries import run, told
+from tests.helpers.patients import with_patients
 
 TABLE = ClassTable(("background", "a", "b"))
 SIZE = (20, 28)
@@ -148,6 +150,34 @@ def test_coco_gives_every_piece_and_every_pixel(real, tmp_path):
             rows, columns = np.nonzero(_decoded(one["segmentation"]))
             assert one["area"] == len(rows) and one["iscrowd"] == 0
             assert one["bbox"] == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+
+
+def test_coco_and_nifti_say_whose_the_films_are(real, tmp_path):
+    _export("coco", tmp_path / "unsaid", real)
+    whose = {id_: f"patient-000{int(id_[1]) // 2}" for id_ in real.ids() if not id_.startswith("r8")}
+    with_patients(real, whose)
+    _export("coco", tmp_path / "coco", real)
+    for folder, expected in (("unsaid", {}), ("coco", whose)):
+        found = {image["file_name"].removesuffix(".png"): image["patient"] for split in ("train", "test")
+                 for image in json.loads((tmp_path / folder / f"annotations/instances_{split}.json").read_text())[
+                     "images"] if "patient" in image}
+        assert found == expected
+    _export("nifti", tmp_path / "nifti", real)
+    with open(tmp_path / "nifti" / "pairs.csv") as rows:
+        assert {row["id"]: row["patient"] for row in csv.DictReader(rows)} == whose | {"r8": ""}
+
+
+def test_nifti_slices_come_back_with_their_patients(tmp_path):
+    store = _store(tmp_path / "films", [(f"r{number}", "train", "here") for number in range(6)], spacing_mm=0.25)
+    with_patients(store, {id_: f"patient-{5 - int(id_[1]) // 2:04d}" for id_ in store.ids()})
+    _export("nifti", tmp_path / "nifti", store)
+    done = run("tools.import_dataset", f"--images={tmp_path}/nifti/images", f"--labels={tmp_path}/nifti/labels",
+               "--classes=background,a,b", "--size=28", "--test_fraction=0.3", f"--out={tmp_path}/back",
+               f"--group_by={tmp_path}/nifti/pairs.csv:patient")
+    assert done.code == 0, done.err
+    back = PairStore(tmp_path / "back")
+    assert patients(back, store.ids()) == [f"patient-000{number}" for number in (3, 3, 2, 2, 1, 1)]
+    assert len(back.ids("test")) == 2 and len(set(patients(back, back.ids("test")))) == 1
 
 
 def test_coco_annotates_whole_organs_where_they_overlap(tmp_path):

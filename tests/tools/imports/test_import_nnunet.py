@@ -9,9 +9,11 @@ import pytest
 from datasets.class_table import IGNORED, ClassTable
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairStore, PairWriter
+from datasets.patients import patients
 from datasets.sources.phantom import write_phantoms
 from tests.helpers import pictures
 from tests.helpers.binaries import run, told
+from tests.helpers.patients import with_patients
 
 SIZE = 24
 
@@ -76,6 +78,21 @@ def test_validation_pairs_come_back(tmp_path):
     run("tools.export_dataset", "--format=nnunet", f"--data={store.path}", f"--out={tmp_path}/Dataset001_P")
     back, _ = _import(tmp_path / "Dataset001_P", tmp_path / "back")
     assert [(entry.id, entry.split) for entry in back.entries] == sorted(entries)
+
+
+def test_patients_come_back_and_stay_on_one_side(tmp_path):
+    entries = [(f"{letter}{film}", "train") for letter in "abcd" for film in range(2)] + [("e", "test")]
+    store = _store(tmp_path / "films", ClassTable(("ground", "a")), entries=entries)
+    whose = {id_: f"patient {id_[0]}" for id_ in store.ids("train")}  # of e nobody says
+    with_patients(store, whose)
+    run("tools.export_dataset", "--format=nnunet", f"--data={store.path}", f"--out={tmp_path}/Dataset001_P")
+    back, _ = _import(tmp_path / "Dataset001_P", tmp_path / "back")
+    assert {entry.id: entry.patient for entry in back.entries} == whose | {"e": ""}
+    drawn, said = _import(tmp_path / "Dataset001_P", tmp_path / "drawn", "--test_fraction=0.4")
+    tested = set(patients(drawn, drawn.ids("test")))
+    assert tested and not tested & set(patients(drawn, drawn.ids("train"))) and "groups: 5" in said
+    again, _ = _import(tmp_path / "Dataset001_P", tmp_path / "again", "--group_by=.")
+    assert patients(again, ["a0", "a1", "e"]) == ["patient-0001", "patient-0001", "patient-0005"]
 
 
 def _others(folder, labels, codes=(0, 1, 2), channels=None, more=None, cases=("x y", "z"), tests=()):
@@ -191,7 +208,7 @@ def test_volumes_give_their_slices_and_stay_on_one_side(tmp_path):
     ({"background": 0, "a": 2}, {}), ({"a": 1, "b": 1}, {}), ({"background": 0, "a": "x"}, {}),
     ({"background": 0, "a": [1, 2], "b": 2}, {}), ({"background": 0, "a": [1, 2]}, {"regions_class_order": [1]}),
     ({"background": 0, "a": 1, "ignore": 1}, {}), ({}, {}), ([], {}), ({"background": 0, "A": 1, "a": 2}, {}),
-    ({"background": 0, "a": 1}, {"pair_folder": {"name": 3}})])
+    ({"background": 0, "a": 1}, {"pair_folder": {"name": 3}}), ({"background": 0, "a": 1}, {"pair_folder": []})])
 def test_labels_that_cannot_be_are_refused(labels, more, tmp_path):
     folder = _others(tmp_path / "d", labels, more=more)
     told(_refused(folder, tmp_path / "o", "--test_fraction=0"), folder / "dataset.json")

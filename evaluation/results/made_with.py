@@ -36,14 +36,23 @@ class MadeWith:
 
     def check(self, folder: pathlib.Path) -> None:
         """Raises UserError where `folder` was made with another recipe: its columns would stand among these."""
-        found = read_made_with(folder)
-        if found and found.recipe != self.recipe:
-            raise UserError(f"{folder}: was made with --recipe={found.recipe}, found --recipe={self.recipe}, and "
+        found = _recipe_of(folder)
+        if found and found != self.recipe:
+            raise UserError(f"{folder}: was made with --recipe={found}, found --recipe={self.recipe}, and "
                             "columns of both would stand in one table; use the former, or another --workdir")
 
     def write(self, folder: pathlib.Path) -> None:
         """Keeps it in `folder`."""
         atomic_files.write_json(folder / FILE, dataclasses.asdict(self))
+
+
+def _recipe_of(folder: pathlib.Path) -> str | None:
+    """The recipe of an experiment folder; None for a new one. Folders that don't say are older than recipes."""
+    found = read_made_with(folder)
+    if found:
+        return found.recipe
+    records = (atomic_files.read_json(path) for path in sorted((folder / "tasks").glob("*.json")))
+    return PAPER if any(isinstance(record, dict) and record.get("done") for record in records) else None
 
 
 def read_made_with(folder: pathlib.Path) -> MadeWith | None:

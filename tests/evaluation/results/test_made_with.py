@@ -84,5 +84,22 @@ def test_a_folder_keeps_to_its_recipe(tmp_path):
         records(BEST)
 
 
+def test_a_folder_older_than_recipes_is_the_papers(tmp_path):
+    def records(made_with):
+        task = Task("data", "", (), {}, lambda folder: None, made_with=made_with)
+        return TaskRecords([task], str(tmp_path), print)
+
+    record = {"key": "0", "done": False, "seconds": 0.0}
+    for done in (False, True):  # before anything was finished, it is anybody's
+        records(BEST)
+        (tmp_path / "tasks").mkdir(exist_ok=True)
+        (tmp_path / "tasks" / "dots.json").write_text(json.dumps({**record, "done": done}))
+    with pytest.raises(UserError, match="was made with --recipe=paper, found --recipe=best"):
+        records(BEST)
+    with records(MadeWith("cpu")) as held:
+        held.prepare()
+    assert read_made_with(tmp_path) == MadeWith("cpu")
+
+
 def test_a_recipe_is_of_the_captions_alone():
     assert MadeWith("cpu").settings() == {} and BEST.settings() == {"recipe": "best"}

@@ -4,7 +4,8 @@
 
 --phantoms=N instead of --data makes and uses N procedural chest films, or with --kind=cells and the like other
 pictures (see tools.make_phantoms). The same command continues a run that was stopped: finished tasks are skipped,
-tasks whose settings or data changed are done again.
+tasks whose settings or data changed are done again. Columns of an earlier command, with other --methods, --extras
+or --network, stay in the tables where this one would make them alike; the others are left out, which is said.
 
 --config=tiny uses 11 of the train films as the paper does, or with --films=5 another number. Draws of one seed are
 nested: five films are among the eleven.
@@ -248,6 +249,7 @@ def _sizes() -> list[int]:
 def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
     from evaluation.results.made_with import MadeWith
     from tools.experiment.draws import Draws
+    from tools.experiment.earlier_plans import naming_superseded
     from tools.experiment.engine import run_tasks_at_once
     from tools.experiment.plan import Experiment
     from tools.experiment.tasks import TaskRecords, run_tasks
@@ -261,6 +263,8 @@ def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])
         experiment = Draws(experiment, tuple(sizes), tuple(seeds))
+    else:
+        experiment = naming_superseded(experiment)
     for note in experiment.notes():
         print(f"note: {note}", flush=True)
     if not (_ESTIMATE.value or _DRY_RUN.value):

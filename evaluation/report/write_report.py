@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from datasets.common import atomic_files
 from evaluation.figures.catalogue import experiment_figures
@@ -54,7 +54,7 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
         needs = _lacking(experiment)
         parts.add(REALISM, lambda: add_realism(page, experiment, folder, seed), needs.get(REALISM))
         parts.add(COPIES, lambda: add_copies(page, experiment, folder, seed), needs.get(COPIES))
-    _add_tasks(page, root, command)
+    _add_tasks(page, root, command, experiment.superseded_tasks)
     page.write(folder / "report.html")
     return "\n".join([markdown(results.main_table()), *parts.left_out])
 
@@ -184,8 +184,9 @@ def _add_films(page: Page, results: Results) -> None:
                [[film, *(printed(value, 1) for value in row)] for film, row in hardest.iterrows()])
 
 
-def _add_tasks(page: Page, root: pathlib.Path, command: str) -> None:
-    records = [(path.stem, atomic_files.read_json(path)) for path in (root / "tasks").glob("*.json")]
+def _add_tasks(page: Page, root: pathlib.Path, command: str, superseded: Collection[str]) -> None:
+    records = [(path.stem, atomic_files.read_json(path)) for path in (root / "tasks").glob("*.json")
+               if path.stem not in superseded]
     # In the order they were done.
     records.sort(key=lambda record: (root / "tasks" / f"{record[0]}.json").stat().st_mtime_ns)
     page.section("Tasks and settings")

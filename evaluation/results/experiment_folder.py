@@ -28,6 +28,11 @@ def results_name(column: str, external: str = "") -> str:
     return f"external-{external}.{column}" if external else f"evaluate-{column}"
 
 
+def set_name(method: Method) -> str:
+    """The folder of a method's synthetic pairs."""
+    return f"synthetic-{method.suffix}"
+
+
 @dataclasses.dataclass(frozen=True)
 class ExperimentFolder:
     """An experiment's folder. Everything is read when asked for; a missing or foreign file is a UserError.
@@ -54,8 +59,19 @@ class ExperimentFolder:
 
     def scored_columns(self) -> list[str]:
         """The same where there may be none."""
-        found, outdated = self._found(), self.outdated()
-        return columns.in_order(name for name in found if name not in outdated)
+        left_out = {*self.outdated(), *self.superseded()}
+        return columns.in_order(name for name in self._found() if name not in left_out)
+
+    def superseded(self) -> list[str]:
+        """Columns of earlier plans that were made with other settings or data; see `MadeWith.superseded`."""
+        known = self.superseded_tasks
+        return columns.in_order(name for name in self._found() if results_name(name) in known)
+
+    @property
+    def superseded_tasks(self) -> tuple[str, ...]:
+        """The tasks that made them, and what these read."""
+        made = self.made_with
+        return made.superseded if made else ()
 
     def outdated(self) -> list[str]:
         """Columns that were scored on the external set and whose segmenter is another one by now."""
@@ -152,12 +168,13 @@ class ExperimentFolder:
 
     def synthetic(self, method: Method) -> PairStore:
         """Synthetic pairs of `method` at the size they were made."""
-        return PairStore(self.path / f"synthetic-{method.suffix}" / "gan")
+        return PairStore(self.path / set_name(method) / "gan")
 
     def methods(self) -> list[Method]:
-        """Those whose synthetic pairs are there, in the order of `columns.METHODS`."""
-        return [method for method in columns.METHODS
-                if (self.path / f"synthetic-{method.suffix}" / "gan" / "manifest.csv").is_file()]
+        """Those whose synthetic pairs are there and not superseded, in the order of `columns.METHODS`."""
+        known = self.superseded_tasks
+        return [method for method in columns.METHODS if set_name(method) not in known
+                and (self.path / set_name(method) / "gan" / "manifest.csv").is_file()]
 
     def subset(self) -> dict:
         """What the data task chose: config, seed, and the films' ids in train."""
@@ -206,8 +223,9 @@ class ExperimentFolder:
         return ", ".join(filter(None, [films, self.recipe]))
 
     def logs(self) -> dict[str, list[dict[str, float]]]:
-        """Training run -> its rows, see `evaluation.results.run_log`; stages first, then columns in order."""
-        found = {path.parent.name for path in self.path.glob(f"*/{run_log.NAME}")}
+        """Training run -> its rows, see `evaluation.results.run_log`; stages first, then columns in order. Runs of
+        earlier plans that are superseded are left out."""
+        found = {path.parent.name for path in self.path.glob(f"*/{run_log.NAME}")} - {*self.superseded_tasks}
         stages = [name for name in columns.STAGES if name in found]
         names = [*stages, *columns.in_order(found - set(stages))]
         return {name: run_log.read_rows(self.path / name / run_log.NAME) for name in names}

@@ -14,6 +14,7 @@ from datasets.common.errors import UserError
 
 FILE = "experiment.json"
 PAPER = "paper"  # the recipe that changes nothing
+_SHOWN = ("evaluate-", "synthetic-")  # tasks whose results people look at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +25,25 @@ class MadeWith:
       preset: settings of every stage.
       recipe: what changes the preset and adds columns.
       changes: what the recipe does, as JSON; empty for the paper's.
+      superseded: names of earlier plans' tasks whose results are still in the folder, but of other settings or
+        data. They stand in no table and no figure.
     """
 
     preset: str
     recipe: str = PAPER
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
 
-    def settings(self) -> dict[str, str]:
-        """What tables say of it, as a task's settings: the recipe, but for the paper's."""
-        return {} if self.recipe == PAPER else {"recipe": self.recipe}
+    def settings(self) -> dict[str, Any]:
+        """What tables say of it, as a task's settings: the recipe, but for the paper's, and what is superseded."""
+        return {**({} if self.recipe == PAPER else {"recipe": self.recipe}),
+                **({"superseded": list(self.superseded)} if self.superseded else {})}
+
+    def superseded_line(self) -> str:
+        """What is left out, for the console."""
+        names = [name.removeprefix("evaluate-") for name in self.superseded if name.startswith(_SHOWN)]
+        return (f"left out of tables and report: {', '.join(names)}, which an earlier plan made with other "
+                "settings or data; ask for them again, and they are made anew")
 
     def check(self, folder: pathlib.Path) -> None:
         """Raises UserError where `folder` was made with another recipe: its columns would stand among these."""
@@ -62,7 +73,8 @@ def read_made_with(folder: pathlib.Path) -> MadeWith | None:
         return None
     value = atomic_files.read_json(path)
     try:
-        return MadeWith(str(value["preset"]), str(value["recipe"]), dict(value["changes"]))
+        return MadeWith(str(value["preset"]), str(value["recipe"]), dict(value["changes"]),
+                        tuple(map(str, value.get("superseded", ()))))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: does not say what the experiment was made with ({type(error).__name__}: "
                         f"{str(error)[:100]}); expected what tools.run_experiment writes; remove it") from None

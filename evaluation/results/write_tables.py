@@ -40,11 +40,13 @@ class Results:
       folders: of tools.run_experiment.
       external: name of an external set of films, on which its columns are those that every folder has; without,
         the experiments' test films.
+      shared: columns are those that every folder has there too, as in draws of which some were made by earlier
+        plans; without, others are an error.
 
     Raises UserError where their configuration, columns or scored organs differ, and where one is named twice.
     """
 
-    def __init__(self, folders: Sequence[str | pathlib.Path], external: str = ""):
+    def __init__(self, folders: Sequence[str | pathlib.Path], external: str = "", shared: bool = False):
         # A folder named twice would count as two runs.
         if not folders or len({pathlib.Path(folder).resolve() for folder in folders}) != len(folders):
             raise UserError(f"--results={','.join(map(str, folders))}: expected one or more folders, each once")
@@ -52,10 +54,11 @@ class Results:
         first = self.experiments[0]
         found = [experiment.columns() for experiment in self.experiments]
         self.columns = [name for name in found[0] if all(name in names for names in found)]
+        self._unshared = {name for names in found for name in names} - {*self.columns}
         self.pooled = {name: [] for name in self.columns}
         for experiment in self.experiments:
             names = experiment.columns()
-            if experiment.choice != first.choice or (not external and names != found[0]):
+            if experiment.choice != first.choice or (not (external or shared) and names != found[0]):
                 raise UserError(f"{experiment.path}: is {experiment.choice} with columns {', '.join(names)}, but "
                                 f"{first.path} is {first.choice} with {', '.join(found[0])}; make a table of each")
             for name in self.columns:
@@ -105,7 +108,16 @@ class Results:
         outside = [f"{name}: {found.tested} films of elsewhere." for name, found in self.externals.items()]
         outside += [f"{columns.title(column)} was scored on {name} before it was trained anew, and is left out "
                     "there; give --external again." for name, column in self._outdated()]
-        return " ".join(filter(None, [said, *outside, left_out(self.pooled, organs), self._budget()]))
+        notes = [*self._columns_left_out(), left_out(self.pooled, organs), self._budget()]
+        return " ".join(filter(None, [said, *outside, *notes]))
+
+    def _columns_left_out(self) -> list[str]:
+        """Sentences on columns that are in folders and not in the table."""
+        superseded = {name for experiment in self.experiments for name in experiment.superseded()}
+        found = {"Made by an earlier plan with other settings or data": superseded,
+                 "Not in every run": self._unshared - superseded}
+        return [f"{why}, and left out: {', '.join(map(columns.title, columns.in_order(names)))}."
+                for why, names in found.items() if names]
 
     def _budget(self) -> str:
         """A sentence on the updates behind each column that says them; empty without any."""

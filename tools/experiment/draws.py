@@ -12,10 +12,12 @@ import dataclasses
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from evaluation.figures.size_curves import write_curves
 from evaluation.results.table_formats import markdown
 from evaluation.results.write_tables import Results, write_results
+from tools.experiment.earlier_plans import naming_superseded
 from tools.experiment.estimate import MEASURED, TrainingJob
 from tools.experiment.plan import Experiment
 from tools.experiment.tasks import Task
@@ -47,9 +49,9 @@ class Draws:
 
     def _draw(self, group: str, films: int | None, seed: int) -> Experiment:
         preset = self.experiment.preset
-        return dataclasses.replace(
+        return naming_superseded(dataclasses.replace(
             self.experiment, preset=dataclasses.replace(preset, tiny_films=films) if films else preset, seed=seed,
-            workdir=str(pathlib.Path(self.experiment.workdir, group, f"seed-{seed}")))
+            workdir=str(pathlib.Path(self.experiment.workdir, group, f"seed-{seed}"))))
 
     def tasks(self, part: str | None = None) -> list[Task]:
         """The tasks of all draws, then the tables and curves, which read evaluations; or those of `part` alone,
@@ -66,20 +68,22 @@ class Draws:
 
     def _tables_task(self, group: str) -> Task:
         parts = [f"{group}/seed-{seed}" for seed in self.seeds]
+        draws = self.experiments()
 
         def run(folder: pathlib.Path) -> None:
-            results = Results([pathlib.Path(self.experiment.workdir, part) for part in parts])
+            results = Results([pathlib.Path(self.experiment.workdir, part) for part in parts], shared=True)
             write_results(results, folder, organs=True)
             print(f"{results.caption()}\n\n{markdown(results.main_table())}")
 
         reads = tuple(f"{part}/{read}" for part in parts for read in self.experiment.evaluations())
         return Task("tables", f"tables over {_count(len(parts), 'draw')}", reads,
-                    {"seeds": list(self.seeds), **self.experiment.told()}, run, device=False, part=group)
+                    {"seeds": list(self.seeds), **_told_by([draws[part] for part in parts])}, run, device=False,
+                    part=group)
 
     def _curves_task(self) -> Task:
         def run(folder: pathlib.Path) -> None:
             tables = write_curves(folder, {films: Results([
-                pathlib.Path(self.experiment.workdir, group, f"seed-{seed}") for seed in self.seeds])
+                pathlib.Path(self.experiment.workdir, group, f"seed-{seed}") for seed in self.seeds], shared=True)
                 for group, films in self._groups().items()})
             print("mean J in percent over the number of train films, and its worth in films\n\n"
                   + "\n".join(map(markdown, tables)) + f"\n{folder}/curves.png")
@@ -127,6 +131,13 @@ class Draws:
         found = ", ".join(f"{counts[state]:,} {state}" for state in ("done", "started", "stale", "to do")
                           if counts[state])
         return f"plan: {_count(len(self.experiments()), 'draw')}, {_count(len(states), 'task')}: {found}"
+
+
+def _told_by(draws: Sequence[Experiment]) -> dict[str, Any]:
+    """What `Experiment.told` says of all or of any of `draws`."""
+    told = [made.told() for made in draws]
+    superseded = sorted({name for one in told for name in one.get("superseded", ())})
+    return {**told[0], **({"superseded": superseded} if superseded else {})}
 
 
 def _count(number: int, what: str) -> str:

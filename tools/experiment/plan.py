@@ -28,6 +28,7 @@ A column of another network in SMANet's place has its name behind a plus, e.g. f
 import dataclasses
 import hashlib
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,9 @@ class Experiment:
         column.
       shard_pairs: of a shard of larger synthetic sets; 0: each is made whole.
       workers: of a cluster that train each network together, but for those whose batches they cannot share.
-      made_with: names of the preset and of the recipe that changed it; they decide the tables' captions alone.
+      made_with: names of the preset and of the recipe that changed it, and what tables leave out of the folder;
+        they decide tables and captions alone.
+      labelled_before: in place of `unlabelled`, what the record of an earlier plan says of its films.
     """
 
     data: str
@@ -104,12 +107,13 @@ class Experiment:
     shard_pairs: int = 0
     workers: int = 1
     made_with: MadeWith | None = None
+    labelled_before: list[str] | str | None = None
 
     def tasks(self) -> list[Task]:
         """All tasks, in an order in which each finds done what it reads."""
         tasks = [self._data_task()]
         tasks += [self._gan_task(stage) for stage in self._gans()]
-        tasks += [task for method in self._makers() for task in SyntheticSet(
+        tasks += [task for method in self.makers() for task in SyntheticSet(
             method, self.preset, self.seed, pathlib.Path(self.workdir), self.shard_pairs).tasks()]
         for column in self._columns():
             tasks += [self._unlabelled_task(column)] if column.kind == "pseudo" else []
@@ -126,12 +130,12 @@ class Experiment:
     def _columns(self) -> list[Column]:
         """The paper's and those of `extras`, as far as their method's pairs are made."""
         asked = {"", *self.extras} - {"pseudo"}
-        if "pseudo" in self.extras and self.unlabelled:
+        if "pseudo" in self.extras and (self.unlabelled or self.labelled_before):
             asked |= {"pseudo", "augment"}  # whose segmenter labels the films
         return [column for column in columns.known().values() if column.network in self.networks
-                and column.extra in asked and column.method in (None, *self._makers())]
+                and column.extra in asked and column.method in (None, *self.makers())]
 
-    def _makers(self) -> list[Method]:
+    def makers(self) -> list[Method]:
         """What makes synthetic pairs: the methods, and the models beside them that are asked for."""
         return [method for method in columns.METHODS if method.name in (*self.methods, *self.extras)]
 
@@ -184,13 +188,13 @@ class Experiment:
         lacks = lacking(len(ids), len(store.ids("test")), preset.size, samples)
         if len(self.columns()) < 2:
             lacks.pop(DIFFERENCES, None)
-        if not self._makers():
+        if not self.makers():
             lacks = {part: needs for part, needs in lacks.items() if part == DIFFERENCES}
         alone = [job.name for job in self.training_jobs() if not shared_by(job.config, self.workers)]
         if alone:
             found.append(f"{self.workers} workers cannot share the batches of {', '.join(alone)} evenly: each is "
                          "trained by one")
-        if any(method.name == "shape" for method in self._makers()):
+        if any(method.name == "shape" for method in self.makers()):
             check_shape_model(store, ids, preset.size)
         return [*found, *(f"the report will have no {part}: needs {needs}" for part, needs in lacks.items())]
 
@@ -235,12 +239,12 @@ class Experiment:
         chosen = choose_subset(store, self.config, self.seed, preset.tiny_films)
         unseen, _ = image_sets.held_out(store, store, chosen)
         films = (len(OPERATIONS) + 1) * len(chosen) + len(unseen) + len(store.ids("test"))
-        samples = len(self._makers()) * (preset.synthetic_train + preset.synthetic_validation)
+        samples = len(self.makers()) * (preset.synthetic_train + preset.synthetic_validation)
         sides = {preset.size, preset.segmentation_size}
         return sum(side**2 for side in sides) * (films + samples) * store.description.channels
 
     def _gans(self) -> list[str]:
-        return [stage for stage in _TITLES if any(stage in STAGES[method.name] for method in self._makers())]
+        return [stage for stage in _TITLES if any(stage in STAGES[method.name] for method in self.makers())]
 
     def _gan_config(self, stage: str) -> PGGANConfig | Pix2PixHDConfig:
         config = dataclasses.replace(getattr(self.preset, stage), seed=self.seed)
@@ -275,8 +279,8 @@ class Experiment:
         size, config, store = self.preset.segmentation_size, self.preset.segmenter, PairStore(self.data)
         chosen = choose_subset(store, self.config, self.seed, self.preset.tiny_films)
         films = Unlabelled(self.unlabelled, store, tuple(chosen))
-        settings = {"films": films.settings(), "size": size, "window": config.crop, "overlap": config.overlap,
-                    "classes": config.classes}
+        settings = {"films": self.labelled_before or films.settings(), "size": size, "window": config.crop,
+                    "overlap": config.overlap, "classes": config.classes}
 
         def run(folder: pathlib.Path) -> None:
             films.write(folder / "pairs", size, labeller(self._path(teacher), config, store.classes))
@@ -322,7 +326,7 @@ class Experiment:
         return Task("report", "tables, figures, realism, copies, page", self.evaluations(),
                     {**({"own": own} if own else {}), **self.told()}, run)
 
-    def told(self) -> dict[str, str]:
+    def told(self) -> dict[str, Any]:
         """What captions say of `made_with`: tables that say otherwise are made again."""
         return self.made_with.settings() if self.made_with else {}
 

@@ -89,10 +89,7 @@ class TaskRecords:
         self._made_with = {self.root / task.part: task.made_with for task in tasks if task.made_with}
         for folder, made_with in self._made_with.items():
             made_with.check(folder)
-        self._keys: dict[str, str] = {}
-        self._helped = {task.id: task for task in tasks}
-        for task in tasks:
-            self._keys[task.id] = _key(task, self._keys)  # reads come before: their keys are known
+        self._keys, self._helped = task_keys(tasks), {task.id: task for task in tasks}
 
     def __enter__(self) -> "TaskRecords":
         with contextlib.ExitStack() as stack:
@@ -109,6 +106,8 @@ class TaskRecords:
         """The tasks to do, in order, after the folders of stale ones are set aside; says which are done."""
         for folder, made_with in self._made_with.items():
             made_with.write(folder)
+            if made_with.superseded:
+                self._say(f"{folder}: {made_with.superseded_line()}")
         todo = []
         for task in self._tasks:
             state = self.state(task)
@@ -132,7 +131,7 @@ class TaskRecords:
         """"to do", "started", "done" or "stale"."""
         if task.helps and self.state(self._helped[task.helps]) == "done":
             return "done"
-        record = _record(self.root / task.part, task.name)
+        record = read_record(self.root / task.part, task.name)
         if record is None:
             return "to do"
         if record["key"] != self.key(task):
@@ -142,7 +141,7 @@ class TaskRecords:
     def seconds(self) -> dict[str, float]:
         """Seconds each task took, over all its starts."""
         # Over all starts of the present settings.
-        records = {task.id: _record(self.root / task.part, task.name) for task in self._tasks}
+        records = {task.id: read_record(self.root / task.part, task.name) for task in self._tasks}
         return {name: record["seconds"] if record else 0.0 for name, record in records.items()}
 
 
@@ -154,7 +153,7 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
     """
     home = root / task.part
     path = home / "tasks" / f"{task.name}.json"
-    before = _record(home, task.name)
+    before = read_record(home, task.name)
     if before and before["key"] == key and before["done"]:  # by a worker that was lost after it
         return f"    {task.id} is done"
     record = {"key": key, "done": False, "settings": task.settings,
@@ -172,6 +171,14 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
     return f"    {task.id} took {clock(record['seconds'])}"
 
 
+def task_keys(tasks: Sequence[Task]) -> dict[str, str]:
+    """`Task.id` -> what changes with the task's settings and with those of all it reads, which come before it."""
+    keys: dict[str, str] = {}
+    for task in tasks:
+        keys[task.id] = _key(task, keys)
+    return keys
+
+
 def _key(task: Task, keys: dict[str, str]) -> str:
     # The keys of what it reads hold theirs: a change goes down the whole chain. The part is left out: a draw of a
     # plan is what it is alone.
@@ -179,7 +186,11 @@ def _key(task: Task, keys: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _record(root: pathlib.Path, name: str) -> dict[str, Any] | None:
+def read_record(root: pathlib.Path, name: str) -> dict[str, Any] | None:
+    """What folder `root` keeps of a task: key, settings, seconds and whether it is done; None where nothing.
+
+    Raises UserError for what is no record.
+    """
     path = root / "tasks" / f"{name}.json"
     if not path.is_file():
         return None

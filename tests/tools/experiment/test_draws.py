@@ -15,7 +15,7 @@ from datasets.subsets import choose_subset
 from evaluation.results.tables import read_pooled, scores
 from tests.helpers import binaries
 from tests.helpers.patients import with_patients
-from tests.helpers.result_folders import write_experiment
+from tests.helpers.result_folders import write_column, write_experiment
 from tests.helpers.tiny_experiment import experiment
 from tools.experiment.draws import Draws
 from tools.experiment.numbers import numbers
@@ -86,6 +86,8 @@ def test_tables_and_curves_tell_means_over_draws(data, tmp_path):
         (tmp_path / part / "data" / "subset.json").write_text(json.dumps(
             {"config": "tiny", "seed": made.seed, "train": ["film"] * made.preset.tiny_films}))
         shifts[part] = read_pooled(tmp_path / part / "evaluate-real" / "pooled.json")
+    early = tmp_path / "films-3" / "seed-0"  # by a plan that had one more column
+    write_column(early / "evaluate-mix-2", PairStore(early / "data" / "gan-films"), 1)
     lines = []
     run_tasks([dataclasses.replace(task, reads=()) for task in draws.tasks() if task.name in ("tables", "curves")],
               str(tmp_path), say=lines.append)
@@ -103,6 +105,7 @@ def test_tables_and_curves_tell_means_over_draws(data, tmp_path):
     assert (tmp_path / "curves" / "curves.png").stat().st_size > 1000
     main = (tmp_path / "films-3" / "tables" / "table2.md").read_text()
     assert f"{means[3, 'real']:.2f} ± " in main and "3 films" in main
+    assert "Not in every run, and left out: Two-stage MIX." in main and "| MIX" not in main
 
 
 def test_what_is_finished_stays_so_when_more_is_asked_for(data, tmp_path):

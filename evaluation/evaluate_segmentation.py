@@ -175,7 +175,7 @@ def _label_maps(store, ids, classes: str):
 def _network(store, ids, classes: str):
     """What segments films by --model, and whether the scored organs alone are scored."""
     from evaluation.segmenter.evaluate import segment_with
-    from evaluation.segmenter.load import check_fit, read_segmenter
+    from evaluation.segmenter.load import check_fit, coded, read_largest, read_segmenter
     from evaluation.segmenter.sliding_window import probabilities_of
 
     del ids
@@ -184,7 +184,9 @@ def _network(store, ids, classes: str):
     window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
     overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store, classes)
-    return segment_with(probabilities_of(network), store, window, overlap), scored
+    names = (store.classes.scored_table() if scored else store.classes).names
+    largest = coded(read_largest(_MODEL.value, facts, names), names)
+    return segment_with(probabilities_of(network), store, window, overlap, largest), scored
 
 
 def _scored_only(network, store, classes: str) -> bool:

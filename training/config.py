@@ -18,7 +18,7 @@ def option(default: Any, meaning: str, choices: tuple = (), least: float = 0, mo
         result   what a run becomes
         input    likewise, by the content of the file or run folder that it names
         length   how far a run goes: its folder continues under another value, an experiment's task is done again
-        nothing  how a run is watched, saved and spread over devices
+        nothing  how a run is watched, saved and spread over devices, and how its network is used
 
     `later` is an option that came when experiments had been run: at its default their records do without it.
     """
@@ -178,6 +178,10 @@ class SMANetConfig(EngineConfig):
                             later=True)
     cutmix: float = option(0.0, "share of crops into which a rectangle of another film is set (CutMix)", most=1,
                            later=True)
+    # What becomes of its label maps.
+    keep_largest: str = option("", "classes of which the finished segmenter keeps the largest piece alone, as "
+                                   "'heart,left lung'; auto: those in one piece in all label maps it was trained "
+                                   "on (ours, not in the paper)", decides="nothing")
     # How long.
     steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")

@@ -13,10 +13,12 @@ import tensorflow as tf
 from datasets import grey, pair_cache
 from datasets.augmentation.augmented_crops import AugmentedCrops
 from datasets.augmentation.strong_augment import StrongAugmentation
-from datasets.class_table import IGNORED
+from datasets.class_table import IGNORED, ClassTable
 from datasets.common import progress
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
+from datasets.rules.label_cleaning import named_organs
+from datasets.rules.label_rules import LabelRules
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import FilmsInMemory
 from evaluation.segmenter.network_file import network_digest
@@ -53,6 +55,7 @@ class SMANetTrainer:
       shown: rows of the pairs in the grid; None for the first ones.
       ignored: whether labels may hold IGNORED, whose pixels then count in no loss and no accuracy.
       channel: what the films show, as in the store's description, for whoever uses the finished run.
+      largest: classes whose largest piece alone is to be kept, each with those painted over it, likewise.
     """
 
     unit = "steps"
@@ -60,8 +63,9 @@ class SMANetTrainer:
     def __init__(self, config: SMANetConfig, films: np.ndarray, labels: np.ndarray, num_classes: int,
                  validation: FilmsInMemory | None, strategy: tf.distribute.Strategy,
                  class_names: Sequence[str] = (), rows: np.ndarray | None = None,
-                 shown: Sequence[int] | None = None, ignored: bool = False, channel: str = "grey"):
-        self.class_names, self.channel = tuple(class_names), channel
+                 shown: Sequence[int] | None = None, ignored: bool = False, channel: str = "grey",
+                 largest: Sequence[Sequence[str]] = ()):
+        self.class_names, self.channel, self.largest = tuple(class_names), channel, largest
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
         self._ignored = IGNORED if ignored else None
         self._arrays, self._rows, self._validation = (films, labels), rows, validation
@@ -144,7 +148,8 @@ class SMANetTrainer:
                 "classes": self.config.classes, "num_classes": self.num_classes,
                 "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:3]),
                 "crop": self.config.crop, "overlap": self.config.overlap,
-                **({} if self.channel == "grey" else {"channel": self.channel})}
+                **({} if self.channel == "grey" else {"channel": self.channel}),
+                **({"largest": [list(names) for names in self.largest]} if self.largest else {})}
 
 
 class _KnownAccuracy(keras.metrics.SparseCategoricalAccuracy):
@@ -187,7 +192,8 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         shown = different_films(store, ids, _GRID_ROWS)
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_films(validation, config), strategy, classes.names, rows, shown,
-                                classes.ignored, store.description.channel)
+                                classes.ignored, store.description.channel,
+                                _largest(config.keep_largest, labels, classes))
         if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
         run(trainer, folder, config)
@@ -209,6 +215,18 @@ def _augmented(config: SMANetConfig, outside: int = 0) -> AugmentedCrops | None:
     """What cuts the crops (see `training.batches`), and knows its ranges; None where they are cut as they are."""
     strong = StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
     return AugmentedCrops(strong, config.cutmix, outside) if strong or config.cutmix else None
+
+
+def _largest(asked: str, labels: np.ndarray, classes: ClassTable) -> list[tuple[str, ...]]:
+    """The classes of --keep_largest, each with those painted over it."""
+    if asked == "auto":
+        return named_organs(LabelRules.learn(list(labels), classes).whole(), classes)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    unknown = [name for name in names if name not in classes.organs]
+    if unknown:
+        raise UserError(f"--keep_largest={asked}: found class {unknown[0]}, expected auto or some of "
+                        f"{', '.join(classes.organs)}")
+    return named_organs(names, classes)
 
 
 def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str], None]) -> list[str]:

@@ -1,8 +1,12 @@
 """Mending generated label maps: what no real map of the data set has is taken out."""
 
-import numpy as np
+from collections.abc import Sequence
 
-from datasets.rules.label_filters import fill_from_neighbours, majority_filter
+import numpy as np
+from scipy import ndimage
+
+from datasets.class_table import ClassTable
+from datasets.rules.label_filters import components, fill_from_neighbours, majority_filter
 from datasets.rules.label_rules import LabelRules
 
 
@@ -20,3 +24,28 @@ def clean_labels(labels: np.ndarray, rules: LabelRules, rims: bool = False) -> n
         parts, _, whole = rules.find_pieces(labels, code)
         keep &= (labels != code) | np.isin(parts, 1 + np.flatnonzero(whole))
     return fill_from_neighbours(labels, keep)
+
+
+def keep_largest(labels: np.ndarray, organs: Sequence[Sequence[int]]) -> np.ndarray:
+    """Codes [H, W] of a segmented film in which each of `organs` has its largest piece alone; pixels of the others
+    take the nearest code that stays.
+
+    The usual last step of segmenting an organ that comes in one piece (Isensee et al. 2021).
+
+    Args:
+      organs: of each its code, and those of what is painted over it, as in `components`.
+    """
+    keep = np.ones(labels.shape, bool)
+    for codes in organs:
+        parts, areas = components(labels, codes)
+        if np.count_nonzero(areas) > 1:
+            keep &= (labels != codes[0]) | (parts == 1 + np.argmax(areas))
+    if keep.all():
+        return labels
+    nearest = ndimage.distance_transform_edt(~keep, return_distances=False, return_indices=True)
+    return labels[tuple(nearest)]
+
+
+def named_organs(names: Sequence[str], table: ClassTable) -> list[tuple[str, ...]]:
+    """Each of the classes `names` and those painted over it, as `table` has them, by name."""
+    return [tuple(table.names[code] for code in table.codes_within(table.code(name))) for name in names]

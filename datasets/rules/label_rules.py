@@ -105,6 +105,11 @@ class LabelRules:
         """Whether some map shows the class without one piece that holds nearly all of it."""
         return self.classes[code].main < MAIN_SHARE and self.classes[code].present > 0
 
+    def whole(self) -> tuple[str, ...]:
+        """Names of the classes that come in one piece in every map that shows them."""
+        return tuple(self.table.names[code] for code, rule in self.classes.items()
+                     if rule.present and not self.in_pieces(code))
+
     def shares(self) -> dict[int, float]:
         """Code -> share of the maps that show it, of the classes that come and go."""
         return {code: rule.present for code, rule in self.classes.items() if 0 < rule.present < 1}

@@ -69,10 +69,13 @@ def _data_name(experiment: ExperimentFolder) -> str:
 def _details(facts: Mapping[str, Any], version: Mapping[str, str]) -> str:
     codes = ", ".join(f"{code} {markdown(name)}" for code, name in enumerate(facts["class_names"]))
     seen = f"{facts.get('channel', 'grey')} films at {facts['size']} pixels, windows of up to {facts['window']}"
+    kept = ", ".join(markdown(organ[0]) for organ in facts.get("largest", []))
+    after = [("after the network", f"the largest piece alone is kept of {kept}; `tools.predict` does it, the "
+                                   "signatures do not")] if kept else []
     return table(("", ""), [
         ("network", _NETWORKS[facts.get("architecture", "SMANet")]),
         ("classes by code", codes),
-        ("sees", seen),
+        ("sees", seen), *after,
         ("form", "TensorFlow SavedModel; `assets/model.json` lists the signatures"),
         ("exported by", ", ".join(f"{name} {number}" for name, number in version.items()))])
 

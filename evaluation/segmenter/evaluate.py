@@ -11,6 +11,7 @@ import pandas as pd
 from datasets import grey, pair_cache
 from datasets.common import atomic_files
 from datasets.pair_store import PairStore, write_png
+from datasets.rules.label_cleaning import keep_largest
 from evaluation.metrics.overlap import dice, jaccard, overlap_counts, pooled, shown
 from evaluation.metrics.surface import METRICS, measure_names, organ_distances
 from evaluation.segmenter.sliding_window import Predict, segment_pictures, sliding_window
@@ -146,9 +147,11 @@ class FilmsInMemory:
 
 
 def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
-                       scored: bool = True, window: int = 377, overlap: float = 1 / 3) -> Result:
-    """`evaluate`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`."""
-    return score_to_folder(segment_with(predict, store, window, overlap), store, ids, folder, scored)
+                       scored: bool = True, window: int = 377, overlap: float = 1 / 3,
+                       largest: Sequence[Sequence[int]] = ()) -> Result:
+    """`evaluate`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`; for `largest` see
+    `segment_with`."""
+    return score_to_folder(segment_with(predict, store, window, overlap, largest), store, ids, folder, scored)
 
 
 def score_to_folder(segment: Segment, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
@@ -164,10 +167,13 @@ def score_to_folder(segment: Segment, store: PairStore, ids: Sequence[str], fold
     return result
 
 
-def segment_with(predict: Predict, store: PairStore, window: int, overlap: float) -> Segment:
-    """What segments the films of `store` by a network, see `evaluate`."""
+def segment_with(predict: Predict, store: PairStore, window: int, overlap: float,
+                 largest: Sequence[Sequence[int]] = ()) -> Segment:
+    """What segments the films of `store` by a network, see `evaluate`; of the organs `largest`, by code, the
+    largest piece alone is kept (`keep_largest`)."""
     def segment(id_: str) -> np.ndarray:
         film = grey.to_network(store.image(id_)[None])[0]
-        return np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
+        codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)
+        return keep_largest(codes, largest)
 
     return segment

@@ -5,6 +5,7 @@ segmented as pairs of the experiment's size are: `FilmSegmenter` crops the borde
 probabilities back; what is scored is the label map in the film's geometry.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -25,21 +26,24 @@ from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.segmenter.evaluate import Result, Segment
 from evaluation.segmenter.label_maps import find_label_maps
 from evaluation.segmenter.load import LoadedSegmenter, load_any_segmenter
-from evaluation.segmenter.network_file import PRODUCT, network_digest
+from evaluation.segmenter.network_file import PRODUCT, network_digest, read_facts
 
 
 def score_segmenter(run: str | pathlib.Path, external: External, ours: ClassTable, scored: bool,
-                    folder: pathlib.Path) -> None:
+                    folder: pathlib.Path, largest: Sequence[Sequence[str]] | None = None) -> None:
     """Writes per_film.csv and pooled.json of the segmenter of run folder `run` to `folder`, unless they are there.
 
     Args:
       ours, scored: as in `External.regions`.
+      largest: as in `LoadedSegmenter`, in place of what the run says.
     """
-    facts = _facts(external, ours, scored, network_digest(run))
+    largest = read_facts(run).get("largest", []) if largest is None else [list(organ) for organ in largest]
+    facts = {**_facts(external, ours, scored, network_digest(run)), **({"largest": largest} if largest else {})}
     path = folder / "pooled.json"
     if path.is_file() and atomic_files.read_json(path).get("external") == facts:
         return
-    segment = segment_films(load_any_segmenter(str(run)), external)
+    segmenter = dataclasses.replace(load_any_segmenter(str(run)), largest=tuple(map(tuple, largest)))
+    segment = segment_films(segmenter, external)
     write_scores(score_external(segment, external, ours, scored), facts, folder)
 
 

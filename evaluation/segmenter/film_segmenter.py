@@ -40,6 +40,8 @@ class SegmenterFacts:
       batch: windows predicted at a time.
       channel: what it sees of films, one of `datasets.formats.channels.CHANNELS`: "colour" takes RGB films; for
         the others it takes films [H, W], and whoever calls it chooses that channel of colour ones.
+      largest: classes whose largest piece alone is to be kept, each with those painted over it; no part of the
+        graph, so that whoever calls it does it (`datasets.rules.label_cleaning.keep_largest`).
     """
 
     class_names: tuple[str, ...]
@@ -48,6 +50,7 @@ class SegmenterFacts:
     overlap: float = 1 / 3
     batch: int = 4
     channel: str = "grey"
+    largest: tuple[tuple[str, ...], ...] = ()
 
     @property
     def film_shape(self) -> tuple[int | None, ...]:
@@ -56,7 +59,9 @@ class SegmenterFacts:
 
     def to_json(self) -> dict[str, Any]:
         value = {**dataclasses.asdict(self), "class_names": list(self.class_names)}
-        return {name: fact for name, fact in value.items() if (name, fact) != ("channel", "grey")}
+        value["largest"] = [list(organ) for organ in self.largest]
+        usual = {"channel": "grey", "largest": []}
+        return {name: fact for name, fact in value.items() if name not in usual or fact != usual[name]}
 
 
 class FilmSegmenter(tf.Module):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from datasets.common.errors import UserError
 from datasets.formats.channels import CHANNELS, with_channel
 from datasets.formats.raster import Film
 from datasets.pair_store import PairStore
+from datasets.rules.label_cleaning import keep_largest
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
 from evaluation.segmenter.saved_network import load_keras, read_product
 from models.segmenter import Segmenter
@@ -29,12 +30,14 @@ class LoadedSegmenter:
       functions: as `FilmSegmenter.functions`.
       module: what holds the weights.
       channel: what it sees of films, one of CHANNELS.
+      largest: classes whose largest piece alone is kept, each with those painted over it (`keep_largest`).
     """
 
     class_names: tuple[str, ...]
     functions: Mapping[str, Callable]
     module: Any
     channel: str = "grey"
+    largest: tuple[tuple[str, ...], ...] = ()
 
     def segment(self, film: Film) -> tuple[np.ndarray, np.ndarray]:
         """Codes uint8 [H, W] and probabilities float32 [H, W, K] in the film's own geometry.
@@ -44,7 +47,8 @@ class LoadedSegmenter:
         film = with_channel(film, self.channel)
         white = float(film.max_value) if film.exact else 0.0
         made = self.functions[film.pixels.dtype.name](film=tf.constant(film.pixels), white=tf.constant(white))
-        return made["codes"].numpy(), made["probabilities"].numpy()
+        codes = keep_largest(made["codes"].numpy(), coded(self.largest, self.class_names))
+        return codes, made["probabilities"].numpy()
 
 
 def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
@@ -57,7 +61,7 @@ def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
         segmenter = load_segmenter(path, data)
         return LoadedSegmenter(segmenter.facts.class_names, segmenter.functions, segmenter,
-                               segmenter.facts.channel)
+                               segmenter.facts.channel, segmenter.facts.largest)
     facts = atomic_files.read_json(pathlib.Path(path) / "assets" / ASSET)
     if not isinstance(facts, dict) or facts.get("kind") != "segmenter":
         raise UserError(f"{path}: not the export of a segmenter; make one with tools.export_model")
@@ -67,7 +71,9 @@ def load_any_segmenter(path: str, data: str | None = None) -> LoadedSegmenter:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: truncated or damaged export ({reason}); make it again") from None
-    return LoadedSegmenter(tuple(names), module.signatures, module, _channel(f"{path}/assets/{ASSET}", facts))
+    asset = f"{path}/assets/{ASSET}"
+    return LoadedSegmenter(tuple(names), module.signatures, module, _channel(asset, facts),
+                           read_largest(asset, facts, names))
 
 
 def load_segmenter(path: str, data: str | None = None, batch: int = 4, target: str | None = None) -> FilmSegmenter:
@@ -97,7 +103,8 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4, target: s
     if len(names) != network.num_classes:
         raise UserError(f"{path}: has {network.num_classes} classes, expected {len(names)} ({', '.join(names)})")
     return FilmSegmenter(network, SegmenterFacts(
-        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch, channel), target)
+        names, int(size), int(facts["crop"]), float(facts["overlap"]), batch, channel,
+        read_largest(path, facts, names)), target)
 
 
 def read_segmenter(path: str) -> tuple[Segmenter, dict[str, Any]]:
@@ -132,6 +139,22 @@ def check_channels(path: str, network: Segmenter, store: PairStore) -> None:
                         for count in (network.film_channels, store.description.channels))
         raise UserError(f"{path}: was trained on {ours} films, but {store.path} has {theirs} ones; import that "
                         "folder with another --channel, or segment its files with tools.predict, which takes both")
+
+
+def read_largest(path: str, facts: Mapping[str, Any], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The classes of a segmenter whose largest piece alone is kept, as `facts` say. Raises UserError where one is
+    none of its classes `names`."""
+    found = facts.get("largest", [])
+    if not isinstance(found, list) or not all(isinstance(organ, list) and organ and set(organ) <= set(names[1:])
+                                              for organ in found):
+        raise UserError(f"{path}: found classes {found!r} whose largest piece is kept, expected lists of some of "
+                        f"{', '.join(names[1:])}; make it again")
+    return tuple(map(tuple, found))
+
+
+def coded(organs: Sequence[Sequence[str]], names: Sequence[str]) -> list[list[int]]:
+    """Classes by name -> by code."""
+    return [[names.index(name) for name in organ] for organ in organs]
 
 
 def _channel(path: str, facts: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Predictions on films of many kinds: what is measured, what is written, what is skipped."""
 
 import csv
+import json
 import pathlib
 import shutil
 
@@ -11,13 +12,16 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
+from scipy import ndimage
 
 from datasets.common.errors import UserError
 from datasets.formats.raster import Film
+from datasets.rules.label_cleaning import keep_largest
 from evaluation.segmenter.dicom_seg import write_dicom_seg
-from evaluation.segmenter.load import load_any_segmenter
+from evaluation.segmenter.load import load_any_segmenter, load_segmenter
 from evaluation.segmenter.predict_films import Predictor, find_films, measure, overlay
 from tests.helpers import binaries, pictures
+from tools.export.saved_model import export_segmenter
 
 DICOM_FILES = pathlib.Path(pydicom.data.__file__).parent / "test_files"
 NAMES = ("background", "left lung", "right lung", "heart")
@@ -187,6 +191,26 @@ def test_an_export_and_its_run_predict_alike(python, exported_segmenter):
     codes, probabilities = load_any_segmenter(str(exported_segmenter)).segment(film)
     np.testing.assert_array_equal(probabilities, python.segment(film)[1])
     assert codes.shape == (37, 64)
+
+
+def test_a_run_and_its_export_keep_the_largest_piece_where_the_run_says_so(finished_segmenter, tmp_path):
+    """Probabilities stay; each class is in one piece, in the film's geometry."""
+    run = shutil.copytree(finished_segmenter, tmp_path / "run")
+    facts = json.loads((run / "product.json").read_text())
+    organs = [[name] for name in facts["class_names"][1:]]
+    (run / "product.json").write_text(json.dumps({**facts, "largest": organs}))
+    export_segmenter(load_segmenter(str(run)), str(tmp_path / "export"))
+    film = Film(np.random.default_rng(1).integers(0, 256, (37, 64)).astype(np.uint8), 255)
+    before, probabilities = load_any_segmenter(finished_segmenter).segment(film)
+    assert any(ndimage.label(before == code)[1] > 1 for code in (1, 2, 3))
+    for model in (run, tmp_path / "export"):
+        codes, same = load_any_segmenter(str(model)).segment(film)
+        np.testing.assert_array_equal(same, probabilities)
+        assert all(ndimage.label(codes == code)[1] <= 1 for code in (1, 2, 3))
+        np.testing.assert_array_equal(codes, keep_largest(before, [[1], [2], [3]]))
+    (run / "product.json").write_text(json.dumps({**facts, "largest": [["spleen"]]}))
+    with pytest.raises(UserError, match="spleen"):
+        load_any_segmenter(str(run))
 
 
 def test_a_mistake_is_told_in_one_line(tmp_path):

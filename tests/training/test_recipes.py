@@ -26,6 +26,9 @@ def test_a_recipe_names_options_and_columns_that_there_are(name):
         metadata = fields[option].metadata
         assert (value in metadata["choices"]) if metadata["choices"] else value <= (metadata["most"] or value)
         assert getattr(changed.labels_to_film, option) == getattr(changed.dots_to_labels, option) == value
-    kept = {field.name for field in dataclasses.fields(changed)} - {"dots_to_labels", "labels_to_film"}
+    for option, value in recipe.segmenters.items():
+        assert getattr(changed.segmenter, option) == getattr(changed.finetune, option) == value
+    kept = {field.name for field in dataclasses.fields(changed)} - {
+        "dots_to_labels", "labels_to_film", "segmenter", "finetune"}
     before = presets.load("cpu")
     assert {field for field in kept if getattr(changed, field) != getattr(before, field)} <= set(recipe.pairs)

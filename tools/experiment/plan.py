@@ -49,12 +49,21 @@ from evaluation.results.experiment_folder import HELD_OUT, RULES, results_name
 from evaluation.results.made_with import MadeWith
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
+from evaluation.segmenter.load import coded
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from evaluation.synthetic import image_sets
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob, shared_by
-from tools.experiment.segmenters import ColumnTraining, labelled_for, spread, together
+from tools.experiment.segmenters import (
+    ColumnTraining,
+    kept_pieces,
+    labelled_for,
+    largest_organs,
+    segmented_table,
+    spread,
+    together,
+)
 from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
 from tools.experiment.unlabelled import Unlabelled, labeller
@@ -290,24 +299,28 @@ class Experiment:
 
     def _evaluation_task(self, column: str) -> Task:
         config = self.preset.segmenter
-        settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes}
+        settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes,
+                    **kept_pieces(config)}
 
         def run(folder: pathlib.Path) -> None:
             network = load_network(self._path(column))
             store = PairStore(self._path("data", f"{self._segmenter}-films"))
+            table = segmented_table(config, store)
             evaluate_to_folder(probabilities_of(network), store, store.ids("test"), folder,
-                               scored=config.classes == "scored", window=config.crop, overlap=config.overlap)
+                               config.classes == "scored", config.crop, config.overlap,
+                               coded(largest_organs(config, pathlib.Path(self.workdir), table), table.names))
 
         return Task(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
 
     def _external_task(self, external: External, column: str) -> Task:
-        scored = self.preset.segmenter.classes == "scored"
-        settings = {"films": external.fingerprint, "unions": [[name, *parts] for name, parts in external.unions]}
+        config = self.preset.segmenter
+        settings = {"films": external.fingerprint, "unions": [[name, *parts] for name, parts in external.unions],
+                    **kept_pieces(config)}
 
         def run(folder: pathlib.Path) -> None:
-            classes = PairStore(self._path("data", f"{self._segmenter}-films")).classes
-            score_segmenter(self._path(column), external, classes.scored_table() if scored else classes, scored,
-                            folder)
+            table = segmented_table(config, PairStore(self._path("data", f"{self._segmenter}-films")))
+            score_segmenter(self._path(column), external, table, config.classes == "scored", folder,
+                            largest_organs(config, pathlib.Path(self.workdir), table))
 
         return Task(results_name(column, external.name), f"films of {external.name} through {column}",
                     ("data", column), settings, run)

@@ -5,8 +5,12 @@ import pathlib
 import re
 from typing import TypeVar
 
+from datasets.class_table import ClassTable
+from datasets.pair_store import PairStore
+from datasets.rules.label_cleaning import named_organs
 from evaluation.results import columns
 from evaluation.results.columns import Column
+from evaluation.results.experiment_folder import ExperimentFolder
 from tools.experiment.estimate import shared_by
 from tools.experiment.tasks import Task
 from training import smanet
@@ -89,7 +93,11 @@ class ColumnTraining:
         _, config = self.job()
 
         def run(folder: pathlib.Path) -> None:
-            smanet.train(spread(config, self.workers), data, str(folder), **others)
+            chosen = config
+            if config.keep_largest:
+                organs = largest_organs(config, self.workdir, segmented_table(config, PairStore(data)))
+                chosen = dataclasses.replace(config, keep_largest=",".join(organ[0] for organ in organs))
+            smanet.train(spread(chosen, self.workers), data, str(folder), **others)
 
         how += ", strongly augmented" if config.augment == "strong" else ""
         how += f" ({columns.NETWORKS[config.network]})" if config.network != "smanet" else ""
@@ -98,6 +106,25 @@ class ColumnTraining:
 
     def _path(self, *parts: str) -> str:
         return str(self.workdir.joinpath(*parts))
+
+
+def segmented_table(config: SMANetConfig, store: PairStore) -> ClassTable:
+    """The classes of `store` that segmenters learn."""
+    return store.classes.scored_table() if config.classes == "scored" else store.classes
+
+
+def kept_pieces(config: SMANetConfig) -> dict[str, str]:
+    """--keep_largest as a setting of tasks that score segmenters, where it is asked for."""
+    return {"keep_largest": config.keep_largest} if config.keep_largest else {}
+
+
+def largest_organs(config: SMANetConfig, workdir: pathlib.Path, table: ClassTable) -> list[tuple[str, ...]]:
+    """The classes whose largest piece alone is kept, as `named_organs` of `table`: auto are those in one piece in
+    the label maps of the experiment's films."""
+    if config.keep_largest != "auto":
+        return named_organs([name for name in config.keep_largest.split(",") if name], table)
+    rules = ExperimentFolder(workdir).rules()
+    return named_organs([name for name in rules.whole() if name in table.organs], table)
 
 
 def labelled_for(column: Column) -> str:

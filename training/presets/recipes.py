@@ -18,22 +18,27 @@ class Recipe:
     Attributes:
       translators: options of both Pix2PixHDs.
       pairs: fields of `Preset` that say how synthetic pairs are made.
+      segmenters: options of all segmenters.
       extras: columns it adds to those that are asked for (`--extras`).
     """
 
     translators: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pairs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    segmenters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extras: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What it changes and adds."""
-        changes = {"translators": dict(self.translators), "pairs": dict(self.pairs), "extras": list(self.extras)}
+        changes = {"translators": dict(self.translators), "pairs": dict(self.pairs),
+                   "segmenters": dict(self.segmenters), "extras": list(self.extras)}
         return {name: found for name, found in changes.items() if found}
 
     def applied(self, preset: Preset) -> Preset:
         translators = {name: dataclasses.replace(getattr(preset, name), **self.translators)
                        for name in ("dots_to_labels", "labels_to_film")}
-        return dataclasses.replace(preset, **translators, **self.pairs)
+        segmenters = {name: dataclasses.replace(getattr(preset, name), **self.segmenters)
+                      for name in ("segmenter", "finetune")}
+        return dataclasses.replace(preset, **translators, **segmenters, **self.pairs)
 
 
 RECIPES = {
@@ -42,6 +47,9 @@ RECIPES = {
         translators={
             "average_decay": 0.995,  # averaged weights make the pairs
             "upsampling": "resize",  # no checkerboards
+        },
+        segmenters={
+            "keep_largest": "auto",  # an organ that comes in one piece is segmented in one
         },
         extras=(
             "augment",  # REAL with strong augmentation

@@ -6,8 +6,8 @@ import pytest
 from scipy import ndimage
 
 from datasets.class_table import CHEST, ClassTable
-from datasets.rules.label_cleaning import clean_labels
-from datasets.rules.label_filters import fill_from_neighbours, majority_filter
+from datasets.rules.label_cleaning import clean_labels, keep_largest, named_organs
+from datasets.rules.label_filters import components, fill_from_neighbours, majority_filter
 from datasets.rules.label_rules import LabelRules
 from datasets.sources.phantom import phantom
 from tests.datasets.rules.test_label_rules import KINDS, ONE, TWO, cells, chest
@@ -110,3 +110,23 @@ def test_a_clavicle_does_not_cut_its_lung_in_two():
     assert rules.broken_by(label) is None and not rules.in_pieces(1)
     assert rules.broken_by(np.where(label == 4, 3, label).astype(np.uint8)) == "left lung in pieces"
     assert (clean_labels(label, rules) == label).all()
+
+
+def test_of_an_organ_the_largest_piece_stays_and_what_is_over_it_cuts_none():
+    organs = [[CHEST.code(name) for name in names] for names in named_organs(CHEST.organs, CHEST)]
+    assert organs[0] == [1, 4]  # a clavicle lies over its lung
+    for labels in REAL[:8]:
+        whole = keep_largest(labels, organs)
+        for codes in organs:
+            assert np.count_nonzero(components(whole, codes)[1]) == 1
+        spoilt = whole.copy()
+        spoilt[:3, :4], spoilt[-2:, -9:], spoilt[64:66, 64:66] = 1, 2, 4
+        mended = keep_largest(spoilt, organs)
+        np.testing.assert_array_equal(mended[spoilt == whole], whole[spoilt == whole])
+        assert not mended[:3, :4].any() and not mended[-2:, -9:].any() and mended[64, 64] == spoilt[63, 64]
+    np.testing.assert_array_equal(keep_largest(spoilt, []), spoilt)
+
+
+def test_classes_in_pieces_are_not_whole():
+    assert set(RULES.whole()) == set(CHEST.organs)
+    assert not LabelRules.learn(cells(), ONE).whole()

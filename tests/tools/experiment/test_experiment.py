@@ -5,10 +5,12 @@ import json
 import pathlib
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from datasets.pair_store import PairStore
+from datasets.pair_store import PairStore, read_png
+from datasets.rules.label_cleaning import keep_largest
 from datasets.sources.phantom import write_phantoms
 from evaluation.results.columns import METHODS
 from evaluation.results.experiment_folder import ExperimentFolder
@@ -152,6 +154,22 @@ def test_changed_settings_make_stale_what_follows(finished, changed):
 def test_how_a_run_is_watched_makes_nothing_stale(finished):
     states = _states(finished.made, log_lines=9, grids=1, checkpoint_minutes=1.0, strategy="one_device")
     assert set(states.values()) == {"done"}
+
+
+def test_largest_pieces_are_kept_in_scoring_alone(finished, tmp_path):
+    kept = {name: dataclasses.replace(getattr(PRESET, name), keep_largest="auto")
+            for name in ("segmenter", "finetune")}
+    made = dataclasses.replace(finished.made, preset=dataclasses.replace(PRESET, **kept))
+    records = TaskRecords(made.tasks(), made.workdir, print)
+    before = TaskRecords(finished.made.tasks(), made.workdir, print)
+    changed = {task.name for task, old in zip(made.tasks(), finished.made.tasks(), strict=True)
+               if records.key(task) != before.key(old)}
+    assert changed == {f"evaluate-{name}" for name in made.columns()} | {"report"}
+    score = next(task for task in made.tasks() if task.name == "evaluate-synth-3")
+    score.run(tmp_path)
+    for path in sorted((finished.root / "evaluate-synth-3" / "predictions").iterdir()):
+        expected = keep_largest(read_png(path, (32, 32)), [[1], [2], [3]])
+        np.testing.assert_array_equal(read_png(tmp_path / "predictions" / path.name, (32, 32)), expected)
 
 
 def test_a_file_that_an_option_names_counts_by_its_content(finished, tmp_path):

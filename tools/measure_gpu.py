@@ -117,7 +117,7 @@ def _parts(out: pathlib.Path) -> list[Part]:
         generate(_FEW), generate(_MANY),
         Part("tiny", (
             *python, "tools.run_experiment", *data, "--config=tiny", f"--preset={'demo' if tiny else 'cpu'}",
-            "--methods=three", f"--workdir={out / 'tiny'}"), 1200),
+            "--recipe=paper", "--methods=three", f"--workdir={out / 'tiny'}"), 1200),
         benchmark("xla", "smanet_step_17x377,pggan_dots_step_64", 700, 600, "--xla=on")]
 
 

@@ -40,8 +40,9 @@ in its own geometry as tools.predict would (docs/outside.md); to a finished expe
 
     --external=data/montgomery,Montgomery --external_classes='lungs=left lung+right lung'
 
---recipe=best makes pairs by other means than the paper's (training/presets/recipes.py lists them) and adds the
-columns of augment and mix+augment. The tables' other columns have the pairs of these means, too. A folder keeps to
+--recipe=paper is the paper's protocol, and what --preset=paper takes. The other presets take --recipe=best: pairs
+by other means than the paper's, one piece where an organ is one (training/presets/recipes.py lists all), and the
+columns of augment and mix+augment beside the paper's, which have the pairs of these means, too. A folder keeps to
 its recipe; tables, report and figures name it, and experiment.json tells what it changed.
 """
 
@@ -73,8 +74,9 @@ _CONFIG = flags.DEFINE_enum("config", "tiny", ["full", "tiny"], "all train films
 _FILMS = flags.DEFINE_string("films", None, f"how many films TINY has; default: the paper's {TINY_FILMS}. Several "
                              "numbers, as 5,11,20, make a plan")
 _PRESET = flags.DEFINE_string("preset", "cpu", "settings of every stage: paper, cpu or demo")
-_RECIPE = flags.DEFINE_enum("recipe", "paper", list(RECIPES), "the paper's protocol, or the levers that "
-                            "training/presets/recipes.py lists, with columns of their own")
+_RECIPE = flags.DEFINE_enum("recipe", None, list(RECIPES), "the paper's protocol, or the levers that "
+                            "training/presets/recipes.py lists, with columns of their own (default: the folder's; "
+                            "of a new one the preset's, which is the paper's for paper, else best)")
 _CHECK_SAMPLES = flags.DEFINE_bool("check_samples", None, "mend generated label maps, reject what no real map is "
                                    "like; ours, not the paper's, which keeps every sample as it is (default: the "
                                    "preset's)")
@@ -194,11 +196,19 @@ def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
     return path
 
 
+def _recipe() -> str:
+    """--recipe, or that of the folder that is continued, or the preset's."""
+    from evaluation.results.made_with import recipe_of
+    from training import presets
+
+    return _RECIPE.value or recipe_of(pathlib.Path(_WORKDIR.value)) or presets.load(_PRESET.value).recipe
+
+
 def _preset():
     """--preset with what --recipe, --films, --dot_size, --undotted, --check_samples and --standardize change."""
     from training import presets
 
-    preset = RECIPES[_RECIPE.value].applied(presets.load(_PRESET.value))
+    preset = RECIPES[_recipe()].applied(presets.load(_PRESET.value))
     if _sizes():
         preset = dataclasses.replace(preset, tiny_films=_sizes()[0])
     if _DOT_SIZE.value:
@@ -228,7 +238,7 @@ def _chosen(flag: flags.FlagHolder, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _extras() -> tuple[str, ...]:
     """What --extras and --recipe name, and pseudo with --unlabelled; raises UserError for pseudo without it."""
-    named = [*_chosen(_EXTRAS, EXTRAS), *RECIPES[_RECIPE.value].extras]
+    named = [*_chosen(_EXTRAS, EXTRAS), *RECIPES[_recipe()].extras]
     if _UNLABELLED.value:
         named.append("pseudo")
     elif "pseudo" in _EXTRAS.value:
@@ -258,7 +268,7 @@ def _run(data: str, cluster: Cluster, externals: tuple[External, ...]) -> None:
                             _WORKDIR.value, _command(), _extras(), _chosen(_NETWORK, tuple(NETWORKS)), externals,
                             _UNLABELLED.value or "",
                             _SHARD_PAIRS.value if cluster.jobs > 1 or cluster.elsewhere else 0, _WORKERS.value,
-                            MadeWith(_PRESET.value, _RECIPE.value, RECIPES[_RECIPE.value].to_json()))
+                            MadeWith(_PRESET.value, _recipe(), RECIPES[_recipe()].to_json()))
     if len(_sizes()) > 1 or _SEEDS.value is not None:
         seeds = numbers("seeds", _SEEDS.value, least=0) if _SEEDS.value is not None else [_SEED.value]
         sizes = _sizes() or ([experiment.preset.tiny_films] if _CONFIG.value == "tiny" else [])
@@ -304,8 +314,8 @@ def _command() -> str:
     words = ["python", "-m", "tools.run_experiment",
              f"--data={_DATA.value}" if _DATA.value else f"--phantoms={_PHANTOMS.value}",
              *([f"--kind={_KIND.value}"] if _KIND.value != "chest" else []),
-             f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--methods={','.join(_METHODS.value)}",
-             *([f"--recipe={_RECIPE.value}"] if _RECIPE.value != "paper" else []),
+             f"--config={_CONFIG.value}", f"--preset={_PRESET.value}", f"--recipe={_recipe()}",
+             f"--methods={','.join(_METHODS.value)}",
              *([f"--extras={','.join(_EXTRAS.value)}"] if _EXTRAS.value else []),
              *([f"--network={','.join(_NETWORK.value)}"] if _NETWORK.value != ["smanet"] else []),
              *(f"--external={external}" for external in _EXTERNAL.value),

@@ -47,7 +47,7 @@ class MadeWith:
 
     def check(self, folder: pathlib.Path) -> None:
         """Raises UserError where `folder` was made with another recipe: its columns would stand among these."""
-        found = _recipe_of(folder)
+        found = recipe_of(folder)
         if found and found != self.recipe:
             raise UserError(f"{folder}: was made with --recipe={found}, found --recipe={self.recipe}, and "
                             "columns of both would stand in one table; use the former, or another --workdir")
@@ -57,11 +57,13 @@ class MadeWith:
         atomic_files.write_json(folder / FILE, dataclasses.asdict(self))
 
 
-def _recipe_of(folder: pathlib.Path) -> str | None:
-    """The recipe of an experiment folder; None for a new one. Folders that don't say are older than recipes."""
-    found = read_made_with(folder)
-    if found:
-        return found.recipe
+def recipe_of(folder: pathlib.Path) -> str | None:
+    """The recipe of an experiment folder, or of the draws in a plan's; None for a new one. Folders that don't say
+    are older than recipes."""
+    for path in (folder / FILE, *sorted(folder.glob(f"*/seed-*/{FILE}"))):
+        found = read_made_with(path.parent)
+        if found:
+            return found.recipe
     records = (atomic_files.read_json(path) for path in sorted((folder / "tasks").glob("*.json")))
     return PAPER if any(isinstance(record, dict) and record.get("done") for record in records) else None
 

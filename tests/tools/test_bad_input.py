@@ -1,5 +1,6 @@
 """A user's mistakes at the command line: one clear line on stderr, a non-zero exit, nothing half-written."""
 
+import json
 import os
 import re
 import shutil
@@ -121,8 +122,22 @@ def test_a_folder_of_another_recipe(films, tmp_path):
     (workdir / "tasks").mkdir(parents=True)
     (workdir / "experiment.json").write_text('{"preset": "demo", "recipe": "best", "changes": {}}')
     options = (f"--data={films}", "--preset=demo", "--methods=two", f"--workdir={workdir}", "--dry_run")
-    told(run("tools.run_experiment", *options), f"{workdir}: ", "--recipe=best", "--recipe=paper")
+    asked = "--recipe=paper"
+    told(run("tools.run_experiment", asked, *options), f"{workdir}: ", "--recipe=best", asked)
     assert run("tools.run_experiment", "--recipe=best", *options).code == 0
+
+
+@pytest.mark.parametrize(("preset", "kept", "augmented"), [
+    ("demo", None, True), ("paper", None, False), ("demo", "paper", False), ("paper", "best", True)])
+def test_a_new_folder_takes_the_preset_s_recipe_and_an_old_one_its_own(films, tmp_path, preset, kept, augmented):
+    workdir = tmp_path / "run"
+    if kept:
+        (workdir / "tasks").mkdir(parents=True)
+        (workdir / "experiment.json").write_text(json.dumps({"preset": preset, "recipe": kept, "changes": {}}))
+    done = run("tools.run_experiment", f"--data={films}", f"--preset={preset}", "--methods=two",
+               f"--workdir={workdir}", "--dry_run")
+    assert done.code == 0, done.err
+    assert ("mix-2+augment" in done.out) == ('"keep_largest": "auto"' in done.out) == augmented
 
 
 def test_a_workdir_that_cannot_be_written(films, tmp_path):
@@ -181,7 +196,7 @@ def test_a_dry_run_writes_nothing(tmp_path):
                "--methods=two", "--dry_run")
     assert done.code == 0 and done.err == "", done.err
     assert "11 train films (TINY)" in done.out and "finetune-2" in done.out
-    assert "shape" not in done.out and "mix" not in done.out
+    assert "shape" not in done.out and "mix-2:" not in done.out
     assert os.listdir(tmp_path) == []
 
 

@@ -30,6 +30,7 @@ class Preset:
         paper keeps every sample as it is.
       smooth_labels: whether the three-stage method's label maps are means of several looks at the dots: ours.
       expose: share of the synthetic films whose exposure is changed: ours.
+      recipe: of `training.presets.recipes`, that an experiment takes where none is asked for.
     """
 
     size: int
@@ -49,6 +50,7 @@ class Preset:
     check_samples: bool = False
     smooth_labels: bool = False
     expose: float = 0.0
+    recipe: str = "paper"
 
 
 def load(name: str) -> Preset:

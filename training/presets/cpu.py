@@ -37,4 +37,5 @@ PRESET = Preset(
     synthetic_train=1000,
     synthetic_validation=100,
     check_samples=True,
+    recipe="best",
 )

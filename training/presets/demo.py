@@ -30,4 +30,5 @@ PRESET = Preset(
     synthetic_train=160,
     synthetic_validation=24,
     check_samples=True,
+    recipe="best",
 )

@@ -2,8 +2,8 @@
 
 A disguise comes in strengths, mildest first. Those of films change the film and, where pixels move, the label map
 with it; `pasted organ` puts one organ of the film into another patient's; `copied map` and `warped map` keep the
-label map and fill it with another patient's look. The same disguises on films of other patients tell how often
-a check errs.
+label map and fill it with another patient's look; `blended patients` lays two patients' films over each other. The
+same disguises on films of other patients tell how often a check errs.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Disguise(NamedTuple):
 
     Attributes:
       kind: "film" where the film is copied, "label" where only the label map is.
-      listed: whether it counts in the whole; a warped map, which is another one the more the stronger, does not.
+      listed: whether it counts in the whole; warped maps and blends, the less a copy the stronger, do not.
       strengths: what is shown of a strength -> its value, mildest first.
       apply: (pair, another patient's pair, value, generator) -> the copy; None where the film has no such organ.
     """
@@ -65,6 +65,7 @@ def disguises(classes: ClassTable) -> dict[str, Disguise]:
         "pasted organ": Disguise("film", True, organs, _paste),
         "copied map": Disguise("label", True, moved, _new_film),
         "warped map": Disguise("label", False, warped, _new_film),
+        "blended patients": Disguise("film", False, {f"{value} %": value / 100 for value in (70, 50, 30)}, _blend),
     }
 
 
@@ -150,6 +151,22 @@ def _new_film(pair: Pair, other: Pair, value: Mapping, rng: np.random.Generator)
         drawn = cv2.remap(texture, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
         film[ours] = drawn[ours]
     return Pair(_levels(cv2.GaussianBlur(film, (0, 0), 0.005 * max(label.shape))), label)
+
+
+def _blend(pair: Pair, other: Pair, share: float, rng: np.random.Generator) -> Pair:
+    """The mean of both films, of which `share` is the pair's, with organs whose outlines lie between both."""
+    del rng
+    codes = np.union1d(pair.label, other.label)
+    depths = [np.stack([_depth(label == code) for code in codes]) for label in (pair.label, other.label)]
+    label = codes[(share * depths[0] + (1 - share) * depths[1]).argmax(0)]
+    return Pair(_levels(share * pair.film.astype(np.float32) + (1 - share) * other.film), label)
+
+
+def _depth(region: np.ndarray) -> np.ndarray:
+    """Distance to the region's outline in pixels, negative outside; -side all over where there is no region."""
+    if not region.any():
+        return np.full(region.shape, -max(region.shape), np.float64)
+    return ndimage.distance_transform_edt(region) - ndimage.distance_transform_edt(~region)
 
 
 def _sampled(pair: Pair, places: np.ndarray) -> Pair:

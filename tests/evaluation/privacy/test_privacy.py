@@ -75,6 +75,15 @@ class TestPlantedCopies:
         changed, place = made.film != other.film, np.argwhere(other.label == 3).mean(0)
         assert np.abs(np.argwhere(changed).mean(0) - place).max() < 4 and changed.mean() < 0.3
 
+    def test_a_blend_lies_between_both_patients(self):
+        one, other = (pair(chests(seed, 1), 0) for seed in (1, 2))
+        made = hidden("blended patients", "70 %", one, other)
+        np.testing.assert_allclose(made.film, 0.7 * one.film + 0.3 * other.film, atol=0.51)
+        agree = one.label == other.label
+        assert (made.label == one.label)[agree].mean() > 0.99
+        nearer, farther = ((made.label == source.label)[~agree].mean() for source in (one, other))
+        assert nearer > farther > 0.1
+
     def test_every_way_is_a_function_of_its_seed(self):
         one, other = (pair(chests(seed, 1), 0) for seed in (1, 2))
         for name, way in WAYS.items():

@@ -47,23 +47,11 @@ from evaluation.results import columns
 from evaluation.results.columns import Column, Method
 from evaluation.results.experiment_folder import HELD_OUT, RULES, results_name
 from evaluation.results.made_with import MadeWith
-from evaluation.segmenter.evaluate import evaluate_to_folder
-from evaluation.segmenter.external import score_segmenter
-from evaluation.segmenter.load import coded
-from evaluation.segmenter.saved_network import load_network
-from evaluation.segmenter.sliding_window import probabilities_of
 from evaluation.synthetic import image_sets
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob, shared_by
-from tools.experiment.segmenters import (
-    ColumnTraining,
-    kept_pieces,
-    labelled_for,
-    largest_organs,
-    segmented_table,
-    spread,
-    together,
-)
+from tools.experiment.scoring import ColumnScoring
+from tools.experiment.segmenters import ColumnTraining, labelled_for, spread, together
 from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
 from tools.experiment.unlabelled import Unlabelled, labeller
@@ -127,8 +115,8 @@ class Experiment:
         for column in self._columns():
             tasks += [self._unlabelled_task(column)] if column.kind == "pseudo" else []
             tasks.append(self._training(column).task())
-        tasks += [self._evaluation_task(column) for column in self.columns()]
-        tasks += [self._external_task(external, column) for external in self.externals
+        tasks += [self._scoring(column).test_films() for column in self.columns()]
+        tasks += [self._scoring(column).elsewhere(external) for external in self.externals
                   for column in self.columns()]
         return [*tasks, self._report_task()]
 
@@ -297,33 +285,8 @@ class Experiment:
         return Task(labelled_for(column), f"films without label maps, labelled by {teacher}", ("data", teacher),
                     settings, run)
 
-    def _evaluation_task(self, column: str) -> Task:
-        config = self.preset.segmenter
-        settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes,
-                    **kept_pieces(config)}
-
-        def run(folder: pathlib.Path) -> None:
-            network = load_network(self._path(column))
-            store = PairStore(self._path("data", f"{self._segmenter}-films"))
-            table = segmented_table(config, store)
-            evaluate_to_folder(probabilities_of(network), store, store.ids("test"), folder,
-                               config.classes == "scored", config.crop, config.overlap,
-                               coded(largest_organs(config, pathlib.Path(self.workdir), table), table.names))
-
-        return Task(f"evaluate-{column}", f"test films through {column}", ("data", column), settings, run)
-
-    def _external_task(self, external: External, column: str) -> Task:
-        config = self.preset.segmenter
-        settings = {"films": external.fingerprint, "unions": [[name, *parts] for name, parts in external.unions],
-                    **kept_pieces(config)}
-
-        def run(folder: pathlib.Path) -> None:
-            table = segmented_table(config, PairStore(self._path("data", f"{self._segmenter}-films")))
-            score_segmenter(self._path(column), external, table, config.classes == "scored", folder,
-                            largest_organs(config, pathlib.Path(self.workdir), table))
-
-        return Task(results_name(column, external.name), f"films of {external.name} through {column}",
-                    ("data", column), settings, run)
+    def _scoring(self, column: str) -> ColumnScoring:
+        return ColumnScoring(column, self.preset.segmenter, pathlib.Path(self.workdir), self._segmenter)
 
     def evaluations(self) -> tuple[str, ...]:
         """Names of the tasks whose results stand in tables."""

@@ -5,13 +5,11 @@ import pathlib
 import re
 from typing import TypeVar
 
-from datasets.class_table import ClassTable
 from datasets.pair_store import PairStore
-from datasets.rules.label_cleaning import named_organs
 from evaluation.results import columns
 from evaluation.results.columns import Column
-from evaluation.results.experiment_folder import ExperimentFolder
 from tools.experiment.estimate import shared_by
+from tools.experiment.scoring import largest_organs, segmented_table
 from tools.experiment.tasks import Task
 from training import smanet
 from training.config import EngineConfig, SMANetConfig
@@ -106,25 +104,6 @@ class ColumnTraining:
 
     def _path(self, *parts: str) -> str:
         return str(self.workdir.joinpath(*parts))
-
-
-def segmented_table(config: SMANetConfig, store: PairStore) -> ClassTable:
-    """The classes of `store` that segmenters learn."""
-    return store.classes.scored_table() if config.classes == "scored" else store.classes
-
-
-def kept_pieces(config: SMANetConfig) -> dict[str, str]:
-    """--keep_largest as a setting of tasks that score segmenters, where it is asked for."""
-    return {"keep_largest": config.keep_largest} if config.keep_largest else {}
-
-
-def largest_organs(config: SMANetConfig, workdir: pathlib.Path, table: ClassTable) -> list[tuple[str, ...]]:
-    """The classes whose largest piece alone is kept, as `named_organs` of `table`: auto are those in one piece in
-    the label maps of the experiment's films."""
-    if config.keep_largest != "auto":
-        return named_organs([name for name in config.keep_largest.split(",") if name], table)
-    rules = ExperimentFolder(workdir).rules()
-    return named_organs([name for name in rules.whole() if name in table.organs], table)
 
 
 def labelled_for(column: Column) -> str:

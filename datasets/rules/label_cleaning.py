@@ -40,10 +40,20 @@ def keep_largest(labels: np.ndarray, organs: Sequence[Sequence[int]]) -> np.ndar
         parts, areas = components(labels, codes)
         if np.count_nonzero(areas) > 1:
             keep &= (labels != codes[0]) | (parts == 1 + np.argmax(areas))
-    if keep.all():
-        return labels
-    nearest = ndimage.distance_transform_edt(~keep, return_distances=False, return_indices=True)
-    return labels[tuple(nearest)]
+    return _fill_from_nearest(labels, keep)
+
+
+def _fill_from_nearest(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Codes [H, W] where `keep`; the others take the nearest of these."""
+    filled = labels.copy()
+    parts, _ = ndimage.label(~keep, np.ones((3, 3)))
+    # What is nearest to a pixel of a part touches that part: large films are looked at around their parts alone.
+    for number, box in enumerate(ndimage.find_objects(parts), 1):
+        around = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
+        nearest = ndimage.distance_transform_edt(~keep[around], return_distances=False, return_indices=True)
+        mine = parts[around] == number
+        filled[around][mine] = labels[around][tuple(nearest)][mine]
+    return filled
 
 
 def named_organs(names: Sequence[str], table: ClassTable) -> list[tuple[str, ...]]:

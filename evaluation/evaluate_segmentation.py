@@ -184,7 +184,7 @@ def _network(store, ids, classes: str):
     window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
     overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store, classes)
-    names = (store.classes.scored_table() if scored else store.classes).names
+    names = facts.get("class_names") or ()  # the run's own: a folder may call the same classes otherwise
     largest = coded(read_largest(_MODEL.value, facts, names), names)
     return segment_with(probabilities_of(network), store, window, overlap, largest), scored
 

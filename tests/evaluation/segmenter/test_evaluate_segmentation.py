@@ -10,6 +10,7 @@ import pytest
 
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, read_png
+from datasets.rules.label_cleaning import keep_largest
 from datasets.sources.phantom import write_phantoms
 from evaluation.metrics.overlap import overlap_counts
 from evaluation.segmenter.saved_network import load_network, read_product
@@ -78,6 +79,24 @@ def test_window_and_overlap_can_be_given(folder):
     film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
     codes = sliding_window(probabilities_of(load_network(folder / "s.keras")), film, 48, 0.0).numpy().argmax(-1)
     np.testing.assert_array_equal(read_png(folder / "whole" / "predictions" / f"{id_}.png", (48, 48)), codes)
+
+
+def test_a_run_s_largest_pieces_are_kept_whatever_the_films_call_its_classes(folder):
+    facts = json.loads((folder / "run" / "product.json").read_text())
+    kept = shutil.copytree(folder / "run", folder / "kept")
+    (kept / "product.json").write_text(json.dumps({**facts, "class_names": ["none", "a", "b", "c"],
+                                                   "largest": [["a"], ["c"], ["b"]]}))
+    done = _run(folder, f"--model={kept}", f"--out={folder}/pieces", "--window=48", "--overlap=0")
+    assert done.code == 0, done.err
+    store, predict, mended = PairStore(folder / "films"), probabilities_of(load_network(folder / "s.keras")), 0
+    for id_ in store.ids("test"):
+        film = store.image(id_)[..., None].astype(np.float32) / 127.5 - 1
+        codes = sliding_window(predict, film, 48, 0.0).numpy().argmax(-1).astype(np.uint8)
+        expected = keep_largest(codes, [[1], [2], [3]])
+        path = folder / "pieces" / "predictions" / f"{id_}.png"
+        np.testing.assert_array_equal(read_png(path, (48, 48)), expected)
+        mended += np.count_nonzero(expected != codes)
+    assert mended
 
 
 def test_films_of_another_size_are_refused(folder):

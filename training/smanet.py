@@ -17,11 +17,12 @@ from datasets.class_table import IGNORED, ClassTable
 from datasets.common import progress
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
-from datasets.rules.label_cleaning import named_organs
+from datasets.rules.label_cleaning import asked_organs
+from datasets.rules.label_filters import fill_from_neighbours
 from datasets.rules.label_rules import LabelRules
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import FilmsInMemory
-from evaluation.segmenter.network_file import network_digest
+from evaluation.segmenter.network_file import network_digest, read_facts
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.losses import cross_entropy
@@ -160,7 +161,8 @@ class _KnownAccuracy(keras.metrics.SparseCategoricalAccuracy):
 
 
 def train(config: SMANetConfig, data: str, workdir: str, validation: str | None = None,
-          finetune_from: str | None = None, mixed_with: str | None = None) -> None:
+          finetune_from: str | None = None, mixed_with: str | None = None,
+          largest: Sequence[Sequence[str]] | None = None) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
     Args:
@@ -168,6 +170,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
       finetune_from: run folder or .keras file whose weights the training starts from.
       mixed_with: store whose train pairs give half of all crops, those of `data` the other half: drawn from one
         shuffled stream, so half of every batch on average.
+      largest: as `SMANetTrainer`'s, in place of what --keep_largest says.
 
     Raises UserError where `mixed_with` has other classes, or pictures of another size or channel.
     """
@@ -190,13 +193,15 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         ids = _train_ids(store, config, say)
         films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, say), scored)
         shown = different_films(store, ids, _GRID_ROWS)
+        largest = _largest(config.keep_largest, labels, classes) if largest is None else largest
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_films(validation, config), strategy, classes.names, rows, shown,
-                                classes.ignored, store.description.channel,
-                                _largest(config.keep_largest, labels, classes))
+                                classes.ignored, store.description.channel, largest)
         if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
         run(trainer, folder, config)
+        if folder.chief:
+            _keep_largest_in(folder, largest)
     finally:
         folder.close()
 
@@ -218,15 +223,23 @@ def _augmented(config: SMANetConfig, outside: int = 0) -> AugmentedCrops | None:
 
 
 def _largest(asked: str, labels: np.ndarray, classes: ClassTable) -> list[tuple[str, ...]]:
-    """The classes of --keep_largest, each with those painted over it."""
-    if asked == "auto":
-        return named_organs(LabelRules.learn(list(labels), classes).whole(), classes)
-    names = [name.strip() for name in asked.split(",") if name.strip()]
-    unknown = [name for name in names if name not in classes.organs]
-    if unknown:
-        raise UserError(f"--keep_largest={asked}: found class {unknown[0]}, expected auto or some of "
-                        f"{', '.join(classes.organs)}")
-    return named_organs(names, classes)
+    """The classes of --keep_largest, each with those painted over it; auto are those in one piece in `labels`."""
+    def whole() -> tuple[str, ...]:
+        known = [fill_from_neighbours(codes, codes != IGNORED) for codes in labels]
+        return LabelRules.learn(known, classes).whole()
+
+    return asked_organs(asked, classes, whole)
+
+
+def _keep_largest_in(folder: RunFolder, largest: Sequence[Sequence[str]]) -> None:
+    """Says so in the product of a run that was finished before with other classes."""
+    facts = read_facts(folder.path)
+    told = [list(names) for names in largest]
+    if facts.get("largest", []) != told:
+        others = {name: fact for name, fact in facts.items() if name != "largest"}
+        folder.finish({**others, **({"largest": told} if told else {})})
+        kept = ", ".join(names[0] for names in told) or "no class"
+        folder.say(f"{folder.path}: from now on the largest piece alone is kept of {kept}")
 
 
 def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str], None]) -> list[str]:

@@ -1,11 +1,12 @@
 """Mending generated label maps: what no real map of the data set has is taken out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from datasets.class_table import ClassTable
+from datasets.common.errors import UserError
 from datasets.rules.label_filters import components, fill_from_neighbours, majority_filter
 from datasets.rules.label_rules import LabelRules
 
@@ -54,6 +55,24 @@ def _fill_from_nearest(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
         mine = parts[around] == number
         filled[around][mine] = labels[around][tuple(nearest)][mine]
     return filled
+
+
+def asked_organs(asked: str, table: ClassTable, whole: Callable[[], Sequence[str]]) -> list[tuple[str, ...]]:
+    """The classes that --keep_largest asks for, each with those painted over it, as `named_organs`.
+
+    Args:
+      whole: names of those in one piece, for auto.
+
+    Raises UserError for a class that `table` does not have.
+    """
+    if asked == "auto":
+        return named_organs(whole(), table)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    unknown = [name for name in names if name not in table.organs]
+    if unknown:
+        raise UserError(f"--keep_largest={asked}: found class {unknown[0]}, expected auto or some of "
+                        f"{', '.join(table.organs)}")
+    return named_organs(names, table)
 
 
 def named_organs(names: Sequence[str], table: ClassTable) -> list[tuple[str, ...]]:

@@ -129,3 +129,27 @@ def test_ignored_pixels_teach_nothing_and_are_no_mistakes(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if "accuracy" in row][-1]
     assert last["accuracy"] > 0.9 and last["loss"] < 0.5, last
+
+
+def test_a_finished_run_keeps_the_largest_piece_of_what_is_asked_for(tmp_path):
+    """Also asked for afterwards; ignored pixels cut nothing in two, and a name may hold a comma."""
+    table = ClassTable(("background", "liver, left", "cells"), ignored=True)
+    with PairWriter(tmp_path / "store", Description("two", (32, 32), table)) as writer:
+        label = np.zeros((32, 32), np.uint8)
+        label[2:12, 2:30], label[20:24, 2:30:4] = 1, 2
+        label[:, 15] = IGNORED
+        writer.add(Entry("p", "train"), np.full((32, 32), 90, np.uint8), label)
+
+    def largest(asked, **others):
+        smanet.train(dataclasses.replace(CONFIG, steps=1, batch=2, keep_largest=asked), str(tmp_path / "store"),
+                     str(tmp_path / "run"), **others)
+        return json.loads((tmp_path / "run" / "product.json").read_text()).get("largest")
+
+    with process_state.computing_kept(), process_state.eagerly():
+        assert largest("auto") == [["liver, left"]]
+        before = (tmp_path / "run" / "last.keras").stat().st_mtime_ns
+        assert largest(" cells,") == [["cells"]] and largest("") is None
+        assert largest("auto", largest=[("liver, left",)]) == [["liver, left"]]
+        with pytest.raises(UserError, match="found class spleen, expected auto or some of liver, left, cells"):
+            largest("cells,spleen")
+    assert (tmp_path / "run" / "last.keras").stat().st_mtime_ns == before

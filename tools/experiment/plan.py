@@ -50,7 +50,7 @@ from evaluation.results.made_with import MadeWith
 from evaluation.synthetic import image_sets
 from tools.experiment.data_rules import check_shape_model, film_maps, write_rules
 from tools.experiment.estimate import TrainingJob, shared_by
-from tools.experiment.scoring import ColumnScoring
+from tools.experiment.scoring import ColumnScoring, kept_pieces, largest_organs, segmented_table
 from tools.experiment.segmenters import ColumnTraining, labelled_for, spread, together
 from tools.experiment.synthetic_sets import SyntheticSet
 from tools.experiment.tasks import Task
@@ -277,10 +277,11 @@ class Experiment:
         chosen = choose_subset(store, self.config, self.seed, self.preset.tiny_films)
         films = Unlabelled(self.unlabelled, store, tuple(chosen))
         settings = {"films": self.labelled_before or films.settings(), "size": size, "window": config.crop,
-                    "overlap": config.overlap, "classes": config.classes}
+                    "overlap": config.overlap, "classes": config.classes, **kept_pieces(config)}
 
         def run(folder: pathlib.Path) -> None:
-            films.write(folder / "pairs", size, labeller(self._path(teacher), config, store.classes))
+            organs = largest_organs(config, pathlib.Path(self.workdir), segmented_table(config, store.classes))
+            films.write(folder / "pairs", size, labeller(self._path(teacher), config, store.classes, organs))
 
         return Task(labelled_for(column), f"films without label maps, labelled by {teacher}", ("data", teacher),
                     settings, run)

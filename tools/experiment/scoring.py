@@ -4,10 +4,11 @@ import dataclasses
 import pathlib
 
 from datasets.class_table import ClassTable
+from datasets.common.errors import UserError
 from datasets.external import External
 from datasets.pair_store import PairStore
-from datasets.rules.label_cleaning import named_organs
-from evaluation.results.experiment_folder import ExperimentFolder, results_name
+from datasets.rules.label_cleaning import asked_organs
+from evaluation.results.experiment_folder import RULES, ExperimentFolder, results_name
 from evaluation.segmenter.evaluate import evaluate_to_folder
 from evaluation.segmenter.external import score_segmenter
 from evaluation.segmenter.load import coded
@@ -34,11 +35,12 @@ class ColumnScoring:
 
     def test_films(self) -> Task:
         config = self.config
-        settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes, **self._kept()}
+        settings = {"window": config.crop, "overlap": config.overlap, "classes": config.classes,
+                    **kept_pieces(config)}
 
         def run(folder: pathlib.Path) -> None:
             store, network = self._films(), load_network(self.workdir / self.column)
-            table = segmented_table(config, store)
+            table = segmented_table(config, store.classes)
             evaluate_to_folder(probabilities_of(network), store, store.ids("test"), folder,
                                config.classes == "scored", config.crop, config.overlap,
                                coded(largest_organs(config, self.workdir, table), table.names))
@@ -49,10 +51,10 @@ class ColumnScoring:
     def elsewhere(self, external: External) -> Task:
         """The same of the films of `external`, in their own geometry."""
         settings = {"films": external.fingerprint, "unions": [[name, *parts] for name, parts in external.unions],
-                    **self._kept()}
+                    **kept_pieces(self.config)}
 
         def run(folder: pathlib.Path) -> None:
-            table = segmented_table(self.config, self._films())
+            table = segmented_table(self.config, self._films().classes)
             score_segmenter(self.workdir / self.column, external, table, self.config.classes == "scored", folder,
                             largest_organs(self.config, self.workdir, table))
 
@@ -62,20 +64,28 @@ class ColumnScoring:
     def _films(self) -> PairStore:
         return PairStore(self.workdir / "data" / f"{self.copy}-films")
 
-    def _kept(self) -> dict[str, str]:
-        """--keep_largest as a setting, where it is asked for."""
-        return {"keep_largest": self.config.keep_largest} if self.config.keep_largest else {}
+
+def kept_pieces(config: SMANetConfig) -> dict[str, str]:
+    """--keep_largest as a setting of tasks that use a segmenter, where it is asked for."""
+    return {"keep_largest": config.keep_largest} if config.keep_largest else {}
 
 
-def segmented_table(config: SMANetConfig, store: PairStore) -> ClassTable:
-    """The classes of `store` that segmenters learn."""
-    return store.classes.scored_table() if config.classes == "scored" else store.classes
+def segmented_table(config: SMANetConfig, classes: ClassTable) -> ClassTable:
+    """Those of `classes` that segmenters learn."""
+    return classes.scored_table() if config.classes == "scored" else classes
 
 
 def largest_organs(config: SMANetConfig, workdir: pathlib.Path, table: ClassTable) -> list[tuple[str, ...]]:
-    """The classes whose largest piece alone is kept, as `named_organs` of `table`: auto are those in one piece in
-    the label maps of the experiment's films."""
-    if config.keep_largest != "auto":
-        return named_organs([name for name in config.keep_largest.split(",") if name], table)
-    rules = ExperimentFolder(workdir).rules()
-    return named_organs([name for name in rules.whole() if name in table.organs], table)
+    """The classes whose largest piece alone is kept, as `asked_organs` of `table`: auto are those in one piece in
+    the label maps of the experiment's films.
+
+    Raises UserError where the experiment does not say what these are like.
+    """
+    def whole() -> list[str]:
+        rules = ExperimentFolder(workdir).rules()
+        if rules is None:
+            raise UserError(f"{workdir}/data/{RULES}: no such file, which says what comes in one piece; remove "
+                            f"{workdir}/tasks/data.json, and the data are made again")
+        return [name for name in rules.whole() if name in table.organs]
+
+    return asked_organs(config.keep_largest, table, whole)

@@ -91,11 +91,8 @@ class ColumnTraining:
         _, config = self.job()
 
         def run(folder: pathlib.Path) -> None:
-            chosen = config
-            if config.keep_largest:
-                organs = largest_organs(config, self.workdir, segmented_table(config, PairStore(data)))
-                chosen = dataclasses.replace(config, keep_largest=",".join(organ[0] for organ in organs))
-            smanet.train(spread(chosen, self.workers), data, str(folder), **others)
+            largest = largest_organs(config, self.workdir, segmented_table(config, PairStore(data).classes))
+            smanet.train(spread(config, self.workers), data, str(folder), largest=largest, **others)
 
         how += ", strongly augmented" if config.augment == "strong" else ""
         how += f" ({columns.NETWORKS[config.network]})" if config.network != "smanet" else ""

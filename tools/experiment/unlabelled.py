@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,12 +23,15 @@ from datasets.formats.read import read_film
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairStore, PairWriter, describe_ids
 from datasets.resize import resize_film
+from datasets.rules.label_cleaning import keep_largest
 from datasets.sources.own_files import OwnFolder
 from datasets.sources.own_folders import PairFilms, pad_square
 from datasets.subsets import LEFT_OUT
+from evaluation.segmenter.load import coded
 from evaluation.segmenter.predict_films import film_slices, find_films
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
+from tools.experiment.scoring import segmented_table
 from training.config import SMANetConfig
 
 _SOURCE = "unlabelled"  # in the manifest
@@ -100,14 +103,18 @@ class Unlabelled:
             show_progress("unlabelled films", done, len(self.others))
 
 
-def labeller(run: str, config: SMANetConfig, classes: ClassTable) -> Callable[[np.ndarray], np.ndarray]:
-    """Films uint8 [H, W] or [H, W, 3] -> codes of `classes` [H, W], by the segmenter of a run with that config."""
+def labeller(run: str, config: SMANetConfig, classes: ClassTable,
+             largest: Sequence[Sequence[str]] = ()) -> Callable[[np.ndarray], np.ndarray]:
+    """Films uint8 [H, W] or [H, W, 3] -> codes of `classes` [H, W], by the segmenter of a run with that config; of
+    the organs `largest` the largest piece alone is kept, as in `LoadedSegmenter`."""
     predict = probabilities_of(load_network(run))
-    known = classes.scored_table() if config.classes == "scored" else classes
+    known = segmented_table(config, classes)
+    organs = coded(largest, known.names)
 
     def label(film: np.ndarray) -> np.ndarray:
         found = sliding_window(predict, grey.to_network(film[None])[0], config.crop, config.overlap)
-        return painted(np.argmax(found, -1), known, classes)
+        codes = keep_largest(np.argmax(found, -1).astype(np.uint8), organs)
+        return painted(codes, known, classes)
 
     return label
 

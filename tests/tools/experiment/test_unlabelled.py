@@ -1,5 +1,6 @@
 """Films without label maps: which they are, how they are brought to size, and labels by the segmenter's hand."""
 
+import dataclasses
 import shutil
 
 import cv2
@@ -27,8 +28,8 @@ def store(tmp_path_factory):
     return write_phantoms(str(tmp_path_factory.mktemp("unlabelled") / "data"), 16, 2, 64, 0)
 
 
-def _experiment(store, unlabelled=LEFT_OUT, extras=("pseudo",), workdir="nowhere"):
-    return Experiment(str(store.path), "tiny", PRESET, (), 0, str(workdir), extras=extras, unlabelled=unlabelled)
+def _experiment(store, unlabelled=LEFT_OUT, extras=("pseudo",), workdir="nowhere", preset=PRESET):
+    return Experiment(str(store.path), "tiny", preset, (), 0, str(workdir), extras=extras, unlabelled=unlabelled)
 
 
 def _bright(film):
@@ -98,15 +99,19 @@ def test_pseudo_comes_with_the_segmenter_that_labels_and_changes_nothing_else(st
 
 
 def test_what_is_labelled_is_what_the_segmenter_says(store, tmp_path):
-    made = _experiment(store, workdir=tmp_path)
+    """With the pieces it keeps when it is scored, which are a setting where they are asked for."""
+    kept = dataclasses.replace(PRESET, segmenter=dataclasses.replace(
+        PRESET.segmenter, keep_largest="left lung, right lung,heart"))
+    plain, made = (next(task for task in _experiment(store, workdir=tmp_path, preset=preset).tasks()
+                        if task.name == "unlabelled") for preset in (PRESET, kept))
+    assert made.settings == {**plain.settings, "keep_largest": kept.segmenter.keep_largest} != plain.settings
     segmenter_run(tmp_path / "real+augment", window=PRESET.segmenter.crop)
-    task = next(task for task in made.tasks() if task.name == "unlabelled")
-    task.run(tmp_path / "unlabelled")
+    made.run(tmp_path / "unlabelled")
     pairs = PairStore(tmp_path / "unlabelled" / "pairs")
     assert len(pairs.ids("train")) == 3 and pairs.description.size == (32, 32)
     predict = probabilities_of(load_network(str(tmp_path / "real+augment")))
     evaluate_to_folder(predict, pairs, pairs.ids(), tmp_path / "again", scored=True, window=PRESET.segmenter.crop,
-                       overlap=PRESET.segmenter.overlap)
+                       overlap=PRESET.segmenter.overlap, largest=[[1], [2], [3]])
     for id_ in pairs.ids():
         said = cv2.imread(str(tmp_path / "again" / "predictions" / f"{id_}.png"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(pairs.scored_label(id_), said)

@@ -197,11 +197,20 @@ def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
 
 
 def _recipe() -> str:
-    """--recipe, or that of the folder that is continued, or the preset's."""
+    """--recipe, or that of the folder that is continued, or the preset's.
+
+    Raises UserError for a folder of a recipe that there is not.
+    """
     from evaluation.results.made_with import recipe_of
     from training import presets
 
-    return _RECIPE.value or recipe_of(pathlib.Path(_WORKDIR.value)) or presets.load(_PRESET.value).recipe
+    if _RECIPE.value:
+        return _RECIPE.value
+    found = recipe_of(pathlib.Path(_WORKDIR.value)) or presets.load(_PRESET.value).recipe
+    if found not in RECIPES:
+        raise UserError(f"{_WORKDIR.value}: was made with --recipe={found}, expected {' or '.join(RECIPES)}; "
+                        "use the code that made it, or another --workdir")
+    return found
 
 
 def _preset():

@@ -58,14 +58,16 @@ class MadeWith:
 
 
 def recipe_of(folder: pathlib.Path) -> str | None:
-    """The recipe of an experiment folder, or of the draws in a plan's; None for a new one. Folders that don't say
-    are older than recipes."""
-    for path in (folder / FILE, *sorted(folder.glob(f"*/seed-*/{FILE}"))):
-        found = read_made_with(path.parent)
+    """The recipe of an experiment folder, or of the first draw in a plan's that has one; None for a new one.
+    Folders that don't say are older than recipes."""
+    for part in (folder, *sorted(folder.glob("*/seed-*"))):
+        found = read_made_with(part)
         if found:
             return found.recipe
-    records = (atomic_files.read_json(path) for path in sorted((folder / "tasks").glob("*.json")))
-    return PAPER if any(isinstance(record, dict) and record.get("done") for record in records) else None
+        records = (atomic_files.read_json(path) for path in sorted((part / "tasks").glob("*.json")))
+        if any(isinstance(record, dict) and record.get("done") for record in records):
+            return PAPER
+    return None
 
 
 def read_made_with(folder: pathlib.Path) -> MadeWith | None:

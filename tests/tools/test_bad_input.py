@@ -125,6 +125,8 @@ def test_a_folder_of_another_recipe(films, tmp_path):
     asked = "--recipe=paper"
     told(run("tools.run_experiment", asked, *options), f"{workdir}: ", "--recipe=best", asked)
     assert run("tools.run_experiment", "--recipe=best", *options).code == 0
+    (workdir / "experiment.json").write_text('{"preset": "demo", "recipe": "better", "changes": {}}')
+    told(run("tools.run_experiment", *options), f"{workdir}: ", "--recipe=better", "paper or best")
 
 
 @pytest.mark.parametrize(("preset", "kept", "augmented"), [

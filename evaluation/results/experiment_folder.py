@@ -215,6 +215,12 @@ class ExperimentFolder:
         return f"recipe {made.recipe}" if made and made.recipe != PAPER else ""
 
     @property
+    def keeps_largest(self) -> bool:
+        """Whether its segmenters keep the largest piece alone of organs that come in one."""
+        made = self.made_with
+        return bool(made and made.changes.get("segmenters", {}).get("keep_largest"))
+
+    @property
     def choice(self) -> str:
         """The configuration with its number of training films, and `recipe`, as in "TINY (11 films), recipe best";
         without what is not known."""

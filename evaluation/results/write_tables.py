@@ -61,6 +61,9 @@ class Results:
             if experiment.choice != first.choice or (not (external or shared) and names != found[0]):
                 raise UserError(f"{experiment.path}: is {experiment.choice} with columns {', '.join(names)}, but "
                                 f"{first.path} is {first.choice} with {', '.join(found[0])}; make a table of each")
+            if experiment.keeps_largest != first.keeps_largest:
+                raise UserError(f"{experiment.path} and {first.path}: in one of them segmenters keep the largest "
+                                "piece alone of an organ, in the other all; make a table of each")
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))
         self.scored = self.pooled[self.columns[0]][0]["scored"]
@@ -108,7 +111,7 @@ class Results:
         outside = [f"{name}: {found.tested} films of elsewhere." for name, found in self.externals.items()]
         outside += [f"{columns.title(column)} was scored on {name} before it was trained anew, and is left out "
                     "there; give --external again." for name, column in self._outdated()]
-        notes = [*self._columns_left_out(), left_out(self.pooled, organs), self._budget()]
+        notes = [self._pieces(), *self._columns_left_out(), left_out(self.pooled, organs), self._budget()]
         return " ".join(filter(None, [said, *outside, *notes]))
 
     def _columns_left_out(self) -> list[str]:
@@ -118,6 +121,11 @@ class Results:
                  "Not in every run": self._unshared - superseded}
         return [f"{why}, and left out: {', '.join(map(columns.title, columns.in_order(names)))}."
                 for why, names in found.items() if names]
+
+    def _pieces(self) -> str:
+        """A sentence on what the segmenters keep of what they find; empty where that is all."""
+        return ("Of organs that come in one piece in the training films, the segmenters trained here keep the "
+                "largest piece alone." if self.experiments[0].keeps_largest else "")
 
     def _budget(self) -> str:
         """A sentence on the updates behind each column that says them; empty without any."""
@@ -136,9 +144,9 @@ class Results:
             for column in ExperimentFolder(experiment.path, name).outdated()))
 
     def recipe(self) -> str:
-        """A sentence on the recipe, for what the main caption does not stand beside; empty for the paper's."""
+        """Sentences on the recipe, for what the main caption does not stand beside; empty for the paper's."""
         recipe = self.experiments[0].recipe  # all have one
-        return f"{recipe.capitalize()}." if recipe else ""
+        return " ".join(filter(None, [f"{recipe.capitalize()}." if recipe else "", self._pieces()]))
 
     def main_table(self) -> Table:
         """The paper's table, with a block of rows for each external set."""

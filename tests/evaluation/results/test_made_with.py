@@ -10,7 +10,7 @@ from evaluation.figures.catalogue import experiment_figures
 from evaluation.figures.size_curves import write_curves
 from evaluation.report.write_report import write_report
 from evaluation.results.experiment_folder import ExperimentFolder
-from evaluation.results.made_with import MadeWith, read_made_with
+from evaluation.results.made_with import MadeWith, read_made_with, recipe_of
 from evaluation.results.write_tables import Results, write_results
 from tests.helpers.result_folders import write_experiment
 from tools.experiment.tasks import Task, TaskRecords
@@ -43,6 +43,8 @@ def test_captions_name_the_recipe_and_nothing_else_changes(folder, tmp_path):
     for name, text in best.items():
         captioned = name.endswith((".md", ".tex"))
         assert len(re.findall("[Rr]ecipe best", text)) == captioned, name
+        assert text.count(" keep the largest piece alone.") == captioned, name
+        text = re.sub(" Of organs that [^.]* keep the largest piece alone[.]", "", text)
         assert re.sub(r",? [Rr]ecipe best\.?(?=[:\n}])", "", text) == plain[name], name
     assert len([name for name in best if name.endswith(".tex")]) == 5
     assert all("ecipe best." in figure.caption or ", recipe best:" in figure.caption
@@ -64,6 +66,9 @@ def test_runs_of_several_recipes_are_not_averaged_nor_compared(folder, tmp_path)
         Results([folder, other])
     with pytest.raises(UserError, match="different recipes"):
         write_curves(tmp_path / "curves", {2: Results([folder]), 3: Results([other])})
+    MadeWith("cpu", "best", {}).write(folder)  # of before the recipe kept the largest piece
+    with pytest.raises(UserError, match="in the other all"):
+        Results([folder, other])
 
 
 def test_a_folder_keeps_to_its_recipe(tmp_path):
@@ -99,6 +104,20 @@ def test_a_folder_older_than_recipes_is_the_papers(tmp_path):
     with records(MadeWith("cpu")) as held:
         held.prepare()
     assert read_made_with(tmp_path) == MadeWith("cpu")
+
+
+@pytest.mark.parametrize(("part", "recipe"), [
+    ("", "paper"), ("films-5/seed-1", "paper"), ("films-5/seed-1", "best")])
+def test_a_plan_s_recipe_is_that_of_its_draws(tmp_path, part, recipe):
+    """Which may be older than recipes themselves; draws that were not begun say nothing."""
+    (tmp_path / "films-5" / "seed-0" / "tasks").mkdir(parents=True)
+    assert recipe_of(tmp_path) is None
+    (tmp_path / part / "tasks").mkdir(parents=True)
+    if recipe == "best":
+        BEST.write(tmp_path / part)
+    else:
+        (tmp_path / part / "tasks" / "data.json").write_text('{"key": "0", "done": true, "seconds": 0.0}')
+    assert recipe_of(tmp_path) == recipe
 
 
 def test_a_recipe_is_of_the_captions_alone():

@@ -12,6 +12,10 @@ alone:
 
     loaded = tf.saved_model.load("exports/segmenter")
     loaded.signatures["uint8"](film=film, white=0.0)["codes"]
+
+which are all that the network finds. Where the run keeps the largest piece alone of some classes (--keep_largest
+of train_smanet, --recipe=best), assets/model.json names them as "largest": tools.predict does it to an export as
+to a run, a program of your own has to, with network.onnx too.
 """
 
 import pathlib

@@ -8,7 +8,8 @@ through; what is no film there is left out with a count), and patterns. Of a NIf
 --axis is a film, NAME_z012. --invert is for negatives. A file that cannot be read is told in one line and left
 out; the exit code is then 1, and the others are done. Of colour films the model sees what it was trained on: all
 channels, the luminance, or one channel (`--channel` of tools.import_dataset); to a model of colour a grey film is
-one of three equal channels.
+one of three equal channels. Where the model says so (--keep_largest of train_smanet, --recipe=best), the largest
+piece alone is kept of classes that come in one.
 
     OUT/areas.csv           a row for each film: areas (mm2 where the spacing is known), cardiothoracic ratio
     OUT/labels/NAME.png     class codes in the film's geometry

@@ -12,6 +12,8 @@
     num_classes, class_names
     classes, crop, overlap   of a segmenter, as in `training.config`
     channel          what a segmenter sees of films in colour; "grey", their luminance, where it is not told
+    largest          classes of which whoever uses a segmenter keeps the largest piece alone, each with those
+                     painted over it (`datasets.rules.label_cleaning.keep_largest`); none where it is not told
 """
 
 import dataclasses

@@ -167,8 +167,12 @@ class ExperimentFolder:
         return any((self.path / "data" / name).is_dir() for name in FILMS)
 
     def synthetic(self, method: Method) -> PairStore:
-        """Synthetic pairs of `method` at the size they were made."""
-        return PairStore(self.path / set_name(method) / "gan")
+        """Synthetic pairs of `method` at the size they were made. Raises UserError where they are superseded."""
+        path = self.path / set_name(method)
+        if path.name in self.superseded_tasks:
+            raise UserError(f"{path}: an earlier plan made these pairs with other settings or data; ask "
+                            "tools.run_experiment for them again, and they are made anew")
+        return PairStore(path / "gan")
 
     def methods(self) -> list[Method]:
         """Those whose synthetic pairs are there and not superseded, in the order of `columns.METHODS`."""

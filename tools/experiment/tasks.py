@@ -62,11 +62,12 @@ def run_tasks(tasks: Sequence[Task], workdir: str, dry_run: bool = False,
               say: Callable[[str], None] = say_line) -> dict[str, float]:
     """Runs what is not done; returns the seconds each task took (over all its starts).
 
-    With `dry_run`, prints each task, its state and its settings, and does nothing. Raises UserError if another
-    process runs tasks in `workdir`. `tools.experiment.engine` runs several tasks at once.
+    With `dry_run`, prints what is superseded, and each task, its state and its settings, and does nothing. Raises
+    UserError if another process runs tasks in `workdir`. `tools.experiment.engine` runs several tasks at once.
     """
     if dry_run:
         records = TaskRecords(tasks, workdir, say)
+        records.say_superseded()
         for task in tasks:
             say(f"{records.head(task)} ({records.state(task)})\n    {json.dumps(task.settings)}")
         return records.seconds()
@@ -106,8 +107,7 @@ class TaskRecords:
         """The tasks to do, in order, after the folders of stale ones are set aside; says which are done."""
         for folder, made_with in self._made_with.items():
             made_with.write(folder)
-            if made_with.superseded:
-                self._say(f"{folder}: {made_with.superseded_line()}")
+        self.say_superseded()
         todo = []
         for task in self._tasks:
             state = self.state(task)
@@ -118,6 +118,12 @@ class TaskRecords:
                 _set_aside(self.root / task.part, task.name, self._say)
             todo.append(task)
         return todo
+
+    def say_superseded(self) -> None:
+        """Says what of earlier plans is left out of tables and report."""
+        for folder, made_with in self._made_with.items():
+            if made_with.superseded:
+                self._say(f"{folder}: {made_with.superseded_line()}")
 
     def head(self, task: Task) -> str:
         """The line a task begins with: `[3/24] dots: PGGAN of dots`."""

@@ -7,8 +7,10 @@ import pathlib
 import pytest
 
 from datasets.common import atomic_files
+from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from datasets.sources.phantom import write_phantoms
+from evaluation.results.columns import METHODS
 from evaluation.results.experiment_folder import ExperimentFolder, results_name
 from evaluation.results.made_with import MadeWith
 from evaluation.results.write_tables import Results
@@ -16,7 +18,7 @@ from tests.helpers.result_folders import write_column, write_experiment
 from tests.helpers.tiny_experiment import PRESET, experiment
 from tools.experiment.draws import Draws
 from tools.experiment.earlier_plans import naming_superseded, superseded
-from tools.experiment.tasks import TaskRecords
+from tools.experiment.tasks import TaskRecords, run_tasks
 
 WIDER = dataclasses.replace(PRESET, segmenter=dataclasses.replace(PRESET.segmenter, width=16))
 OTHER_LABELS = dataclasses.replace(PRESET, labels=dataclasses.replace(PRESET.labels, learning_rate=5e-4))
@@ -82,6 +84,9 @@ def test_columns_of_other_settings_are_left_out_and_named(data, run):
     assert results.columns == folder.columns() and "left out: Two-stage SYNTH 2, " in results.caption()
     report = wider.tasks()[-1]
     assert report.settings["superseded"] == list(superseded(wider))
+    lines = []
+    run_tasks(wider.tasks(), str(run), dry_run=True, say=lines.append)
+    assert lines[0] == said and not any(line.startswith(str(run)) for line in lines[1:])
     assert superseded(_plan(data, run, "three")) == ()  # of the settings with which they were made
 
 
@@ -92,6 +97,8 @@ def test_pairs_of_other_networks_are_left_out_too(data, run):
     assert "mix-3" not in superseded(changed) and "synthetic-2, " in said
     (run / "synthetic-3").rename(run / "synthetic-2")
     assert folder.methods() == [] and "mix-3" in folder.columns()
+    with pytest.raises(UserError, match="synthetic-2: an earlier plan"):
+        folder.synthetic(METHODS[1])
     assert "synth-2" not in folder.logs() and "synth-3" in folder.logs()
 
 

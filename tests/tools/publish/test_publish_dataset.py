@@ -17,6 +17,7 @@ from datasets.sources.phantom import write_phantoms
 from datasets.subsets import write_subset
 from datasets.verify import verify_store
 from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.made_with import MadeWith
 from evaluation.synthetic.fit_to_share import THRESHOLDS
 from tests.helpers import binaries
 from tests.helpers.synthetic_sets import write_synthetic_set
@@ -143,6 +144,13 @@ def test_held_out_films_judge_and_are_not_published(run, tmp_path):
                     made.path / "images" / f"{chosen.kept[0]}.png")
     with pytest.raises(UserError, match=f"{chosen.kept[0]}.png: is a real film"):
         choose_pairs(ExperimentFolder(tmp_path / "run"), method_named("three"), False, tmp_path / "marks")
+
+
+def test_a_set_of_an_earlier_plan_with_other_settings_is_refused(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    MadeWith("demo", superseded=("labels_to_film", "synthetic-3")).write(tmp_path / "run")
+    binaries.told(_publish(tmp_path / "run", tmp_path / "out", "--anyway"), "synthetic-3", "earlier plan")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("value", "said"), [

@@ -6,8 +6,8 @@ how well name boxes and text that are burnt into films are found.
 
 Copies of --films train films are hidden by shift, rotation, scaling, crop, mirror, gamma, blur, noise, all at
 once, as one organ in another patient's film, as a label map with a new film, and in a blend with another patient's
-film, each in some strengths. Writes to --out: copy_check.csv and copy_check.md (a row for each way),
-copy_check.json (the two figures that go onto a set's card, which --figures also adds to the file that
+film or with another of these, each in some strengths. Writes to --out: copy_check.csv and copy_check.md (a row for
+each way), copy_check.json (the two figures that go onto a set's card, which --figures also adds to the file that
 tools.publish_dataset reads), marks.csv and marks.md (boxes and text planted in the train films, whose own are
 painted over).
 """

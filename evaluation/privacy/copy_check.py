@@ -94,8 +94,9 @@ def _draw(whole: ImageSet, inside: np.ndarray, outside: np.ndarray, classes: Cla
              "others": len(others), "flagged": int(alarms.sum())}]
     for name, disguise in disguises(classes).items():
         for strength in disguise.strengths:
-            copies, strangers = (_disguised(whole, places[:options.count], others, (name, strength, seed), classes)
-                                 for places in (inside, others))
+            way = name, strength, seed
+            copies = _disguised(whole, inside[:options.count], inside if disguise.of_two else others, way, classes)
+            strangers = _disguised(whole, others[:options.count], others, way, classes)
             found = check.judge(copies)[f"{disguise.kind}_copy"].sum() if copies else 0
             flagged = is_copy(check.judge(strangers)).sum() if strangers else 0
             rows.append({"kind": disguise.kind, "disguise": name, "strength": strength, "listed": disguise.listed,

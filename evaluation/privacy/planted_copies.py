@@ -2,8 +2,9 @@
 
 A disguise comes in strengths, mildest first. Those of films change the film and, where pixels move, the label map
 with it; `pasted organ` puts one organ of the film into another patient's; `copied map` and `warped map` keep the
-label map and fill it with another patient's look; `blended patients` lays two patients' films over each other. The
-same disguises on films of other patients tell how often a check errs.
+label map and fill it with another patient's look; `blended patients` lays two patients' films over each other, and
+`blended members` those of two that are both known. The same disguises on films of other patients tell how often a
+check errs.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,12 +35,14 @@ class Disguise(NamedTuple):
       listed: whether it counts in the whole; warped maps and blends, the less a copy the stronger, do not.
       strengths: what is shown of a strength -> its value, mildest first.
       apply: (pair, another patient's pair, value, generator) -> the copy; None where the film has no such organ.
+      of_two: whether that other patient's film is a known one, too, so that two are copied.
     """
 
     kind: str
     listed: bool
     strengths: Mapping[str, object]
     apply: Callable[[Pair, Pair, object, np.random.Generator], Pair | None]
+    of_two: bool = False
 
 
 def disguises(classes: ClassTable) -> dict[str, Disguise]:
@@ -66,6 +69,8 @@ def disguises(classes: ClassTable) -> dict[str, Disguise]:
         "copied map": Disguise("label", True, moved, _new_film),
         "warped map": Disguise("label", False, warped, _new_film),
         "blended patients": Disguise("film", False, {f"{value} %": value / 100 for value in (70, 50, 30)}, _blend),
+        "blended members": Disguise("film", False, {f"{value} %": value / 100 for value in (70, 60, 50)}, _blend,
+                                    of_two=True),
     }
 
 

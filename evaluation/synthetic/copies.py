@@ -6,7 +6,8 @@ without them each training film against the others. Where the data say whose a f
 than it is compared with. Test films are for the tables alone. If nothing is copied, about 1 % of the samples lie
 below the first percentile of these distances, somewhat more where it rests on few films. A copy also stands out
 by itself: it is far nearer to its original than to any other patient's training film (Carlini et al. 2023 use the
-same for diffusion models).
+same for diffusion models). So does a blend of two training patients: it is near to both, and far nearer to these
+than to a third.
 
 Distances are of five kinds: of films by pixels and by features, of label maps (`nearest_films`), of films by the
 keypoints they share (`keypoints`: 1 / (1 + votes)), and of the organs that are most alike (`organ_patches`: in
@@ -27,10 +28,11 @@ from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.keypoints import KeypointIndex
 from evaluation.synthetic.organ_patches import organ_distances
 
-MEASURE = 2  # raised with every change of what `CopyCheck.judge` says: marks and figures of an earlier one are old
+MEASURE = 3  # raised with every change of what `CopyCheck.judge` says: marks and figures of an earlier one are old
 PERCENTILE = 1.0
 COPY_RATIO = {"film": 0.5, "feature": 0.5, "label": 0.4, "keypoint": 0.5, "organ": 0.45}
 KINDS = tuple(COPY_RATIO)
+BLEND_RATIO = {"film": 0.6, "feature": 0.6, "keypoint": 0.6}  # of the distance to a second patient to a third's
 _ALONE = ("keypoint", "organ", "label")  # kinds that flag a copy by themselves
 FEWEST_VOTES = 6  # of a film that is close by keypoints, whatever the real ones have
 FEW = 20  # real distances: a percentile of fewer is said to rest on few
@@ -138,20 +140,24 @@ class CopyCheck:
     def judge(self, synthetic: ImageSet) -> pd.DataFrame:
         """One row per sample, each judged by itself; columns as `compare` describes `samples`."""
         columns: dict[str, Any] = {"id": list(synthetic.ids)}
-        measured, places = self.distances(synthetic), {}
+        measured, ids, places, one, two = self.distances(synthetic), np.array(self.training.ids), {}, {}, {}
         for kind in KINDS:
             distances, mirrored = measured[kind]
-            places[kind] = place = distances.argmin(1)
-            closest, second = distances.min(1), np.where(self.same[place], np.inf, distances).min(1)
-            columns |= {f"{kind}_distance": closest,
-                        f"{kind}_nearest": [self.training.ids[index] for index in place],
-                        f"{kind}_mirrored": mirrored[np.arange(len(place)), place],
-                        f"{kind}_ratio": closest / np.maximum(second, 1e-6),
-                        f"{kind}_close": closest < self.threshold(kind)}
+            places[kind], nearest = _nearest_patients(distances, self.same)
+            first, second = places[kind].T
+            ratios = nearest[:, :2] / np.maximum(nearest[:, 1:], 1e-6)
+            close = nearest[:, :2] < self.threshold(kind)
+            one[kind] = close[:, 0] & (ratios[:, 0] < COPY_RATIO[kind])
+            two[kind] = close[:, 1] & (ratios[:, 1] < BLEND_RATIO.get(kind, 0)) & np.isfinite(nearest[:, 2])
+            columns |= {f"{kind}_distance": nearest[:, 0], f"{kind}_nearest": ids[first],
+                        f"{kind}_mirrored": mirrored[np.arange(len(first)), first], f"{kind}_ratio": ratios[:, 0],
+                        f"{kind}_close": close[:, 0], f"{kind}_second": ids[second],
+                        f"{kind}_blend_ratio": ratios[:, 1]}
         samples = pd.DataFrame(columns)
-        clear = {kind: samples[f"{kind}_close"] & (samples[f"{kind}_ratio"] < COPY_RATIO[kind]) for kind in KINDS}
-        same = self.same[places["film"], places["feature"]]
-        flags = {"film": clear["film"] & clear["feature"] & same, **{kind: clear[kind] for kind in _ALONE}}
+        alike = self.same[places["film"][:, :, None], places["feature"][:, None]]  # [N, 2, 2]
+        both = alike[:, 0, 0] & alike[:, 1, 1] | alike[:, 0, 1] & alike[:, 1, 0]
+        flags = {"film": one["film"] & one["feature"] & alike[:, 0, 0] | two["film"] & two["feature"] & both,
+                 **{kind: one[kind] | two[kind] for kind in _ALONE}}
         samples["film_copy"] = flags["film"] | flags["keypoint"] | flags["organ"]
         samples["label_copy"] = flags["label"]
         samples["copy_of"] = np.select(list(flags.values()), [samples[f"{kind}_nearest"] for kind in flags], "")
@@ -184,12 +190,14 @@ def compare(synthetic: ImageSet, training: ImageSet, held_out: ImageSet | None, 
 
     `samples` holds per kind (of KINDS) the columns KIND_distance, KIND_nearest (training id),
     KIND_mirrored, KIND_ratio (distance over that to the nearest of another patient), KIND_close (nearer than
-    `percentile` of the real distances). `label_copy` is a map that is close and of a small ratio (`COPY_RATIO`);
-    `film_copy` a film of which this holds by pixels and by features, for films of one patient, or by keypoints, or
-    by one of its organs; `copy_of` the training film of the first of these, "" for no copy. A training film of
-    which nobody says whose it is counts as of a patient of its own, and so does one that stands there twice.
-    `boxes` counts the burnt-in rectangles of the film; `box_source` is a training film with one at the same place,
-    "" for none.
+    `percentile` of the real distances), KIND_second (id of that nearest of another patient), KIND_blend_ratio (its
+    distance over that to the nearest of a third). `label_copy` is a map that is close and of a small ratio
+    (`COPY_RATIO`); `film_copy` a film of which this holds by pixels and by features, for films of one patient, or
+    by keypoints, or by one of its organs, or that is close to two patients' films and of a small ratio to a
+    third's (`BLEND_RATIO`), by pixels and features or by keypoints; `copy_of` the nearest training film by the
+    first of these, "" for no copy. A training film of which nobody says whose it is counts as of a patient of its
+    own, and so does one that stands there twice. `boxes` counts the burnt-in rectangles of the film; `box_source`
+    is a training film with one at the same place, "" for none.
 
     `summary` holds per kind the threshold, the share below it and the quantiles of both distances; how it was
     calibrated and the share to expect without copying; the shares of copies and of films with boxes.
@@ -219,6 +227,17 @@ def _distances(images: ImageSet, training: ImageSet, classes: ClassTable, index:
         for distances, _ in (*found.values(), *organs.values()):
             distances[same] = np.inf
     return found, organs
+
+
+def _nearest_patients(distances: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of distances [N, M]: places of the nearest films of two patients, [N, 2], and distances to those of three,
+    [N, 3]; infinite where there are no three."""
+    places, nearest = [], []
+    for _ in range(3):
+        places.append(distances.argmin(1))
+        nearest.append(distances.min(1))
+        distances = np.where(same[places[-1]], np.inf, distances)
+    return np.stack(places[:2], 1), np.stack(nearest, 1)
 
 
 def _same(training: ImageSet) -> np.ndarray:

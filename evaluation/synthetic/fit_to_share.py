@@ -6,7 +6,7 @@ RUN/synthetic-K/privacy.json:
 
     {"set": "...",          of the set's copies.json: figures of another set are refused; may be left out
      "figures": {
-       "check_recall": {"value": 0.994, "low": 0.981, "high": 0.999, "of": "11 films of JSRT", "measure": 2},
+       "check_recall": {"value": 0.994, "low": 0.981, "high": 0.999, "of": "11 films of JSRT", "measure": 3},
        "synth_j_published": {"value": 90.1, "panel": "utility", "title": "mean J without flagged pairs"}}}
 
 value is a number, low and high its interval where there is one, of what it was measured on, measure the version of

@@ -133,7 +133,8 @@ def read_rows(path: pathlib.Path) -> pd.DataFrame | None:
     """The rows of a copies.csv; None where it is missing or something else."""
     try:
         rows = pd.read_csv(path, dtype={"id": str, "box_source": str, "copy_of": str,
-                                        **{f"{kind}_nearest": str for kind in KINDS}}, keep_default_na=False)
+                                        **{f"{kind}_{which}": str for kind in KINDS
+                                           for which in ("nearest", "second")}}, keep_default_na=False)
         return rows.astype({name: bool for name in rows if name.endswith("copy")})
     except (OSError, ValueError, KeyError):
         return None

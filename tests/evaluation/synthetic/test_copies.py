@@ -117,11 +117,34 @@ def test_another_film_of_the_same_patient_hides_no_copy_where_patients_are_known
                     np.concatenate([first.labels[3:4], new.labels]))
     for held_out in (None, chests(4, 6)):
         without, check = (CopyCheck.calibrate(images, held_out, CHEST) for images in (unknown, known))
-        assert not without.judge(made)["film_copy"].any()
-        assert check.judge(made)["film_copy"].tolist() == [True, False, False]
+        hidden, found = without.judge(made), check.judge(made)
+        assert found["film_copy"].tolist() == [True, False, False]
+        assert {hidden["film_nearest"][0], hidden["film_second"][0]} == {ids[3], ids[9]}
+        assert found["film_second"][0] not in (ids[3], ids[9])
+        assert hidden["film_ratio"][0] > 2 * found["film_ratio"][0]
         if held_out is None:
             assert all(check.threshold(kind) > without.threshold(kind) for kind in KINDS)
             assert "12 training films of 6 patients" in check.calibration
+
+
+def test_what_is_near_to_two_patients_and_to_no_third_is_a_copy(monkeypatch):
+    training = chests(1, 4, "train")
+    check = CopyCheck(training, None, CHEST, 1.0, dict.fromkeys(KINDS, np.full(20, 0.3)), None, {}, np.eye(4) > 0)
+    near, swapped, crowded, single = [.1, .12, .5, .6], [.12, .1, .5, .6], [.1, .12, .15, .6], [.25, .35, .9, .9]
+    another, far = [.1, .5, .12, .6], [.9, .9, .9, .9]
+    given = {"film": [near, crowded, near, single, far, far],
+             "feature": [swapped, crowded, another, single, far, far],
+             "keypoint": [far, far, far, far, near, far], "label": [far, far, far, far, far, near],
+             "organ": [far, far, far, far, far, near]}
+    measured = {kind: (np.array(rows), np.zeros((6, 4), bool)) for kind, rows in given.items()}
+    monkeypatch.setattr(CopyCheck, "distances", lambda *_: measured)
+    made = chests(2, 6)
+    found = check.judge(made)
+    assert found["film_copy"].tolist() == [True, False, False, False, True, False]
+    assert not found["label_copy"].any() and found["copy_of"][0] == training.ids[0]
+    assert found["film_second"][0] == training.ids[1] and found["film_blend_ratio"][0] == pytest.approx(0.24)
+    two_patients = np.array([[1, 0, 0, 0], *[[0, 1, 1, 1]] * 3], bool)
+    assert not dataclasses.replace(check, same=two_patients).judge(made)["film_copy"].any()  # no third
 
 
 class TestCompare:

@@ -199,8 +199,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
                                 classes.ignored, store.description.channel, largest)
         if finetune_from:  # a continued run restores its own over them
             _start_from(trainer.model, finetune_from)
+        finished = folder.finished_at() is not None
         run(trainer, folder, config)
-        if folder.chief:
+        if folder.chief and finished:
             _keep_largest_in(folder, largest)
     finally:
         folder.close()

@@ -167,9 +167,13 @@ def test_largest_pieces_are_kept_in_scoring_alone(finished, tmp_path):
     assert changed == {f"evaluate-{name}" for name in made.columns()} | {"report"}
     score = next(task for task in made.tasks() if task.name == "evaluate-synth-3")
     score.run(tmp_path)
+    changed = 0
     for path in sorted((finished.root / "evaluate-synth-3" / "predictions").iterdir()):
-        expected = keep_largest(read_png(path, (32, 32)), [[1], [2], [3]])
+        found = read_png(path, (32, 32))
+        expected = keep_largest(found, [[1], [2], [3]])
         np.testing.assert_array_equal(read_png(tmp_path / "predictions" / path.name, (32, 32)), expected)
+        changed += (found != expected).sum()
+    assert changed  # else nothing was to be taken out
 
 
 def test_a_file_that_an_option_names_counts_by_its_content(finished, tmp_path):

@@ -17,7 +17,7 @@ from datasets.class_table import IGNORED, ClassTable
 from datasets.common import progress
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, different_films, split_ids
-from datasets.rules.label_cleaning import asked_organs
+from datasets.rules.label_cleaning import asked_organs, named_organs
 from datasets.rules.label_filters import fill_from_neighbours
 from datasets.rules.label_rules import LabelRules
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
@@ -172,7 +172,8 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         shuffled stream, so half of every batch on average.
       largest: as `SMANetTrainer`'s, in place of what --keep_largest says.
 
-    Raises UserError where `mixed_with` has other classes, or pictures of another size or channel.
+    Raises UserError where `mixed_with` has other classes, or pictures of another size or channel, and for a class
+    in --keep_largest that there is not.
     """
     if config.elastic and config.augment == "none":
         raise UserError(f"--elastic={config.elastic}: is a part of --augment=strong; set that too")
@@ -180,20 +181,22 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
         raise UserError(f"--encoder_weights={config.encoder_weights}: are for SMANet's encoder, found "
                         f"--network={config.network}; leave one out")
     store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
+    scored = config.classes == "scored"
+    classes = store.classes.scored_table() if scored else store.classes
+    if largest is None and config.keep_largest != "auto":  # before a folder is made
+        largest = asked_organs(config.keep_largest, classes, tuple)
     strategy = prepare(config)
     digests = _digests(store, validation, finetune_from, mixed)
     augmented = _augmented(config)
     folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy),
                        augmented.ranges() if augmented else {})
     try:
-        scored = config.classes == "scored"
-        classes = store.classes.scored_table() if scored else store.classes
         # Not to the folder's log: until it is restored, it may not be this run's.
         say = progress.say if folder.chief else (lambda line: None)
         ids = _train_ids(store, config, say)
         films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, say), scored)
         shown = different_films(store, ids, _GRID_ROWS)
-        largest = _largest(config.keep_largest, labels, classes) if largest is None else largest
+        largest = _in_one_piece(labels, classes) if largest is None else largest
         trainer = SMANetTrainer(config, films, labels, classes.num_classes,
                                 _validation_films(validation, config), strategy, classes.names, rows, shown,
                                 classes.ignored, store.description.channel, largest)
@@ -223,13 +226,10 @@ def _augmented(config: SMANetConfig, outside: int = 0) -> AugmentedCrops | None:
     return AugmentedCrops(strong, config.cutmix, outside) if strong or config.cutmix else None
 
 
-def _largest(asked: str, labels: np.ndarray, classes: ClassTable) -> list[tuple[str, ...]]:
-    """The classes of --keep_largest, each with those painted over it; auto are those in one piece in `labels`."""
-    def whole() -> tuple[str, ...]:
-        known = [fill_from_neighbours(codes, codes != IGNORED) for codes in labels]
-        return LabelRules.learn(known, classes).whole()
-
-    return asked_organs(asked, classes, whole)
+def _in_one_piece(labels: np.ndarray, classes: ClassTable) -> list[tuple[str, ...]]:
+    """The classes in one piece in all `labels`, each with those painted over it."""
+    known = [fill_from_neighbours(codes, codes != IGNORED) for codes in labels]
+    return named_organs(LabelRules.learn(known, classes).whole(), classes)
 
 
 def _keep_largest_in(folder: RunFolder, largest: Sequence[Sequence[str]]) -> None:

@@ -140,9 +140,9 @@ def test_a_finished_run_keeps_the_largest_piece_of_what_is_asked_for(tmp_path):
         label[:, 15] = IGNORED
         writer.add(Entry("p", "train"), np.full((32, 32), 90, np.uint8), label)
 
-    def largest(asked, **others):
+    def largest(asked, run="run", **others):
         smanet.train(dataclasses.replace(CONFIG, steps=1, batch=2, keep_largest=asked), str(tmp_path / "store"),
-                     str(tmp_path / "run"), **others)
+                     str(tmp_path / run), **others)
         return json.loads((tmp_path / "run" / "product.json").read_text()).get("largest")
 
     with process_state.computing_kept(), process_state.eagerly():
@@ -151,5 +151,6 @@ def test_a_finished_run_keeps_the_largest_piece_of_what_is_asked_for(tmp_path):
         assert largest(" cells,") == [["cells"]] and largest("") is None
         assert largest("auto", largest=[("liver, left",)]) == [["liver, left"]]
         with pytest.raises(UserError, match="found class spleen, expected auto or some of liver, left, cells"):
-            largest("cells,spleen")
+            largest("cells,spleen", "wrong")
+        assert not (tmp_path / "wrong").exists()
     assert (tmp_path / "run" / "last.keras").stat().st_mtime_ns == before

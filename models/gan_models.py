@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from models import losses
+from models.averaging import copy_of, early_decay, follow
 from models.pggan import FIRST_LEVEL, Discriminator, Generator
 from models.pggan_layers import downscale, upscale
 from models.precision import gradient_norm
@@ -49,7 +50,7 @@ class PGGAN(TwoPlayers):
         self.average_decay, self.penalty_weight, self.drift_weight = average_decay, penalty_weight, drift_weight
         self.augment = augment
         # Same shape; follows its weights.
-        self.average = Generator.from_config({**generator.get_config(), "name": "average"})
+        self.average = copy_of(generator)
         pictures = (None, discriminator.resolution, discriminator.resolution, discriminator.channels)
         for network, shape in ((generator, (None, generator.latent_size)),
                                (self.average, (None, generator.latent_size)), (discriminator, pictures)):
@@ -91,7 +92,7 @@ class PGGAN(TwoPlayers):
         seed = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.position)])
         real = at_level(images, self.level, fade)  # [N, 2^level, 2^level, C]
         values = self._train_discriminator(real, fade, seed)
-        self._update_average()
+        follow(self.average, self.generator, self.average_decay)
         values |= self._train_generator(real.shape[0], fade, seed)
         self.advance(real.shape[0] * self.replicas)
         return self.logged(values)
@@ -213,17 +214,12 @@ class Pix2PixHD(TwoPlayers):
         self.feature_weight, self.perceptual_loss = feature_weight, perceptual_loss
         self.augment, self.pool, self.enhancer_only = augment, pool, enhancer_only
         self.average_decay = average_decay
-        self.average = (type(generator).from_config({**generator.get_config(), "name": "average"})
-                        if average_decay else None)
+        self.average = copy_of(generator) if average_decay else None
 
     @property
     def translator(self) -> keras.Model:
         """The generator whose pictures count: the averaged one where there is one."""
         return self.generator if self.average is None else self.average
-
-    def _present_decay(self) -> tf.Tensor:
-        steps = tf.cast(self.position, tf.float32)
-        return tf.minimum(self.average_decay, (1.0 + steps) / (10.0 + steps))  # the beginning is soon forgotten
 
     def build(self, input_shape):
         """Both networks for conditions of `input_shape` [N, H, W, K], and their optimizers once compiled."""
@@ -278,7 +274,7 @@ class Pix2PixHD(TwoPlayers):
         d_norm = self._apply(self.discriminator_optimizer, d_tape, d_scaled,
                              self.discriminator.trainable_variables)
         if self.average is not None:
-            self._update_average()
+            follow(self.average, self.generator, early_decay(self.average_decay, self.position))
         self.advance(1)
         return self.logged({**d_values, **g_values, "d_gradient": d_norm, "g_gradient": g_norm})
 

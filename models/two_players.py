@@ -40,19 +40,6 @@ class TwoPlayers(keras.Model):
         """What the generator's optimizer trains."""
         return self.generator.trainable_variables
 
-    def _update_average(self) -> None:
-        """average <- decay x average + (1 - decay) x generator, variable by variable."""
-        def update(strategy) -> None:
-            decay = self._present_decay()
-            for ours, theirs in zip(self.average.variables, self.generator.variables, strict=True):
-                ours.assign(theirs + (ours - theirs) * decay)  # this form rounds as PGGAN's released one
-
-        tf.distribute.get_replica_context().merge_call(update)  # mirrored variables change together
-
-    def _present_decay(self) -> float | tf.Tensor:
-        """Of the average, at this step."""
-        return self.average_decay
-
     @property
     def replicas(self) -> int:
         """Devices that share a step; gradients are summed over them."""

@@ -185,6 +185,8 @@ class SMANetConfig(EngineConfig):
     # How long.
     steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")
+    average_decay: float = option(0.0, "decay per step of averaged weights, which then stand for the run, running "
+                                       "statistics included (0: the last step's own; ours)", most=1, later=True)
     # Which weights are kept.
     validate_every: int = option(500, "updates between validations; the best mean J is kept", least=1)
     overlap: float = option(1 / 3, "share of a window that the next one covers in validation", most=0.95)

@@ -25,6 +25,7 @@ from evaluation.segmenter.evaluate import FilmsInMemory
 from evaluation.segmenter.network_file import network_digest, read_facts
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
+from models.averaging import copy_of, early_decay, follow
 from models.losses import cross_entropy
 from models.precision import dtype_policy
 from models.segmenter import Segmenter
@@ -89,12 +90,30 @@ class SMANetTrainer:
             self._accuracy = (_KnownAccuracy if ignored else keras.metrics.SparseCategoricalAccuracy)("accuracy")
             # `make_optimizer` has wrapped Adam for float16 already.
             self.model.compile(optimizer, self._loss, metrics=[self._accuracy], auto_scale_loss=False)
-        self._predict = probabilities_of(self.model)  # compiled once; takes float32 films
+            self._average = copy_of(self.model) if config.average_decay else None
+            if self._average:
+                self._average.build((None, None, None, grey.film_channels(films)))
+                self._average.set_weights(self.model.get_weights())
+        self._predict = probabilities_of(self.kept)  # compiled once; takes float32 films
         self._steps = Steps(self._train, strategy, uses_xla(config, strategy))
         self._at_once = steps_at_once(config, strategy)
 
+    @property
+    def kept(self) -> Segmenter:
+        """What stands for the run: the averaged network where there is one."""
+        return self._average or self.model
+
+    def start_from(self, path: str) -> None:
+        """Takes the weights of a finished segmenter. Raises UserError where they do not fit."""
+        try:
+            self.model.set_weights(load_network(path).get_weights())
+        except ValueError as error:
+            raise UserError(f"{path}: does not fit the segmenter asked for ({error})") from None
+        self.kept.set_weights(self.model.get_weights())
+
     def trackables(self) -> dict:
-        return {"network": self.model, "optimizer": self.model.optimizer}
+        parts = {"network": self.model, "optimizer": self.model.optimizer}
+        return {**parts, "average": self._average} if self._average else parts
 
     def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
         if position != self._next:  # first, or continued
@@ -109,7 +128,11 @@ class SMANetTrainer:
         films, labels = batch
         self.model.reset_metrics()  # Keras keeps running means; emptied, this step's
         self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
-        return self.model.train_step((grey.to_network(films), labels))
+        steps = tf.convert_to_tensor(self.model.optimizer.iterations)  # before this one
+        logs = self.model.train_step((grey.to_network(films), labels))
+        if self._average:
+            follow(self._average, self.model, early_decay(self.config.average_decay, steps))
+        return logs
 
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """This replica's share of the mean; Keras shares out only losses that it averages itself."""
@@ -137,14 +160,14 @@ class SMANetTrainer:
         if folder.chief:
             folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
             if best is None or mean_j > best[0]:
-                folder.save_network(self.model, f"snapshots/{position:09d}")
+                folder.save_network(self.kept, f"snapshots/{position:09d}")
         return {"val_j": mean_j}
 
     def finish(self, folder: RunFolder) -> dict:
         best = folder.best("val_j")
         name = f"snapshots/{best[1]:09d}" if best else "last"  # the best; without validation, the last
         if best is None:
-            folder.save_network(self.model, "last")
+            folder.save_network(self.kept, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
                 "classes": self.config.classes, "num_classes": self.num_classes,
                 "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:3]),
@@ -201,7 +224,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
                                 _validation_films(validation, config), strategy, classes.names, rows, shown,
                                 classes.ignored, store.description.channel, largest)
         if finetune_from:  # a continued run restores its own over them
-            _start_from(trainer.model, finetune_from)
+            trainer.start_from(finetune_from)
         finished = folder.finished_at() is not None
         run(trainer, folder, config)
         if folder.chief and finished:
@@ -293,10 +316,3 @@ def _validation_films(path: str | None, config: SMANetConfig) -> FilmsInMemory |
     # A window takes less memory than a crop in training: as many at a time.
     return FilmsInMemory(store, store.ids("validation"), config.classes == "scored", config.crop, config.overlap,
                          config.batch)
-
-
-def _start_from(network: keras.Model, path: str) -> None:
-    try:
-        network.set_weights(load_network(path).get_weights())
-    except ValueError as error:
-        raise UserError(f"{path}: does not fit the segmenter asked for ({error})") from None

@@ -23,7 +23,7 @@ PGGAN = PGGANConfig(target="dots", resolution=8, start_resolution=4, fmap_max=8,
                     fade_kimg=0.1, max_batch=8, score_images=0, **_COMMON)
 PIX2PIXHD = Pix2PixHDConfig(ngf=4, ndf=4, n_downsampling=1, n_blocks=1, n_layers=2, num_D=2, batch=4, **_COMMON)
 SMANET = SMANetConfig(depth=14, width=8, attention="none", batch=4, crop=25, dropout=0.0, standardize=True,
-                      **_COMMON)
+                      average_decay=0.5, **_COMMON)
 _STEPS = 3
 
 
@@ -51,7 +51,7 @@ def _parts(model) -> tuple[list, list]:
 
 def smanet(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:
     trainer = SMANetTrainer(config, films, labels, 6, None, strategy)
-    return trainer, [trainer.model], [trainer.model.optimizer]
+    return trainer, [trainer.model, trainer.kept], [trainer.model.optimizer]
 
 
 def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:

@@ -49,6 +49,7 @@ RECIPES = {
             "upsampling": "resize",  # no checkerboards
         },
         segmenters={
+            "average_decay": 0.995,  # steadier than the last step's weights, most of all where exposure differs
             "keep_largest": "auto",  # an organ that comes in one piece is segmented in one
         },
         extras=(

@@ -1,0 +1,83 @@
+"""A segmenter's averaged weights: they follow training, change none of it, and are what a finished run is."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from datasets.class_table import CHEST
+from datasets.common.errors import UserError
+from datasets.manifest import Entry
+from datasets.pair_store import Description, PairWriter
+from evaluation.segmenter.saved_network import load_network
+from tests.helpers import process_state
+from tests.helpers.tiny_experiment import PRESET
+from training import smanet
+from training.devices import prepare
+
+PLAIN = dataclasses.replace(PRESET.segmenter, steps=3)
+AVERAGED = dataclasses.replace(PLAIN, average_decay=0.15)
+
+
+def _pairs():
+    films = np.random.default_rng(0).integers(0, 255, (4, 32, 32), np.uint8)
+    return films, (films > 127).astype(np.uint8)
+
+
+def _trainer(config, num_classes=2):
+    return smanet.SMANetTrainer(config, *_pairs(), num_classes, None, prepare(config))
+
+
+@pytest.fixture
+def data(tmp_path):
+    with PairWriter(tmp_path / "films", Description("noise", (32, 32), CHEST)) as writer:
+        for number, (film, label) in enumerate(zip(*_pairs(), strict=True)):
+            writer.add(Entry(f"{number}", "train"), film, label)
+    return str(tmp_path / "films")
+
+
+@pytest.fixture
+def eagerly():
+    with process_state.computing_kept(), process_state.eagerly():
+        yield
+
+
+def test_it_follows_weights_and_statistics_and_changes_neither(eagerly):
+    trainer, plain = _trainer(AVERAGED), _trainer(PLAIN)
+    for step in range(3):
+        before = trainer.kept.get_weights()
+        trainer.step(step)
+        plain.step(step)
+        decay = min(0.15, (1 + step) / (10 + step))
+        assert (decay == 0.15) == (step > 0)  # the first is forgotten faster
+        for ours, old, theirs in zip(trainer.kept.get_weights(), before, trainer.model.get_weights(), strict=True):
+            np.testing.assert_allclose(ours, decay * old + (1 - decay) * theirs, rtol=1e-5, atol=1e-7)
+    for ours, theirs in zip(trainer.model.get_weights(), plain.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert plain.kept is plain.model
+    films = np.zeros((1, 32, 32, 1), np.float32)
+    assert not np.array_equal(trainer.predict(films), plain.predict(films))
+
+
+def test_a_finished_run_is_the_averaged_network_in_one_go_or_two(tmp_path, data, eagerly):
+    smanet.train(AVERAGED, data, str(tmp_path / "whole"))
+    smanet.train(dataclasses.replace(AVERAGED, steps=2), data, str(tmp_path / "parts"))
+    smanet.train(AVERAGED, data, str(tmp_path / "parts"))
+    smanet.train(PLAIN, data, str(tmp_path / "plain"))
+    whole, parts, plain = (load_network(tmp_path / name).get_weights() for name in ("whole", "parts", "plain"))
+    for ours, theirs in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert any(not np.array_equal(ours, theirs) for ours, theirs in zip(whole, plain, strict=True))
+
+
+def test_fine_tuning_begins_with_the_finished_weights_in_both_networks(tmp_path, data, eagerly):
+    smanet.train(AVERAGED, data, str(tmp_path / "run"))
+    finished = load_network(tmp_path / "run")
+    trainer = _trainer(AVERAGED, finished.num_classes)
+    trainer.start_from(str(tmp_path / "run"))
+    for ours, theirs, wanted in zip(trainer.model.get_weights(), trainer.kept.get_weights(),
+                                    finished.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+        np.testing.assert_array_equal(theirs, wanted)
+    with pytest.raises(UserError, match="run: does not fit"):
+        _trainer(AVERAGED, finished.num_classes + 1).start_from(str(tmp_path / "run"))

@@ -174,6 +174,8 @@ class SMANetConfig(EngineConfig):
     augment: str = option("none", "strong: the crops are augmented on the fly as nnU-Net does, but not mirrored, "
                                   "and cut from the films alone, not from copies that --data augments", later=True,
                           choices=("none", "strong"))
+    augment_factor: float = option(1.0, "factor of the probabilities of strong augmentation, none of which rises "
+                                        "above a half (1: nnU-Net's)", least=1, later=True)
     elastic: float = option(0.0, "share of strongly augmented crops that are deformed elastically too", most=1,
                             later=True)
     cutmix: float = option(0.0, "share of crops into which a rectangle of another film is set (CutMix)", most=1,

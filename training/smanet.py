@@ -198,7 +198,7 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     Raises UserError where `mixed_with` has other classes, or pictures of another size or channel, and for a class
     in --keep_largest that there is not.
     """
-    if config.elastic and config.augment == "none":
+    if config.elastic and config.augment == "none":  # not --augment_factor, which a recipe sets for all
         raise UserError(f"--elastic={config.elastic}: is a part of --augment=strong; set that too")
     if config.encoder_weights and config.network != "smanet":
         raise UserError(f"--encoder_weights={config.encoder_weights}: are for SMANet's encoder, found "
@@ -245,7 +245,9 @@ def _network(config: SMANetConfig, num_classes: int, side: int, synchronized_bn:
 
 def _augmented(config: SMANetConfig, outside: int = 0) -> AugmentedCrops | None:
     """What cuts the crops (see `training.batches`), and knows its ranges; None where they are cut as they are."""
-    strong = StrongAugmentation(elastic=config.elastic) if config.augment == "strong" else None
+    strong = None
+    if config.augment == "strong":
+        strong = StrongAugmentation(elastic=config.elastic).more_often(config.augment_factor)
     return AugmentedCrops(strong, config.cutmix, outside) if strong or config.cutmix else None
 
 

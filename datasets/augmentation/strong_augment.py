@@ -71,6 +71,15 @@ class StrongAugmentation:
     inverted_gamma: GreyChange = GreyChange(0.1, 1.0, 0.7, 1.5)
     gamma: GreyChange = GreyChange(0.3, 1.0, 0.7, 1.5)
 
+    def more_often(self, factor: float) -> "StrongAugmentation":
+        """The same changes with `factor` times their probabilities, but none above a half; elastic as it is."""
+        def often(probability: float) -> float:
+            return max(probability, min(0.5, factor * probability))
+
+        greys = {name: getattr(self, name) for name in _GREYS}
+        return dataclasses.replace(self, probability=often(self.probability), **{
+            name: dataclasses.replace(change, film=often(change.film)) for name, change in greys.items()})
+
     def to_json(self) -> dict[str, Any]:
         """All values and their source, as JSON gives them back."""
         return json.loads(json.dumps({"source": SOURCE, **dataclasses.asdict(self)}))

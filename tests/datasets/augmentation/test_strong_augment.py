@@ -9,7 +9,7 @@ import pytest
 from datasets.augmentation import strong_augment
 from datasets.augmentation.augment import augment_store
 from datasets.augmentation.augmented_crops import AugmentedCrops
-from datasets.augmentation.strong_augment import StrongAugmentation
+from datasets.augmentation.strong_augment import GreyChange, StrongAugmentation
 from datasets.class_table import IGNORED
 from datasets.manifest import manifest_text
 from datasets.pair_cache import crop_rows
@@ -138,6 +138,21 @@ def test_the_record_tells_every_value():
     assert record.keys() == {field.name for field in dataclasses.fields(StrongAugmentation)}
     assert (record["elastic"], record["zoom"]) == (0.3, [0.7, 1.4])
     assert record["blur"] == {"film": 0.2, "channel": 0.5, "low": 0.5, "high": 1.0}
+
+
+def test_a_factor_changes_more_films_and_none_above_a_half(greys_kept):
+    assert StrongAugmentation().more_often(1.0) == StrongAugmentation()
+    often = StrongAugmentation(elastic=0.1, noise=GreyChange(0.8, 1.0, 0.0, 0.1)).more_often(2.5)
+    films = [getattr(often, name).film for name in ("noise", "blur", "contrast", "gamma")]
+    assert [often.probability, *films] == pytest.approx([0.5, 0.8, 0.5, 0.375, 0.5])
+    assert (often.elastic, often.blur.channel, often.zoom) == (0.1, 0.5, (0.7, 1.4))
+    (film,), _ = _slopes(films=1)
+    as_cut = {film[top:top + 48, left:left + 48].tobytes() for top in range(17) for left in range(17)}
+    moved = []
+    for factor in (1.0, 2.5):
+        crops, _ = _crops(StrongAugmentation().more_often(factor), 400)
+        moved.append(np.mean([crop.tobytes() not in as_cut for crop in crops]))
+    assert 0.35 < moved[0] < 0.55 and 0.7 < moved[1] < 0.9  # 1 - 0.8^3, 1 - 0.5^3, but for shifts along the slope
 
 
 def test_a_rectangle_of_another_film_comes_with_its_codes():

@@ -50,6 +50,7 @@ RECIPES = {
         },
         segmenters={
             "average_decay": 0.995,  # steadier than the last step's weights, most of all where exposure differs
+            "augment_factor": 2.5,  # strong augmentation changes films so much more often
             "keep_largest": "auto",  # an organ that comes in one piece is segmented in one
         },
         extras=(

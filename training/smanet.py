@@ -198,8 +198,9 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
     Raises UserError where `mixed_with` has other classes, or pictures of another size or channel, and for a class
     in --keep_largest that there is not.
     """
-    if config.elastic and config.augment == "none":  # not --augment_factor, which a recipe sets for all
-        raise UserError(f"--elastic={config.elastic}: is a part of --augment=strong; set that too")
+    for name, off in (("elastic", 0.0), ("augment_factor", 1.0)):
+        if config.augment == "none" and getattr(config, name) != off:
+            raise UserError(f"--{name}={getattr(config, name)}: is a part of --augment=strong; set that too")
     if config.encoder_weights and config.network != "smanet":
         raise UserError(f"--encoder_weights={config.encoder_weights}: are for SMANet's encoder, found "
                         f"--network={config.network}; leave one out")

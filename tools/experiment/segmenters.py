@@ -67,6 +67,8 @@ class ColumnTraining:
                         }.get(column.kind, (column.kind, long))
         if column.augmented or column.kind in ("mix-real", "pseudo"):
             config = dataclasses.replace(config, augment="strong")
+        else:  # how often strong augmentation would change films is no setting of this column
+            config = dataclasses.replace(config, augment_factor=1.0)
         if column.kind == "mix-real":
             config = dataclasses.replace(config, cutmix=CUTMIX)
         # As behind the column's kind and method: +augment, +unet.

@@ -41,9 +41,10 @@ in its own geometry as tools.predict would (docs/outside.md); to a finished expe
     --external=data/montgomery,Montgomery --external_classes='lungs=left lung+right lung'
 
 --recipe=paper is the paper's protocol, and what --preset=paper takes. The other presets take --recipe=best: pairs
-by other means than the paper's, one piece where an organ is one (training/presets/recipes.py lists all), and the
-columns of augment and mix+augment beside the paper's, which have the pairs of these means, too. A folder keeps to
-its recipe; tables, report and figures name it, and experiment.json tells what it changed.
+by other means than the paper's, averaged weights of segmenters, more frequent strong augmentation, one piece where
+an organ is one (training/presets/recipes.py lists all), and the columns of augment and mix+augment beside the
+paper's, which have the pairs of these means, too. A folder keeps to its recipe; tables, report and figures name
+it, and experiment.json tells what it changed.
 """
 
 import dataclasses

@@ -175,7 +175,7 @@ class SMANetConfig(EngineConfig):
                                   "and cut from the films alone, not from copies that --data augments", later=True,
                           choices=("none", "strong"))
     augment_factor: float = option(1.0, "factor of the probabilities of strong augmentation, none of which rises "
-                                        "above a half (1: nnU-Net's)", least=1, later=True)
+                                        "above a half (1: nnU-Net's); elastic stays", least=1, later=True)
     elastic: float = option(0.0, "share of strongly augmented crops that are deformed elastically too", most=1,
                             later=True)
     cutmix: float = option(0.0, "share of crops into which a rectangle of another film is set (CutMix)", most=1,
@@ -188,7 +188,8 @@ class SMANetConfig(EngineConfig):
     steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")
     average_decay: float = option(0.0, "decay per step of averaged weights, which then stand for the run, running "
-                                       "statistics included (0: the last step's own; ours)", most=1, later=True)
+                                       "statistics included; less in the first updates (0: none; ours)", most=1,
+                                  later=True)
     # Which weights are kept.
     validate_every: int = option(500, "updates between validations; the best mean J is kept", least=1)
     overlap: float = option(1 / 3, "share of a window that the next one covers in validation", most=0.95)

@@ -4,7 +4,8 @@ The list, its order, ranges and probabilities are those of nnU-Net v2 for flat i
 trainer of its second version), but for three things: rotation goes to 15 degrees, not to 180, since films are
 upright; films are shifted a little; and nothing is mirrored, left and right being different organs. Where nnU-Net
 counts grey levels from a film's mean in units of its deviation, so do these, from those of the crop. Elastic
-deformation, which nnU-Net has left off since its second version, is an option.
+deformation, which nnU-Net has left off since its second version, is an option, and so is a factor of the
+probabilities.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ import numpy as np
 
 _WHITE = 255.0
 SOURCE = ("nnU-Net v2, nnUNetTrainer, flat images (Isensee et al. 2021), but for degrees (there 180), shift "
-          "(there 0) and no mirroring; elastic, bend and points are ours")
+          "(there 0), no mirroring, and probabilities times --augment_factor; elastic, bend and points are ours")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,8 @@ class StrongAugmentation:
     gamma: GreyChange = GreyChange(0.3, 1.0, 0.7, 1.5)
 
     def more_often(self, factor: float) -> "StrongAugmentation":
-        """The same changes with `factor` times their probabilities, but none above a half; elastic as it is."""
+        """The same changes with `factor` times their probabilities for a film, but none above a half; elastic, and
+        probabilities for a channel, as they are."""
         def often(probability: float) -> float:
             return max(probability, min(0.5, factor * probability))
 

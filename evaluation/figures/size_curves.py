@@ -51,6 +51,9 @@ def write_curves(folder: pathlib.Path, results: Mapping[int, Results], chosen: S
     if len(recipes) > 1:
         raise UserError(f"{' and '.join(map(str, recipes.values()))}: were made with different recipes; make "
                         "curves of each")
+    first, *others = (found.experiments[0] for found in results.values())
+    for other in others:
+        other.refuse_other_changes(first)
     recipe, = recipes
     known = columns.in_order({name for found in results.values() for name in found.columns})
     if missing := [name for name in chosen if name not in known]:

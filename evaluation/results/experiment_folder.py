@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -221,8 +222,21 @@ class ExperimentFolder:
     @property
     def keeps_largest(self) -> bool:
         """Whether its segmenters keep the largest piece alone of organs that come in one."""
+        return bool(self.recipe_changes.get("segmenters", {}).get("keep_largest"))
+
+    @property
+    def recipe_changes(self) -> dict[str, Any]:
+        """What its recipe changed of the preset: recipes of one name may differ from version to version."""
         made = self.made_with
-        return bool(made and made.changes.get("segmenters", {}).get("keep_largest"))
+        return made.settings_changed() if made else {}
+
+    def refuse_other_changes(self, other: "ExperimentFolder") -> None:
+        """Raises UserError where its recipe changed other settings than `other`'s of the same name."""
+        ours, theirs = self.recipe_changes, other.recipe_changes
+        for part in sorted({*ours, *theirs}):
+            if ours.get(part) != theirs.get(part):
+                raise UserError(f"{self.path}: its recipe changed {part} by {ours.get(part, {})}, that of "
+                                f"{other.path} by {theirs.get(part, {})}; make a table of each")
 
     @property
     def choice(self) -> str:

@@ -45,6 +45,19 @@ class MadeWith:
         return (f"left out of tables and report: {', '.join(names)}, which an earlier plan made with other "
                 "settings or data; ask for them again, and they are made anew")
 
+    def settings_changed(self) -> dict[str, Any]:
+        """What the recipe changed of the preset, without the columns that it added."""
+        return {part: changes for part, changes in self.changes.items() if part != "extras"}
+
+    def changed_line(self, folder: pathlib.Path) -> str:
+        """What becomes of `folder`, made by another version of the recipe; empty where it was made by this one."""
+        found = read_made_with(folder)
+        if not found or found.settings_changed() == self.settings_changed():
+            return ""
+        return (f"{folder}: --recipe={self.recipe} had {found.settings_changed()} when this was made and has "
+                f"{self.settings_changed()} now; what that concerns is made anew, and the former goes to old/ "
+                "(the version of the code that made it goes on with it as it is)")
+
     def check(self, folder: pathlib.Path) -> None:
         """Raises UserError where `folder` was made with another recipe: its columns would stand among these."""
         found = recipe_of(folder)

@@ -61,9 +61,7 @@ class Results:
             if experiment.choice != first.choice or (not (external or shared) and names != found[0]):
                 raise UserError(f"{experiment.path}: is {experiment.choice} with columns {', '.join(names)}, but "
                                 f"{first.path} is {first.choice} with {', '.join(found[0])}; make a table of each")
-            if experiment.keeps_largest != first.keeps_largest:
-                raise UserError(f"{experiment.path} and {first.path}: in one of them segmenters keep the largest "
-                                "piece alone of an organ, in the other all; make a table of each")
+            experiment.refuse_other_changes(first)
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))
         self.scored = self.pooled[self.columns[0]][0]["scored"]

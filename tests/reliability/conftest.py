@@ -58,7 +58,8 @@ def jobs(store) -> dict[str, Job]:
                           "--epochs=2", "--epochs_decay=2", "--pool_size=3", "--average_decay=0.9",
                           "--deform=0.7", "--expose=0.5"), 16),
         "smanet": Job(("training.train_smanet", data, f"--validation={store}", *_COMMON, "--depth=14", "--width=8",
-                       "--batch=3", "--steps=14", "--validate_every=5", "--crop=25", *attention), 14),
+                       "--batch=3", "--steps=14", "--validate_every=5", "--crop=25", "--average_decay=0.9",
+                       "--augment=strong", "--augment_factor=2.5", *attention), 14),
     }
 
 

@@ -1,6 +1,7 @@
 """A segmenter's averaged weights: they follow training, change none of it, and are what a finished run is."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.manifest import Entry
-from datasets.pair_store import Description, PairWriter
+from datasets.pair_store import Description, PairStore, PairWriter
+from evaluation.segmenter.evaluate import evaluate
 from evaluation.segmenter.saved_network import load_network
+from evaluation.segmenter.sliding_window import probabilities_of
 from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET
 from training import smanet
@@ -68,6 +71,24 @@ def test_a_finished_run_is_the_averaged_network_in_one_go_or_two(tmp_path, data,
     for ours, theirs in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert any(not np.array_equal(ours, theirs) for ours, theirs in zip(whole, plain, strict=True))
+
+
+def test_validation_scores_and_keeps_the_averaged_network(tmp_path, data, eagerly):
+    store = PairStore(data)
+    with PairWriter(data, store.description) as writer:
+        writer.add(Entry("unseen", "validation"), store.image("0"), store.label("0"))
+    smanet.train(dataclasses.replace(AVERAGED, validate_every=1), data, str(tmp_path / "run"), validation=data)
+    (best,) = (tmp_path / "run").glob(json.loads((tmp_path / "run" / "product.json").read_text())["network"])
+    rows = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    scores = {row["position"]: row["val_j"] for row in rows if "val_j" in row}
+    network = load_network(tmp_path / "run")
+    found = evaluate(probabilities_of(network), PairStore(data), ["unseen"], window=AVERAGED.crop).mean_j
+    assert scores[int(best.stem)] == max(scores.values())
+    assert found == pytest.approx(max(scores.values()), abs=0.005)  # of noise: some pixels are near a tie
+    smanet.train(dataclasses.replace(PLAIN, steps=int(best.stem)), data, str(tmp_path / "plain"))
+    trained = load_network(tmp_path / "plain").get_weights()  # the same updates without an average
+    assert any(not np.array_equal(ours, theirs) for ours, theirs in
+               zip(network.get_weights(), trained, strict=True))
 
 
 def test_fine_tuning_begins_with_the_finished_weights_in_both_networks(tmp_path, data, eagerly):

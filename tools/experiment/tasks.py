@@ -106,6 +106,8 @@ class TaskRecords:
     def prepare(self) -> list[Task]:
         """The tasks to do, in order, after the folders of stale ones are set aside; says which are done."""
         for folder, made_with in self._made_with.items():
+            if line := made_with.changed_line(folder):
+                self._say(line)
             made_with.write(folder)
         self.say_superseded()
         todo = []

@@ -50,7 +50,7 @@ RECIPES = {
         },
         segmenters={
             "average_decay": 0.995,  # steadier than the last step's weights, most of all where exposure differs
-            "augment_factor": 2.5,  # strong augmentation changes films so much more often
+            "augment_factor": 2.5,  # of the probabilities of strong augmentation, a half at most
             "keep_largest": "auto",  # an organ that comes in one piece is segmented in one
         },
         extras=(

@@ -66,21 +66,32 @@ def test_runs_of_several_recipes_are_not_averaged_nor_compared(folder, tmp_path)
         Results([folder, other])
     with pytest.raises(UserError, match="different recipes"):
         write_curves(tmp_path / "curves", {2: Results([folder]), 3: Results([other])})
-    MadeWith("cpu", "best", {}).write(folder)  # of before the recipe kept the largest piece
-    with pytest.raises(UserError, match="in the other all"):
-        Results([folder, other])
+    # The recipe as it was before: without averaged weights, and with columns that no table compares.
+    former = {**BEST.changes, "segmenters": {"keep_largest": "auto"}, "extras": []}
+    MadeWith("cpu", "best", former).write(folder)
+    for compared in (lambda: Results([folder, other]),
+                     lambda: write_curves(tmp_path / "curves", {2: Results([folder]), 3: Results([other])})):
+        with pytest.raises(UserError, match=r"recipe changed segmenters by .*average_decay.* by "):
+            compared()
+    MadeWith("cpu", "best", {**BEST.changes, "extras": []}).write(folder)
+    assert len(Results([folder, other]).experiments) == 2
 
 
 def test_a_folder_keeps_to_its_recipe(tmp_path):
-    def records(made_with):
+    def records(made_with, say=print):
         task = Task("data", "", (), {}, lambda folder: None, part="seed-0", made_with=made_with)
-        return TaskRecords([task], str(tmp_path), print)
+        return TaskRecords([task], str(tmp_path), say)
 
     with records(BEST) as held:
         assert not (tmp_path / "seed-0" / "experiment.json").exists()
         held.prepare()
     assert read_made_with(tmp_path / "seed-0") == BEST
     assert json.loads((tmp_path / "seed-0" / "experiment.json").read_text())["changes"]["extras"]
+    said = []
+    with records(MadeWith("cpu", "best"), said.append) as held:  # a recipe that has changed since
+        held.prepare()
+    assert any("seed-0: --recipe=best had {" in line and "average_decay" in line for line in said)
+    BEST.write(tmp_path / "seed-0")
     records(MadeWith("demo", "best"))  # what another preset changes is made again
     with pytest.raises(UserError, match="seed-0: was made with --recipe=best, found --recipe=paper"):
         records(MadeWith("cpu"))

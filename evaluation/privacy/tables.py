@@ -15,8 +15,9 @@ def copy_check_table(table: pd.DataFrame, name: str, options) -> str:
                      *_shares(row, "false_alarms", "flagged", "others")])
     columns = pd.MultiIndex.from_tuples([("", "hidden by"), ("copies", "found"), ("copies", "%"),
                                          ("other patients", "flagged"), ("other patients", "%")])
-    caption = (f"Planted copies of {options.films} train films of {name}, {options.draws} draw{'s' * (options.draws > 1)}, and films of "
-               "other patients hidden alike. Copies of one film are not independent; the intervals (Wilson, 95 %) "
+    draws = f"{options.draws} draw{'s' * (options.draws > 1)}"
+    caption = (f"Planted copies of {options.films} train films of {name}, {draws}, and films of other patients "
+               "hidden alike. Copies of one film are not independent; the intervals (Wilson, 95 %) "
                "take them as if they were.")
     return f"{caption}\n\n{markdown(Table(pd.DataFrame(rows, columns=columns)))}"
 

@@ -107,6 +107,10 @@ class ClassTable:
         kept = tuple(name for name in self.organs if name in wanted)
         return ClassTable((self.names[0], *kept), self.scored, ignored=self.ignored, unions=unions)
 
+    def segmented(self, scored: bool) -> "ClassTable":
+        """The classes that a segmenter learns and is scored by: `scored_table()`, or all of them."""
+        return self.scored_table() if scored else self
+
     def collapse(self, labels: np.ndarray) -> np.ndarray:
         """Painted codes of this table -> codes of `scored_table()`, any shape, uint8; IGNORED stays."""
         table = self.scored_table()

@@ -76,8 +76,7 @@ class External:
 
     def table(self, scored: bool) -> ClassTable:
         """Of the folder's label maps, see `regions`."""
-        classes = self.store().classes
-        return classes.scored_table() if scored else classes
+        return self.store().classes.segmented(scored)
 
 
 def read_externals(folders: Sequence[str], unions: Sequence[str]) -> tuple[External, ...]:

@@ -167,6 +167,10 @@ class PairStore:
         painted = self.classes.paint_scored(masks)
         return np.where(self.label(id_) == IGNORED, IGNORED, painted) if self.classes.ignored else painted
 
+    def segmented_label(self, id_: str, scored: bool) -> np.ndarray:
+        """Codes of `classes.segmented(scored)`, uint8 [height, width]: `scored_label`, or `label`."""
+        return self.scored_label(id_) if scored else self.label(id_)
+
     def fingerprint(self) -> str:
         """Digest of the description, the manifest, and each pair file's name and content."""
         digest = hashlib.sha256()

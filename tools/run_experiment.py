@@ -168,7 +168,7 @@ def _data_folder(scratch: str, externals: tuple[External, ...]) -> str:
     classes = PairStore(_DATA.value).classes if _DATA.value else KINDS[_KIND.value].classes
     scored = preset.segmenter.classes == "scored"
     for external in externals:
-        external.regions(classes.scored_table() if scored else classes, scored)  # for what it refuses
+        external.regions(classes.segmented(scored), scored)  # for what it refuses
     undotted_codes(preset.dots.undotted, classes, "three" not in _chosen(_METHODS, PAPER_METHODS))
     if _DATA.value:
         store = PairStore(_DATA.value)

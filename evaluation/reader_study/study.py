@@ -179,10 +179,10 @@ def _check_table(path: pathlib.Path, table: pd.DataFrame, store: PairStore) -> N
 def _candidates(results: Results, rows: pd.DataFrame, id_: str, mean_j: float, scored: bool) -> Candidates:
     """A film's pictures, once its label maps are found to give the J that stands in the table."""
     store = results.store
-    classes = store.classes.scored_table() if scored else store.classes
+    classes = store.classes.segmented(scored)
     path = results.folder / "predictions" / f"{id_}.png"
     prediction = read_png(path, store.description.size)
-    gold = store.scored_label(id_) if scored else store.label(id_)
+    gold = store.segmented_label(id_, scored)
     if prediction.dtype != np.uint8 or prediction.max() >= classes.num_classes:
         raise UserError(f"{path}: found code {prediction.max()}, expected 0 to {classes.num_classes - 1}")
     counts = overlap_counts(prediction, gold, classes.num_classes, classes.regions.values())

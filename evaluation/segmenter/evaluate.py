@@ -100,12 +100,12 @@ def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: boo
 def score_films(segment: Segment, store: PairStore, ids: Sequence[str], scored: bool = True,
                 keep: Callable[[str, np.ndarray], None] | None = None, surface: bool = False) -> Result:
     """`evaluate` of anything that segments films."""
-    table = store.classes.scored_table() if scored else store.classes
+    table = store.classes.segmented(scored)
     regions, spacing = table.regions, store.description.spacing_mm
     counts, distances = [], []
     for id_ in ids:
         codes = segment(id_)
-        gold = store.scored_label(id_) if scored else store.label(id_)
+        gold = store.segmented_label(id_, scored)
         counts.append(overlap_counts(codes, gold, table.num_classes, regions.values()))
         if surface:
             distances.append(organ_distances(codes, gold, regions.values(), spacing or 1.0))
@@ -135,7 +135,7 @@ class FilmsInMemory:
 
     def evaluate(self, predict: Predict) -> Result:
         """`evaluate` of these films."""
-        table = self._store.classes.scored_table() if self._scored else self._store.classes
+        table = self._store.classes.segmented(self._scored)
         films, gold = self._arrays
         counts = []
         for start in range(0, len(films), self._batch):

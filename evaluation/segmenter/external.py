@@ -76,7 +76,7 @@ def score_label_maps(maps: str, external: External, folder: pathlib.Path, films:
     store = external.store()
     found = find_label_maps(maps, store, store.ids(), codes, parse_remap(remap), films.classes)
     found.check(store.ids())
-    ours = films.classes.scored_table() if scored else films.classes
+    ours = films.classes.segmented(scored)
     write_scores(score_external(lambda id_: found.read(id_, scored), external, ours, scored),
                  _facts(external, ours, scored, ""), folder)
 
@@ -96,7 +96,7 @@ def score_external(segment: Segment, external: External, ours: ClassTable, score
     counts, distances = [], []
     for done, id_ in enumerate(ids):
         show_progress(external.name, done, len(ids))
-        predicted, gold = segment(id_), store.scored_label(id_) if scored else store.label(id_)
+        predicted, gold = segment(id_), store.segmented_label(id_, scored)
         counts.append(overlap_counts(predicted, gold, classes, codes_ours, codes_theirs))
         distances.append(organ_distances(predicted, gold, codes_ours, spacing or 1.0, codes_theirs))
     show_progress(external.name, len(ids), len(ids))

@@ -39,7 +39,7 @@ class LabelMaps:
     @property
     def classes(self) -> ClassTable:
         table = self.table or self.store.classes
-        return table if self.codes == "all" else table.scored_table()
+        return table.segmented(self.codes == "scored")
 
     def read(self, id_: str, scored: bool) -> np.ndarray:
         """Codes of the scored classes, or of all: uint8 [H, W] at the film's size, by nearest neighbour.

@@ -21,7 +21,7 @@ def _store(path, *organs, pairs=1):
 
 def _regions(path, unions, ours=CHEST, scored=True):
     external, = read_externals([str(path)], unions)
-    return external.regions(ours.scored_table() if scored else ours, scored)
+    return external.regions(ours.segmented(scored), scored)
 
 
 def test_classes_belong_together_by_name_or_union(tmp_path):

@@ -33,8 +33,8 @@ def write_experiment(path: pathlib.Path, shifts=None, films: int = 6, size: int 
 def write_column(folder: pathlib.Path, store: PairStore, shift: int, scored: bool = True) -> None:
     """Evaluates label maps that are the true ones moved down by `shift`, one more in every second film."""
     ids = store.ids("test")
-    classes = store.classes.scored_table() if scored else store.classes
-    truths = (store.scored_label(id_) if scored else store.label(id_) for id_ in ids)
+    classes = store.classes.segmented(scored)
+    truths = (store.segmented_label(id_, scored) for id_ in ids)
     moved = (np.roll(codes, shift + place % 2, 0) for place, codes in enumerate(truths))
 
     def predict(films: np.ndarray) -> np.ndarray:

@@ -224,7 +224,7 @@ class Experiment:
         found = {TrainingJob(stage, self._gan_config(stage), preset.size, pairs, classes.num_classes, channels): 1
                  for stage in self._gans()}
         scored = preset.segmenter.classes == "scored"
-        segmented = classes.scored_table().num_classes if scored else classes.num_classes
+        segmented = classes.segmented(scored).num_classes
         for column in self._columns():
             job = TrainingJob(*self._training(column).job(), preset.segmentation_size, pairs, segmented, channels)
             found[job] = found.get(job, 0) + 1  # equal jobs are measured once

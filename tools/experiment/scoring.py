@@ -72,7 +72,7 @@ def kept_pieces(config: SMANetConfig) -> dict[str, str]:
 
 def segmented_table(config: SMANetConfig, classes: ClassTable) -> ClassTable:
     """Those of `classes` that segmenters learn."""
-    return classes.scored_table() if config.classes == "scored" else classes
+    return classes.segmented(config.classes == "scored")
 
 
 def largest_organs(config: SMANetConfig, workdir: pathlib.Path, table: ClassTable) -> list[tuple[str, ...]]:

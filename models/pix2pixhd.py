@@ -62,8 +62,7 @@ class GlobalFeatures(keras.layers.Layer):
     def __init__(self, ngf: int, n_downsampling: int, n_blocks: int, upsampling: str = "transposed", **kwargs):
         super().__init__(**kwargs)
         self.ngf, self.n_downsampling, self.n_blocks, self.upsampling = ngf, n_downsampling, n_blocks, upsampling
-        # 4 for the stem's reflected 3 pixels; 2^n + 1 leaves 2, for a reflected 1, at the smallest size.
-        self.minimum_side = max(4, 2**n_downsampling + 1)
+        self.minimum_side = least_side(n_downsampling)
         maps = [ngf * 2**i for i in range(n_downsampling + 1)]  # ngf ... 2^n ngf
         policy = self.dtype_policy
         self.stem = ConvNormReLU(PaddedConv2D(ngf, 7, pad=3, reflect=True, dtype=policy))
@@ -295,7 +294,7 @@ class MultiscaleDiscriminator(keras.Model):
     @property
     def minimum_side(self) -> int:
         """Smallest side for which instance norm has more than one pixel at every scale."""
-        return 2 ** (self.num_D - 1) + 1  # ceil(side / 2^(num_D - 1)) >= 2
+        return least_judged_side(self.num_D)
 
     def build(self, input_shape):
         for discriminator in self.discriminators:
@@ -321,6 +320,17 @@ class MultiscaleDiscriminator(keras.Model):
 
     def get_config(self):
         return {**super().get_config(), "ndf": self.ndf, "n_layers": self.n_layers, "num_D": self.num_D}
+
+
+def least_side(n_downsampling: int) -> int:
+    """Smallest height or width that a global generator takes."""
+    # 4 for the stem's reflected 3 pixels; 2^n + 1 leaves 2, for a reflected 1, at the smallest size.
+    return max(4, 2**n_downsampling + 1)
+
+
+def least_judged_side(num_D: int) -> int:  # noqa: N803
+    """Smallest height or width that so many discriminators take."""
+    return 2 ** (num_D - 1) + 1  # ceil(side / 2^(num_D - 1)) >= 2
 
 
 def check_sides(inputs: tf.Tensor, minimum: int) -> None:

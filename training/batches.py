@@ -1,6 +1,6 @@
 """Endless training batches that are a function of (seed, position) and shared out over replicas."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,12 +26,10 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
       cut: what cuts the crops; takes and gives what `crop_rows` does.
 
     Yields tuples of tensors [batch / replicas, h, w, ...].
-    Raises UserError if the replicas cannot share a batch evenly.
+    Raises UserError as `check_shares`.
     """
+    check_shares(strategy, [batch])
     replicas = strategy.num_replicas_in_sync
-    if batch % replicas:
-        raise UserError(f"a batch of {batch} images cannot be shared evenly by {replicas} devices; set --batch "
-                        "(PGGAN: --max_batch) to a multiple, or --strategy=one_device")
 
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines  # replicas fed by this process
@@ -39,6 +37,15 @@ def distributed_batches(strategy: tf.distribute.Strategy, arrays: Sequence[np.nd
         return _parts(arrays, batch, seed, position, crop, replicas, first, local, rows, cut)
 
     return iter(strategy.distribute_datasets_from_function(pipeline))
+
+
+def check_shares(strategy: tf.distribute.Strategy, batches: Iterable[int]) -> None:
+    """Raises UserError if the replicas cannot share each batch of so many images evenly."""
+    replicas = strategy.num_replicas_in_sync
+    for batch in batches:
+        if batch % replicas:
+            raise UserError(f"a batch of {batch} images cannot be shared evenly by {replicas} devices; set "
+                            "--batch (PGGAN: --max_batch) to a multiple, or --strategy=one_device")
 
 
 def _parts(arrays: Sequence[np.ndarray], batch: int, seed: int, position: int, crop: int | None, replicas: int,

@@ -71,10 +71,9 @@ def run(trainer: Trainer, folder: RunFolder, config: EngineConfig) -> None:
     Raises UserError on a non-finite loss or gradient, a full disk or too little memory (the last checkpoint is
     kept) and KeyboardInterrupt after Ctrl-C or SIGTERM (a checkpoint is written first).
     """
-    finished = folder.finished_at()
-    if finished is not None and finished >= trainer.total:
-        folder.say(f"{folder.path}: already finished at {finished:,} {trainer.unit}")
+    if already_finished(folder, trainer.total, trainer.unit):
         return
+    finished = folder.finished_at()
     if device_line(config):
         folder.say(device_line(config))
     progress = Progress()
@@ -87,6 +86,15 @@ def run(trainer: Trainer, folder: RunFolder, config: EngineConfig) -> None:
         _train(trainer, folder, config, progress, interruption)
         folder.finish({**trainer.finish(folder), "position": progress.position})
         folder.write_page(trainer.total, trainer.unit)
+
+
+def already_finished(folder: RunFolder, total: int, unit: str) -> bool:
+    """Whether the run in `folder` has come to `total` before; says so."""
+    finished = folder.finished_at()
+    if finished is None or finished < total:
+        return False
+    folder.say(f"{folder.path}: already finished at {finished:,} {unit}")
+    return True
 
 
 def _train(trainer: Trainer, folder: RunFolder, config: EngineConfig, progress: Progress, interruption) -> None:

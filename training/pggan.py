@@ -23,14 +23,14 @@ from models.gan_models import PGGAN, at_level, averaged
 from models.label_coding import LabelCoding, neighbour_order
 from models.pggan import STDDEV_GROUP, Discriminator, Generator
 from models.precision import dtype_policy
-from training.batches import distributed_batches
-from training.config import PGGANConfig, total_kimg
+from training.batches import check_shares, distributed_batches
+from training.config import PGGANConfig
 from training.devices import is_chief, prepare, resolve_precision
 from training.discriminator_inputs import diff_augment, diff_augment_ranges
 from training.loop import run
 from training.optimizers import make_optimizer, reset_optimizer
 from training.run_folder import RunFolder
-from training.schedules import GrowthSchedule, GrowthState
+from training.schedules import GrowthState, growth_of
 from training.steps import Steps, steps_at_once, uses_xla
 
 _GRID_SIDE = 6  # pictures per side of the fixed-seed grid
@@ -60,9 +60,7 @@ class PGGANTrainer:
         self.config, self.coding, self.strategy, self._check, self._dot = config, coding, strategy, check, dot
         self._arrays = (codes,) if films is None else (codes, films)
         self._shown = np.arange(_GRID_SIDE**2) if shown is None else np.asarray(shown)  # the first 36
-        self.schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg,
-                                       config.fade_kimg, config.max_batch)
-        self.total = round(1000 * total_kimg(config, self.schedule.grown_kimg))
+        self.schedule, self.total = growth_of(config)
         scored = config.score_images and config.snapshots and config.resolution >= SMALLEST_LEVEL
         self.score_every = max(1, self.total // config.snapshots) if scored else 0  # no distance below that size
         self._batches, self._next = None, -1  # -1: not yet opened
@@ -206,23 +204,23 @@ class PGGANTrainer:
 def train(config: PGGANConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
-    Raises UserError for a batch that groups do not divide, for classes without dots that are none, and as
+    Raises UserError, before anything is made, for a batch that groups do not divide or devices cannot share, for
+    sides that do not fit, for a store without train pairs and for classes without dots that are none; and as
     `RunFolder` and `training.loop.run` do.
     """
-    # Up to four images are one group, whatever their number.
-    if config.max_batch > STDDEV_GROUP and config.max_batch % STDDEV_GROUP:
-        fitting = config.max_batch // STDDEV_GROUP * STDDEV_GROUP
-        raise UserError(f"--max_batch={config.max_batch}: expected a multiple of {STDDEV_GROUP}, the images whose "
-                        f"spread the discriminator sees together; choose {fitting}")
+    _check(config)
     store = PairStore(data)
+    if config.target != "dots":
+        check_square(store, config.resolution)
+    ids = split_ids(store, "train")
     undotted = undotted_codes(config.undotted, store.classes, config.dot is None)
     strategy = prepare(config)
+    schedule, total = growth_of(config)
+    check_shares(strategy, schedule.batches(total))
     folder = RunFolder(workdir, "train_pggan", config, {"data": store.fingerprint()}, is_chief(strategy),
                        diff_augment_ranges(config.diff_augment))
     try:
-        if config.target != "dots":
-            check_square(store, config.resolution)
-        ids, classes = split_ids(store, "train"), store.classes
+        classes = store.classes
         films, labels = pair_cache.load_pairs(store, ids, filled=True)
         films = films if config.target == "pairs" else None
         rules = LabelRules.learn(labels, classes, len(set(film_names(store, ids))))
@@ -237,6 +235,17 @@ def train(config: PGGANConfig, data: str, workdir: str) -> None:
         run(PGGANTrainer(config, codes, films, coding, strategy, check, shown, dot), folder, config)
     finally:
         folder.close()
+
+
+def _check(config: PGGANConfig) -> None:
+    # Up to four images are one group, whatever their number.
+    if config.max_batch > STDDEV_GROUP and config.max_batch % STDDEV_GROUP:
+        fitting = config.max_batch // STDDEV_GROUP * STDDEV_GROUP
+        raise UserError(f"--max_batch={config.max_batch}: expected a multiple of {STDDEV_GROUP}, the images whose "
+                        f"spread the discriminator sees together; choose {fitting}")
+    if config.start_resolution > config.resolution:
+        raise UserError(f"--start_resolution={config.start_resolution}: expected at most the {config.resolution} "
+                        "of --resolution, to which it grows; lower it")
 
 
 def target_coding(config: PGGANConfig, codes: np.ndarray, classes: int) -> LabelCoding:

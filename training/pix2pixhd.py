@@ -17,18 +17,26 @@ from datasets.common.errors import UserError
 from datasets.dots import Dot
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore, different_films, film_names, split_ids
+from datasets.resize import refuse_oblong
 from datasets.rules.dot_rules import learn_dots, undotted_codes
 from datasets.rules.label_rules import LabelRules
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
+from evaluation.segmenter.network_file import network_options, refuse_others
 from evaluation.segmenter.saved_network import load_network
 from models import label_coding
 from models.gan_models import Pix2PixHD
 from models.label_coding import LabelCoding, neighbour_order
-from models.losses import PerceptualLoss
-from models.pix2pixhd import GlobalGenerator, LocalEnhancer, MultiscaleDiscriminator
+from models.losses import VGG_MINIMUM_SIDE, PerceptualLoss
+from models.pix2pixhd import (
+    GlobalGenerator,
+    LocalEnhancer,
+    MultiscaleDiscriminator,
+    least_judged_side,
+    least_side,
+)
 from models.pix2pixhd_layers import mean_pool
 from models.precision import dtype_policy
-from training.batches import distributed_batches
+from training.batches import check_shares, distributed_batches
 from training.config import Pix2PixHDConfig
 from training.devices import is_chief, prepare, resolve_precision
 from training.discriminator_inputs import ImagePool, diff_augment, diff_augment_ranges
@@ -87,9 +95,9 @@ class Pix2PixHDTrainer:
         # A pool keeps the discriminators' whole input: condition and picture, at the size they see.
         pool = perceptual = None
         if config.pool_size:
-            side = self._arrays[1].shape[1]
-            side = -(-side // 2) if config.phase == "global_half" else side  # as `mean_pool` halves
-            pool = ImagePool(config.pool_size, (side, side, self.num_classes + channels), config.seed)
+            sides = self._arrays[1].shape[1:3]
+            sides = [-(-side // 2) for side in sides] if config.phase == "global_half" else sides  # as `mean_pool`
+            pool = ImagePool(config.pool_size, (*sides, self.num_classes + channels), config.seed)
         if config.vgg_weights and not self.coding:  # label maps look like nothing VGG19 knows
             perceptual = PerceptualLoss(load_vgg19(config.vgg_weights), config.perceptual_weight)
         augment = None if config.diff_augment == "none" else partial(diff_augment, policy=config.diff_augment)
@@ -181,18 +189,23 @@ class Pix2PixHDTrainer:
 def train(config: Pix2PixHDConfig, data: str, workdir: str) -> None:
     """Trains on the train pairs of store `data` in run folder `workdir`; continues a run that stands there.
 
-    Raises UserError for a phase without its network or weights, for classes without dots that are none, and as
-    `RunFolder` and `training.loop.run` do.
+    Raises UserError, before anything is made, for a phase without its network or weights or with those of another
+    network, for pictures that the networks do not take, a store without train pairs, a batch that devices cannot
+    share and classes without dots that are none; and as `RunFolder` and `training.loop.run` do.
     """
     _check(config)
     store = PairStore(data)
+    ids = split_ids(store, "train")
     undotted = undotted_codes(config.undotted, store.classes, config.dot is None)
+    _check_sides(config, store)
+    if config.init_from:
+        _check_start(config, store)
     strategy = prepare(config)
+    check_shares(strategy, [config.batch])
     moved = MovedPairs(config.deform, config.expose) if config.deform or config.expose else None
     folder = RunFolder(workdir, "train_pix2pixhd", config, {"data": store.fingerprint()}, is_chief(strategy),
                        {**(moved.ranges() if moved else {}), **diff_augment_ranges(config.diff_augment)})
     try:
-        ids = split_ids(store, "train")
         films, labels = load_pairs(store, ids, filled=True)
         classes = store.classes.num_classes
         sources, targets, coding, dot, draw = labels, films, None, None, None
@@ -243,3 +256,37 @@ def _check(config: Pix2PixHDConfig) -> None:
         raise UserError(f"--phase={config.phase} trains parts of the local enhancer; add --network=local")
     if config.phase == "enhancer" and not config.init_from:
         raise UserError("--phase=enhancer needs --init_from, the run folder of --phase=global_half")
+
+
+def _check_sides(config: Pix2PixHDConfig, store: PairStore) -> None:
+    """Raises UserError for pictures that come out of the networks at another size, or are too small for them."""
+    if config.translate_from == "dots":
+        refuse_oblong(store)  # dot maps are square
+    inner = 2 if config.network == "local" else 1  # its inner network halves first
+    seen = 2 if config.phase == "global_half" else 1  # so does its coarse phase
+    step = inner * 2**config.n_downsampling
+    least = max(inner * least_side(config.n_downsampling), seen * least_judged_side(config.num_D),
+                seen * VGG_MINIMUM_SIDE * bool(config.vgg_weights and config.translate_from == "labels"))
+    height, width = store.description.size
+    if min(height, width) < least or height % step or width % step:
+        raise UserError(f"{store.path}: found pictures of {width} x {height} pixels, expected sides of at least "
+                        f"{least} that are multiples of {step} for --network={config.network}, --n_downsampling="
+                        f"{config.n_downsampling} and --num_D={config.num_D}; prepare the data at such a size, or "
+                        "lower these")
+
+
+def _check_start(config: Pix2PixHDConfig, store: PairStore) -> None:
+    """Raises UserError where --init_from is another network than `_start_from` takes, as far as its file tells."""
+    found, classes = network_options(config.init_from), store.classes.num_classes
+    local, enhancer = config.network == "local", config.network == "local" and config.phase != "global_half"
+    asked = {"input channels": classes, "n_downsampling": config.n_downsampling, "n_blocks": config.n_blocks,
+             "upsampling": config.upsampling}
+    if enhancer and found["network"] == "GlobalGenerator":  # for its inner network
+        asked["ngf"] = 2 * config.ngf
+    else:
+        made = classes if config.label_coding == "one_hot" else 1
+        asked |= {"network": "LocalEnhancer" if enhancer else "GlobalGenerator",
+                  "output_channels": made if config.dot else store.description.channels,
+                  "ngf": 2 * config.ngf if local and not enhancer else config.ngf,
+                  "n_local_blocks": config.n_local_blocks}
+    refuse_others(config.init_from, found, asked)

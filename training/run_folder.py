@@ -39,6 +39,8 @@ from training.config import EngineConfig, options_deciding
 from training.devices import resolve_precision
 from training.run_page import write_run_page
 
+_SAID = "log.txt"
+
 
 class RunFolder:
     """An opened, locked run folder.
@@ -53,23 +55,26 @@ class RunFolder:
         changes films on the way to a network tells its `ranges`. A folder that was made without is continued
         without: what they were is not known.
 
+    A run that never begins leaves no folder behind: `close` removes the one that was made for it.
+
     Raises UserError if another process holds the folder, or if it belongs to other options or data, or is no run
-    folder.
+    folder, or for an option that names a file which is not there.
     """
 
     def __init__(self, path: str | os.PathLike, task: str, config: EngineConfig, inputs: Mapping[str, str],
                  chief: bool = True, constants: Mapping[str, Mapping[str, Any]] | None = None):
         refuse_foreign(path, RUN)
+        # "auto" is the machine's, a run stays with one
+        config = dataclasses.replace(config, precision=resolve_precision(config.precision))
+        self._settings = {"task": task, **inputs, **_digests(config), "config": dataclasses.asdict(config),
+                          **(constants or {})}
+        self._made = not os.path.exists(path)
         self.path = atomic_files.make_folder(path)
         self.chief, self._log = chief, self.path / run_log.NAME
         if not chief:
             return  # the chief checks and writes
         self._lock = lock_folder(self.path, "training in this run folder")
         try:
-            # "auto" is the machine's, a run stays with one
-            config = dataclasses.replace(config, precision=resolve_precision(config.precision))
-            self._settings = {"task": task, **inputs, **_digests(config), "config": dataclasses.asdict(config),
-                              **(constants or {})}
             self._check_settings(config, constants or {})
         except BaseException:  # Ctrl-C too
             self._lock.close()
@@ -126,7 +131,7 @@ class RunFolder:
         """Says a line (see `datasets.common.progress`) and keeps it in log.txt."""
         if self.chief:
             progress.say(line)
-            atomic_files.append_text(self.path / "log.txt", line + "\n")
+            atomic_files.append_text(self.path / _SAID, line + "\n")
 
     def write_page(self, total: int, unit: str) -> None:
         """Renews index.html."""
@@ -172,11 +177,21 @@ class RunFolder:
         return saved_network.finished_at(self.path)
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Lets go of the folder; see the class for one in which no run began."""
         if self.chief:
             if self._writer:
                 self._writer.close()
+            if not any((self.path / mark).exists() for mark in RUN):
+                self._remove()
             self._lock.close()
+
+    def _remove(self) -> None:
+        """Takes out what is written before `restore`, and the folder where it was made for this run."""
+        for name in (os.path.basename(self._lock.name), _SAID):
+            (self.path / name).unlink(missing_ok=True)
+        if self._made:
+            with contextlib.suppress(OSError):  # it holds something else
+                self.path.rmdir()
 
     def _check_settings(self, config: EngineConfig, constants: Container[str]) -> None:
         path = self.path / "config.json"

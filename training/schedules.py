@@ -8,6 +8,7 @@ import math
 
 import keras
 
+from training.config import PGGANConfig, total_kimg
 from training.optimizers import reset_optimizer
 
 # Images per step by resolution on one GPU, as the PGGAN authors released it; 4 beyond.
@@ -63,14 +64,29 @@ class GrowthSchedule:
         level = first + index + fading  # a bool counts as 0 or 1
         # Above 0 from its first step: a block of weight 0 gets no gradient.
         fade = max(into, 1.0) / (self.fade_kimg * 1000.0) if fading else 1.0
-        batch = max(1, min(self.max_batch, MINIBATCH.get(2**level, 4)))
-        return GrowthState(level, min(fade, 1.0), 2 * index + fading, batch)  # even trains, odd fades
+        return GrowthState(level, min(fade, 1.0), 2 * index + fading, self._batch(level))  # even trains, odd fades
+
+    def batches(self, images: int) -> set[int]:
+        """Images per step at all levels that `images` images reach."""
+        first, last = self.at(0).level, self.at(max(0, images - 1)).level
+        return {self._batch(level) for level in range(first, last + 1)}
+
+    def _batch(self, level: int) -> int:
+        return max(1, min(self.max_batch, MINIBATCH.get(2**level, 4)))
 
     @property
     def grown_kimg(self) -> float:
         """Thousands of images until the full resolution trains unfaded."""
         doublings = math.log2(self.resolution / self.start_resolution)
         return doublings * (self.train_kimg + self.fade_kimg)
+
+
+def growth_of(config: PGGANConfig) -> tuple[GrowthSchedule, int]:
+    """The growth that `config` asks for, and how many images are shown in all. Raises ValueError as
+    `GrowthSchedule` does."""
+    schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg, config.fade_kimg,
+                              config.max_batch)
+    return schedule, round(1000 * total_kimg(config, schedule.grown_kimg))
 
 
 class Growth(keras.callbacks.Callback):

@@ -4,7 +4,8 @@ The step itself is `models.segmenter.Segmenter.train_step`; the network is SMANe
 Source: Ciano et al. 2021, section 3.4; what it does not say is in models/smanet.py and training/config.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,13 +17,13 @@ from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import progress
 from datasets.common.errors import UserError
-from datasets.pair_store import PairStore, different_films, split_ids
+from datasets.pair_store import different_films
 from datasets.rules.label_cleaning import asked_organs, named_organs
 from datasets.rules.label_filters import fill_from_neighbours
 from datasets.rules.label_rules import LabelRules
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import FilmsInMemory
-from evaluation.segmenter.network_file import network_digest, read_facts
+from evaluation.segmenter.network_file import read_facts
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from models.averaging import copy_of, early_decay, follow
@@ -30,14 +31,15 @@ from models.losses import cross_entropy
 from models.precision import dtype_policy
 from models.segmenter import Segmenter
 from models.smanet import SMANet
-from models.unet import UNet, halvings
-from training.batches import distributed_batches
+from models.unet import UNet
+from training.batches import check_shares, distributed_batches
 from training.config import SMANetConfig
 from training.devices import is_chief, prepare, resolve_precision
 from training.keras_weights import load_encoder_weights
-from training.loop import run
+from training.loop import already_finished, run
 from training.optimizers import make_optimizer
 from training.run_folder import RunFolder
+from training.segmenter_inputs import SegmenterInputs, shape_options
 from training.steps import Steps, steps_at_once, uses_xla
 
 _GRID_ROWS = 6
@@ -57,7 +59,7 @@ class SMANetTrainer:
       shown: rows of the pairs in the grid; None for the first ones.
       ignored: whether labels may hold IGNORED, whose pixels then count in no loss and no accuracy.
       channel: what the films show, as in the store's description, for whoever uses the finished run.
-      largest: classes whose largest piece alone is to be kept, each with those painted over it, likewise.
+      pieces: what the product says of classes whose largest piece alone is kept: "largest", "keep_largest".
     """
 
     unit = "steps"
@@ -66,8 +68,8 @@ class SMANetTrainer:
                  validation: FilmsInMemory | None, strategy: tf.distribute.Strategy,
                  class_names: Sequence[str] = (), rows: np.ndarray | None = None,
                  shown: Sequence[int] | None = None, ignored: bool = False, channel: str = "grey",
-                 largest: Sequence[Sequence[str]] = ()):
-        self.class_names, self.channel, self.largest = tuple(class_names), channel, largest
+                 pieces: Mapping[str, Any] | None = None):
+        self.class_names, self.channel, self.pieces = tuple(class_names), channel, pieces or {}
         self.config, self.num_classes, self.strategy = config, num_classes, strategy
         self._ignored = IGNORED if ignored else None
         self._arrays, self._rows, self._validation = (films, labels), rows, validation
@@ -172,8 +174,7 @@ class SMANetTrainer:
                 "classes": self.config.classes, "num_classes": self.num_classes,
                 "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:3]),
                 "crop": self.config.crop, "overlap": self.config.overlap,
-                **({} if self.channel == "grey" else {"channel": self.channel}),
-                **({"largest": [list(names) for names in self.largest]} if self.largest else {})}
+                **({} if self.channel == "grey" else {"channel": self.channel}), **self.pieces}
 
 
 class _KnownAccuracy(keras.metrics.SparseCategoricalAccuracy):
@@ -193,55 +194,61 @@ def train(config: SMANetConfig, data: str, workdir: str, validation: str | None 
       finetune_from: run folder or .keras file whose weights the training starts from.
       mixed_with: store whose train pairs give half of all crops, those of `data` the other half: drawn from one
         shuffled stream, so half of every batch on average.
-      largest: as `SMANetTrainer`'s, in place of what --keep_largest says.
+      largest: classes whose largest piece alone is kept, each with those painted over it, in place of what
+        --keep_largest says.
 
-    Raises UserError where `mixed_with` has other classes, or pictures of another size or channel, and for a class
-    in --keep_largest that there is not.
+    Raises UserError, before anything is made, as `SegmenterInputs` does, for options that do not go together, a
+    class in --keep_largest that there is not and a batch that devices cannot share; and as `RunFolder` and
+    `training.loop.run` do.
     """
+    _check(config)
+    inputs = SegmenterInputs(config, data, validation, finetune_from, mixed_with)
+    classes, channel = inputs.classes, inputs.store.description.channel
+    if largest is None and config.keep_largest != "auto":
+        largest = asked_organs(config.keep_largest, classes, tuple)
+    strategy = prepare(config)
+    check_shares(strategy, [config.batch])
+    augmented = _augmented(config)
+    folder = RunFolder(workdir, "train_smanet", config, inputs.digests(), is_chief(strategy),
+                       augmented.ranges() if augmented else {})
+    try:
+        pieces = _learnt_before(folder) if largest is None else _pieces(largest)
+        if pieces is not None and already_finished(folder, config.steps, SMANetTrainer.unit):
+            _keep_pieces(folder, pieces)
+            return
+        # Not to the folder's log: until it is restored, it may not be this run's.
+        films, labels, rows = inputs.load_pairs(progress.say if folder.chief else (lambda line: None))
+        pieces = _pieces(_in_one_piece(labels, classes), learnt=True) if pieces is None else pieces
+        shown = different_films(inputs.store, inputs.ids, _GRID_ROWS)
+        trainer = SMANetTrainer(config, films, labels, classes.num_classes, inputs.validation_films(), strategy,
+                                classes.names, rows, shown, classes.ignored, channel, pieces)
+        if finetune_from:  # a continued run restores its own over them
+            trainer.start_from(finetune_from)
+        finished = folder.finished_at() is not None
+        run(trainer, folder, config)
+        if finished:
+            _keep_pieces(folder, pieces)
+    finally:
+        folder.close()
+
+
+def _check(config: SMANetConfig) -> None:
     for name, off in (("elastic", 0.0), ("augment_factor", 1.0)):
         if config.augment == "none" and getattr(config, name) != off:
             raise UserError(f"--{name}={getattr(config, name)}: is a part of --augment=strong; set that too")
     if config.encoder_weights and config.network != "smanet":
         raise UserError(f"--encoder_weights={config.encoder_weights}: are for SMANet's encoder, found "
                         f"--network={config.network}; leave one out")
-    store, mixed = PairStore(data), PairStore(mixed_with) if mixed_with else None
-    scored = config.classes == "scored"
-    classes = store.classes.scored_table() if scored else store.classes
-    if largest is None and config.keep_largest != "auto":  # before a folder is made
-        largest = asked_organs(config.keep_largest, classes, tuple)
-    strategy = prepare(config)
-    digests = _digests(store, validation, finetune_from, mixed)
-    augmented = _augmented(config)
-    folder = RunFolder(workdir, "train_smanet", config, digests, is_chief(strategy),
-                       augmented.ranges() if augmented else {})
-    try:
-        # Not to the folder's log: until it is restored, it may not be this run's.
-        say = progress.say if folder.chief else (lambda line: None)
-        ids = _train_ids(store, config, say)
-        films, labels, rows = _load_pairs(store, ids, mixed, _train_ids(mixed, config, say), scored)
-        shown = different_films(store, ids, _GRID_ROWS)
-        largest = _in_one_piece(labels, classes) if largest is None else largest
-        trainer = SMANetTrainer(config, films, labels, classes.num_classes,
-                                _validation_films(validation, config), strategy, classes.names, rows, shown,
-                                classes.ignored, store.description.channel, largest)
-        if finetune_from:  # a continued run restores its own over them
-            trainer.start_from(finetune_from)
-        finished = folder.finished_at() is not None
-        run(trainer, folder, config)
-        if folder.chief and finished:
-            _keep_largest_in(folder, largest)
-    finally:
-        folder.close()
 
 
 def _network(config: SMANetConfig, num_classes: int, side: int, synchronized_bn: bool) -> Segmenter:
     """The segmenter that `config` asks for, for crops of `side` pixels."""
-    common = {"width": config.width, "dropout": config.dropout, "bn_momentum": config.bn_momentum,
-              "synchronized_bn": synchronized_bn, "standardize": config.standardize}
+    options = {**shape_options(config, num_classes, side), "dropout": config.dropout,
+               "bn_momentum": config.bn_momentum, "synchronized_bn": synchronized_bn,
+               "standardize": config.standardize}
     if config.network == "unet":
-        return UNet(num_classes, levels=halvings(side), **common)
-    return SMANet(num_classes, depth=config.depth, attention=config.attention,
-                  pretrained_input=bool(config.encoder_weights), **common)
+        return UNet(**options)
+    return SMANet(pretrained_input=bool(config.encoder_weights), **options)
 
 
 def _augmented(config: SMANetConfig, outside: int = 0) -> AugmentedCrops | None:
@@ -258,64 +265,24 @@ def _in_one_piece(labels: np.ndarray, classes: ClassTable) -> list[tuple[str, ..
     return named_organs(LabelRules.learn(known, classes).whole(), classes)
 
 
-def _keep_largest_in(folder: RunFolder, largest: Sequence[Sequence[str]]) -> None:
-    """Says so in the product of a run that was finished before with other classes."""
+def _pieces(largest: Sequence[Sequence[str]], learnt: bool = False) -> dict[str, Any]:
+    """What a product says of the classes `largest`; `learnt` from all label maps, for --keep_largest=auto."""
+    told = {"largest": [list(names) for names in largest]} if largest else {}
+    return told | ({"keep_largest": "auto"} if learnt else {})
+
+
+def _learnt_before(folder: RunFolder) -> dict[str, Any] | None:
+    """The `_pieces` of a finished run that were learnt; None where they are to be learnt."""
+    facts = read_facts(folder.path) if folder.finished_at() is not None else {}
+    return _pieces(facts.get("largest", []), learnt=True) if facts.get("keep_largest") == "auto" else None
+
+
+def _keep_pieces(folder: RunFolder, pieces: Mapping[str, Any]) -> None:
+    """Says `pieces` in the product of a run that was finished before with others."""
     facts = read_facts(folder.path)
-    told = [list(names) for names in largest]
-    if facts.get("largest", []) != told:
-        others = {name: fact for name, fact in facts.items() if name != "largest"}
-        folder.finish({**others, **({"largest": told} if told else {})})
-        kept = ", ".join(names[0] for names in told) or "no class"
+    told = {name: fact for name, fact in facts.items() if name not in ("largest", "keep_largest")} | pieces
+    if told != facts:
+        folder.finish(told)
+    if told.get("largest") != facts.get("largest"):
+        kept = ", ".join(names[0] for names in told.get("largest", [])) or "no class"
         folder.say(f"{folder.path}: from now on the largest piece alone is kept of {kept}")
-
-
-def _train_ids(store: PairStore | None, config: SMANetConfig, say: Callable[[str], None]) -> list[str]:
-    """Train pairs of `store`; without copies that an experiment's augmentation made where crops get a stronger."""
-    if store is None:
-        return []
-    ids = split_ids(store, "train")
-    kept = store.films("train") if config.augment == "strong" else ids
-    if len(kept) < len(ids):
-        say(f"{store.path}: crops of {len(kept)} films; {len(ids) - len(kept)} augmented copies of them are left "
-            "out")
-    return kept
-
-
-def _load_pairs(store: PairStore, ids: Sequence[str], mixed: PairStore | None, others: Sequence[str],
-                scored: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The pairs `ids` of `store` and `others` of `mixed` behind them, and the rows that make them equal halves."""
-    if mixed is None:
-        return *pair_cache.load_pairs(store, ids, scored), None  # None: each pair once
-    for name, ours, theirs in (("classes", store.classes.to_json(), mixed.classes.to_json()),
-                               ("size", tuple(store.description.size), tuple(mixed.description.size)),
-                               ("channel", store.description.channel, mixed.description.channel)):
-        if ours != theirs:
-            raise UserError(f"{mixed.path}: found {name} {theirs}, expected {ours} as in {store.path}; mix pairs "
-                            "of the same classes, size and channel")
-    return (*pair_cache.load_pairs(store, ids, scored, behind=(mixed, others)),
-            pair_cache.half_and_half(len(ids), len(others)))
-
-
-def _digests(store: PairStore, validation: str | None, finetune_from: str | None,
-             mixed: PairStore | None) -> dict[str, str]:
-    """What the run reads, by content: a moved folder continues, an altered one is noticed."""
-    digests = {"data": store.fingerprint()}
-    if validation:
-        digests["validation"] = PairStore(validation).fingerprint()
-    if finetune_from:
-        digests["finetune_from"] = network_digest(finetune_from)
-    if mixed:
-        digests["mixed_with"] = mixed.fingerprint()
-    return digests
-
-
-def _validation_films(path: str | None, config: SMANetConfig) -> FilmsInMemory | None:
-    if path is None:
-        return None
-    store = PairStore(path)
-    if not store.ids("validation"):
-        raise UserError(f"{store.path}/manifest.csv: found no pair with split validation; leave --validation out "
-                        "to keep the last weights")
-    # A window takes less memory than a crop in training: as many at a time.
-    return FilmsInMemory(store, store.ids("validation"), config.classes == "scored", config.crop, config.overlap,
-                         config.batch)

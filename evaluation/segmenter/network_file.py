@@ -1,12 +1,15 @@
-"""Which .keras file stands for a run folder, and its digest; no TensorFlow is needed for either.
+"""Which .keras file stands for a run folder, its digest, and what its network is; no TensorFlow is needed.
 
 What else product.json says, and the network itself, are in `evaluation.segmenter.saved_network`.
 """
 
 import functools
 import hashlib
+import json
 import os
 import pathlib
+import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 from datasets.common import atomic_files
@@ -51,6 +54,34 @@ def network_digest(path: str | os.PathLike) -> str:
         raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
     facts = file.stat()
     return _file_digest(file.absolute(), facts.st_size, facts.st_mtime_ns)
+
+
+def network_options(path: str | os.PathLike) -> dict[str, Any]:
+    """What the network of a run folder, or of such a file itself, is: "network" (the name of its class), "input
+    channels" and the options it was made with. Its weights are not read.
+
+    Raises UserError if there is none, or the file is not one that Keras wrote.
+    """
+    file = network_file(path)
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            saved = json.loads(archive.read("config.json"))
+        return {"network": saved["class_name"], "input channels": saved["build_config"]["input_shape"][-1],
+                **saved["config"]}
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a readable .keras file of this project ({error})") from None
+
+
+def refuse_others(path: str | os.PathLike, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raises UserError where the `network_options` of `path` are not those that are `asked` for. What a file does
+    not tell is passed over."""
+    other = [name for name in asked if found.get(name, asked[name]) != asked[name]]
+    if other:
+        theirs, ours = (", ".join(f"{name} {options[name]}" for name in other) for options in (found, asked))
+        raise UserError(f"{path}: does not fit the network asked for: found {theirs}, expected {ours}; set the "
+                        "options as it has them, or start from another")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -14,6 +14,7 @@
     channel          what a segmenter sees of films in colour; "grey", their luminance, where it is not told
     largest          classes of which whoever uses a segmenter keeps the largest piece alone, each with those
                      painted over it (`datasets.rules.label_cleaning.keep_largest`); none where it is not told
+    keep_largest     "auto" where these were learnt from the label maps it was trained on
 """
 
 import dataclasses

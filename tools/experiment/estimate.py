@@ -19,7 +19,7 @@ import numpy as np
 from datasets.common.errors import UserError
 from datasets.common.machine import peak_memory
 from datasets.common.own_settings import settle_process
-from training.config import EngineConfig, PGGANConfig, SMANetConfig, total_kimg
+from training.config import EngineConfig, PGGANConfig, SMANetConfig
 
 MEASURED = 32  # pairs that are held at most: some are as good as all for a step's time
 _TURNS = 2  # measured after the one that traces
@@ -100,11 +100,9 @@ def _quieten() -> None:
 
 def stretches(config: PGGANConfig) -> Iterator[tuple[int, int, int]]:
     """(position, images, batch) of each stretch of a PGGAN's schedule in which resolution and batch stay."""
-    from training.schedules import GrowthSchedule
+    from training.schedules import growth_of
 
-    schedule = GrowthSchedule(config.resolution, config.start_resolution, config.train_kimg, config.fade_kimg,
-                              config.max_batch)
-    total = round(1000 * total_kimg(config, schedule.grown_kimg))  # kimg -> images
+    schedule, total = growth_of(config)
     # The first stretch trains the lowest level; each further one fades a level in and trains it.
     doublings = round(math.log2(config.resolution / config.start_resolution))
     period = 1000 * (config.train_kimg + config.fade_kimg)

@@ -62,11 +62,14 @@ class Cluster:
     @contextlib.contextmanager
     def client(self) -> Iterator[Any]:
         """A `distributed.Client` of it, in a context. Raises UserError where the scheduler is not there."""
+        import dask
         from distributed import Client, LocalCluster
 
         _quieten()
         with contextlib.ExitStack() as stack:
             if not self.elsewhere:
+                # A machine that slept for minutes has not lost its own worker.
+                stack.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": None}))
                 place = stack.enter_context(LocalCluster(
                     n_workers=1, threads_per_worker=self.jobs, processes=False, dashboard_address="127.0.0.1:0",
                     worker_dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL))

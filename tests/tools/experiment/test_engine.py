@@ -98,6 +98,21 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
     assert family and not alive
 
 
+@pytest.mark.slow
+def test_a_machine_that_slept_has_lost_no_task(tmp_path):
+    """By Dask's own rule a worker that was silent for minutes is lost, and here nobody would start another."""
+    process = Process(_run_apart, str(tmp_path), preloaded=False, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="1s")
+    _wait(lambda: (tmp_path / "c" / "begun").is_file(), process)
+    process.send(signal.SIGSTOP)
+    time.sleep(8)  # it waits for ten heartbeats at least, 5 s
+    process.send(signal.SIGCONT)
+    time.sleep(3)  # and looks each second
+    (tmp_path / "a").mkdir(exist_ok=True)
+    (tmp_path / "a" / "note.json").touch()  # for which c waits
+    code, printed = process.end()
+    assert code == 0, printed
+
+
 def _run_apart(folder: str, *cluster) -> None:
     os.setsid()
     run_tasks_at_once(Plan(folder, "c").tasks, folder, Cluster(2, *cluster))

@@ -134,12 +134,9 @@ class _Run:
             try:
                 kind, news = self._news.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
-                if self._elsewhere and not self.busy and time.monotonic() > looked + _LONELY_SECONDS:
+                if time.monotonic() > looked + _LONELY_SECONDS:
                     looked = time.monotonic()
-                    slots, asked = _slots(self._client, True)[0], max(task.workers for task in self._todo.values())
-                    if slots < asked:
-                        self._say("no worker is there: waiting for one (docs/cluster.md)" if not slots else
-                                  f"{slots} of {asked} workers are there: waiting for more")
+                    self._look_for_workers()
                 continue
             looked = time.monotonic()
             if kind == "event":
@@ -147,6 +144,16 @@ class _Run:
             else:
                 self._end(news)
                 waiting.discard(news)
+
+    def _look_for_workers(self) -> None:
+        """Says where a cluster has too few workers. Raises UserError where this machine has lost its own."""
+        slots, asked = _slots(self._client, self._elsewhere)[0], max(task.workers for task in self._todo.values())
+        if not self._elsewhere and not slots:
+            self.busy.clear()  # they ended with it
+            raise UserError("the worker on this machine was lost, so were its tasks; the same command continues")
+        if self._elsewhere and not self.busy and slots < asked:
+            self._say("no worker is there: waiting for one (docs/cluster.md)" if not slots else
+                      f"{slots} of {asked} workers are there: waiting for more")
 
     def _hear(self, event: dict[str, Any]) -> None:
         """Says what a task tells: its beginning, a line it printed, its end."""

@@ -1,10 +1,12 @@
 """Tasks at once, here and on a cluster: order kept, errors told, what is lost done again, nothing left running."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import signal
+import threading
 import time
 
 import cv2
@@ -96,6 +98,26 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
     assert code != 0, printed
     _, alive = psutil.wait_procs(family, timeout=20)
     assert family and not alive
+
+
+def test_a_lost_worker_of_this_machine_is_told(tmp_path, monkeypatch):
+    clients, client = [], Cluster.client
+
+    @contextlib.contextmanager
+    def kept(cluster):
+        with client(cluster) as made:
+            clients.append(made)
+            yield made
+
+    def lose() -> None:
+        _wait(lambda: (tmp_path / "c" / "begun").is_file())
+        clients[0].cluster.sync(clients[0].cluster.workers[0].close)
+
+    monkeypatch.setattr(Cluster, "client", kept)
+    monkeypatch.setattr("tools.experiment.engine._LONELY_SECONDS", 0.5)
+    threading.Thread(target=lose).start()
+    with pytest.raises(UserError, match=r"worker .* was lost.*the same command continues"):
+        run_tasks_at_once(Plan(str(tmp_path), "c").tasks, str(tmp_path), Cluster(2))
 
 
 @pytest.mark.slow

@@ -62,7 +62,8 @@ def test_it_follows_weights_and_statistics_and_changes_neither(eagerly):
     assert not np.array_equal(trainer.predict(films), plain.predict(films))
 
 
-def test_a_finished_run_is_the_averaged_network_in_one_go_or_two(tmp_path, data, eagerly):
+@pytest.mark.slow  # that a killed run goes on alike is always tested, in tests/reliability
+def test_an_extended_run_is_the_averaged_network_of_a_longer_one(tmp_path, data, eagerly):
     smanet.train(AVERAGED, data, str(tmp_path / "whole"))
     smanet.train(dataclasses.replace(AVERAGED, steps=2), data, str(tmp_path / "parts"))
     smanet.train(AVERAGED, data, str(tmp_path / "parts"))

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from models import losses
-from models.averaging import copy_of, early_decay, follow
+from models.averaging import copy_of, early_decay, update_average
 from models.pggan import FIRST_LEVEL, Discriminator, Generator
 from models.pggan_layers import downscale, upscale
 from models.precision import gradient_norm
@@ -92,7 +92,7 @@ class PGGAN(TwoPlayers):
         seed = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.position)])
         real = at_level(images, self.level, fade)  # [N, 2^level, 2^level, C]
         values = self._train_discriminator(real, fade, seed)
-        follow(self.average, self.generator, self.average_decay)
+        update_average(self.average, self.generator, self.average_decay)
         values |= self._train_generator(real.shape[0], fade, seed)
         self.advance(real.shape[0] * self.replicas)
         return self.logged(values)
@@ -274,7 +274,7 @@ class Pix2PixHD(TwoPlayers):
         d_norm = self._apply(self.discriminator_optimizer, d_tape, d_scaled,
                              self.discriminator.trainable_variables)
         if self.average is not None:
-            follow(self.average, self.generator, early_decay(self.average_decay, self.position))
+            update_average(self.average, self.generator, early_decay(self.average_decay, self.position))
         self.advance(1)
         return self.logged({**d_values, **g_values, "d_gradient": d_norm, "g_gradient": g_norm})
 

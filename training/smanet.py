@@ -26,7 +26,7 @@ from evaluation.segmenter.evaluate import FilmsInMemory
 from evaluation.segmenter.network_file import read_facts
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
-from models.averaging import copy_of, early_decay, follow
+from models.averaging import copy_of, early_decay, update_average
 from models.losses import cross_entropy
 from models.precision import dtype_policy
 from models.segmenter import Segmenter
@@ -93,17 +93,17 @@ class SMANetTrainer:
             # `make_optimizer` has wrapped Adam for float16 already.
             self.model.compile(optimizer, self._loss, metrics=[self._accuracy], auto_scale_loss=False)
             self._average = copy_of(self.model) if config.average_decay else None
-            if self._average:
+            if self._average is not None:
                 self._average.build((None, None, None, grey.film_channels(films)))
                 self._average.set_weights(self.model.get_weights())
-        self._predict = probabilities_of(self.kept)  # compiled once; takes float32 films
+        self._predict = probabilities_of(self.segmenter)  # compiled once; takes float32 films
         self._steps = Steps(self._train, strategy, uses_xla(config, strategy))
         self._at_once = steps_at_once(config, strategy)
 
     @property
-    def kept(self) -> Segmenter:
+    def segmenter(self) -> Segmenter:
         """What stands for the run: the averaged network where there is one."""
-        return self._average or self.model
+        return self.model if self._average is None else self._average
 
     def start_from(self, path: str) -> None:
         """Takes the weights of a finished segmenter. Raises UserError where they do not fit."""
@@ -111,11 +111,11 @@ class SMANetTrainer:
             self.model.set_weights(load_network(path).get_weights())
         except ValueError as error:
             raise UserError(f"{path}: does not fit the segmenter asked for ({error})") from None
-        self.kept.set_weights(self.model.get_weights())
+        self.segmenter.set_weights(self.model.get_weights())
 
     def trackables(self) -> dict:
         parts = {"network": self.model, "optimizer": self.model.optimizer}
-        return {**parts, "average": self._average} if self._average else parts
+        return parts if self._average is None else {**parts, "average": self._average}
 
     def step(self, position: int, until: int | None = None) -> tuple[int, dict[str, tf.Tensor]]:
         if position != self._next:  # first, or continued
@@ -132,8 +132,8 @@ class SMANetTrainer:
         self._accuracy.reset_state()  # Keras leaves it out of the first step, in which it builds its metrics
         steps = tf.convert_to_tensor(self.model.optimizer.iterations)  # before this one
         logs = self.model.train_step((grey.to_network(films), labels))
-        if self._average:
-            follow(self._average, self.model, early_decay(self.config.average_decay, steps))
+        if self._average is not None:
+            update_average(self._average, self.model, early_decay(self.config.average_decay, steps))
         return logs
 
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -162,14 +162,14 @@ class SMANetTrainer:
         if folder.chief:
             folder.prune_snapshots(folder.records("val_j")[-2:])  # two, as checkpoints: one may prove damaged
             if best is None or mean_j > best[0]:
-                folder.save_network(self.kept, f"snapshots/{position:09d}")
+                folder.save_network(self.segmenter, f"snapshots/{position:09d}")
         return {"val_j": mean_j}
 
     def finish(self, folder: RunFolder) -> dict:
         best = folder.best("val_j")
         name = f"snapshots/{best[1]:09d}" if best else "last"  # the best; without validation, the last
         if best is None:
-            folder.save_network(self.kept, "last")
+            folder.save_network(self.segmenter, "last")
         return {"task": "train_smanet", "network": f"{name}.keras", "coding": None,
                 "classes": self.config.classes, "num_classes": self.num_classes,
                 "class_names": list(self.class_names), "size": max(self._arrays[0].shape[1:3]),

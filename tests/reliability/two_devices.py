@@ -51,7 +51,7 @@ def _parts(model) -> tuple[list, list]:
 
 def smanet(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:
     trainer = SMANetTrainer(config, films, labels, 6, None, strategy)
-    return trainer, [trainer.model, trainer.kept], [trainer.model.optimizer]
+    return trainer, [trainer.model, trainer.segmenter], [trainer.model.optimizer]
 
 
 def smanet_plain(config: SMANetConfig, strategy, labels, films) -> tuple[SMANetTrainer, list, list]:

@@ -48,16 +48,17 @@ def eagerly():
 def test_it_follows_weights_and_statistics_and_changes_neither(eagerly):
     trainer, plain = _trainer(AVERAGED), _trainer(PLAIN)
     for step in range(3):
-        before = trainer.kept.get_weights()
+        before = trainer.segmenter.get_weights()
         trainer.step(step)
         plain.step(step)
         decay = min(0.15, (1 + step) / (10 + step))
         assert (decay == 0.15) == (step > 0)  # the first is forgotten faster
-        for ours, old, theirs in zip(trainer.kept.get_weights(), before, trainer.model.get_weights(), strict=True):
+        averaged, trained = trainer.segmenter.get_weights(), trainer.model.get_weights()
+        for ours, old, theirs in zip(averaged, before, trained, strict=True):
             np.testing.assert_allclose(ours, decay * old + (1 - decay) * theirs, rtol=1e-5, atol=1e-7)
     for ours, theirs in zip(trainer.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert plain.kept is plain.model
+    assert plain.segmenter is plain.model
     films = np.zeros((1, 32, 32, 1), np.float32)
     assert not np.array_equal(trainer.predict(films), plain.predict(films))
 
@@ -97,7 +98,7 @@ def test_fine_tuning_begins_with_the_finished_weights_in_both_networks(tmp_path,
     finished = load_network(tmp_path / "run")
     trainer = _trainer(AVERAGED, finished.num_classes)
     trainer.start_from(str(tmp_path / "run"))
-    for ours, theirs, wanted in zip(trainer.model.get_weights(), trainer.kept.get_weights(),
+    for ours, theirs, wanted in zip(trainer.model.get_weights(), trainer.segmenter.get_weights(),
                                     finished.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, wanted)
         np.testing.assert_array_equal(theirs, wanted)

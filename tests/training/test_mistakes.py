@@ -63,6 +63,7 @@ MISTAKES = [
     _segmenter("copies", "copies/manifest.csv: .* --augment", {"augment": "strong"}),
     _segmenter("damaged", "damaged/images/b.png"),
     _segmenter("good", "--elastic=0.5", {"elastic": 0.5}),
+    _segmenter("good", "--augment_factor=2.5", {"augment_factor": 2.5}),
     _segmenter("good", "found class spleen, .* left lung, right lung, heart", {"keep_largest": "heart,spleen"}),
     _segmenter("good", "good/manifest.csv: .* split validation", validation="good"),
     _segmenter("good", "other classes: found classes .*organ.* expected .*heart", validation="other classes"),

@@ -19,7 +19,7 @@ from tools.experiment.plan import Experiment
 from tools.experiment.tasks import TaskRecords
 from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from training import presets
-from training.presets.recipes import Recipe
+from training.presets.recipes import RECIPES, Recipe
 
 MODELS = ("shape", "warp")  # that make label maps without a network
 EXTRA = {"mix-1", "mix-2", "mix-3", *(f"{kind}-{model}" for kind in ("synth", "finetune") for model in MODELS)}
@@ -111,6 +111,15 @@ def test_what_decides_the_baselines(data, model):
     assert tasks[f"synthetic-{model}"].settings == {**tasks["synthetic-3"].settings, **MODEL_SETTINGS[model]}
     for kind in ("synth", "finetune"):
         assert tasks[f"{kind}-{model}"].settings == tasks[f"{kind}-3"].settings
+
+
+def test_how_often_films_are_augmented_is_a_setting_of_augmented_columns_alone(data):
+    made = experiment(data, "nowhere", "three", ",".join(EXTRAS))
+    made = dataclasses.replace(made, preset=RECIPES["best"].applied(made.preset))
+    factors = {task.name: (task.settings.get("augment"), task.settings.get("augment_factor"))
+               for task in made.tasks() if task.name in made.columns()}
+    assert {("strong", 2.5), (None, None)} == set(factors.values())
+    assert factors["real"] == factors["mix-3"] == (None, None) != factors["mix-real"]
 
 
 def test_every_column_beside_the_paper_has_the_updates_of_two_phases(data):

@@ -36,6 +36,7 @@ MISTAKES = {  # binary -> arguments that it refuses before TensorFlow starts, an
     "tools.publish_dataset": (["run", "--out=o", "--license=CC BY"], "--license=CC BY"),
     "tools.reader_study": (["report", "--out=o"], "--key"),
     "tools.run_experiment": (["--workdir=w", "--methods=four"], "four"),
+    "tools.shift_dataset": (["--data=absent", "--out=o"], "absent"),
     "tools.show_attention": (["--model=m", "--data=d", "--out=o", _MORE], _MORE),
     "tools.verify_dataset": (["--data=absent"], "absent"),
     "training.train_pggan": (["--data=d", "--workdir=w", _MORE], _MORE),

@@ -37,6 +37,7 @@ WRITING = {
     "tools.publish_dataset": (["A"], "--out"),
     "tools.reader_study": (["build", "--data=A", "--results=B"], "--out"),
     "tools.run_experiment": (["--data=A", "--preset=demo"], "--workdir"),
+    "tools.shift_dataset": (["--data=A"], "--out"),
     "tools.show_attention": (["--model=A", "--data=B"], "--out"),
     "training.train_pggan": (["--target=dots", "--data=A", "--preset=demo"], "--workdir"),
     "training.train_pix2pixhd": (["--translate_from=dots", "--data=A", "--init_from=B", "--preset=demo"],

@@ -102,6 +102,32 @@ def test_several_steps_in_a_call_change_nothing_that_is_written(tmp_path):
     assert _content(tmp_path / "many") == _content(tmp_path / "one")
 
 
+def test_the_host_waits_for_the_device_at_lines_alone(tmp_path):
+    class Behind(Line):
+        """A device that runs behind: who reads a metric waits for it."""
+
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.begun, self.waits = 0, []
+
+        def step(self, position, until):
+            after, metrics = super().step(position, until)
+            self.begun = after
+            return after, {"loss": Late(metrics["loss"].numpy(), self)}
+
+    class Late:
+        def __init__(self, value, device):
+            self.value, self.device = value, device
+
+        def __array__(self, dtype=None, copy=None):
+            self.device.waits.append(self.device.begun)
+            return self.value
+
+    task = _run(tmp_path, Behind(total=40))
+    # After so many steps were begun: five lines, four scores and two pictures.
+    assert sorted(set(task.waits)) == [8, 10, 16, 20, 24, 30, 32, 40] and len(task.waits) == 40
+
+
 def test_a_finished_run_is_left_alone_and_a_larger_total_continues_it(tmp_path):
     _run(tmp_path, Line())
     _run(tmp_path, Line(at={0: lambda: pytest.fail("trained again")}))

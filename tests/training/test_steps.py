@@ -18,6 +18,10 @@ _BUILT = {"pggan": (two_devices.pggan, two_devices.PGGAN), "smanet": (two_device
 _BEFORE_UPDATE = 5
 
 
+# A device that meets one in a graph waits for Python, or for a line to be printed.
+_OF_THE_HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Print", "NumericAssert", "XlaHostCompute"}
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     store = write_phantoms(str(tmp_path_factory.mktemp("data")), 12, 0, 32, 0)
@@ -34,7 +38,19 @@ def _trained(name, pairs, until, **options):
         position, metrics = trainer.step(position, until)
         ends.append(position)
         rows.append(np.stack([np.asarray(value) for value in metrics.values()], 1))
+    assert not _operations(trainer) & _OF_THE_HOST
     return ends, np.concatenate(rows), [weight for network in networks for weight in network.get_weights()]
+
+
+def _operations(trainer) -> set[str]:
+    """Of all graphs of its steps, functions that they call included."""
+    steps = trainer._steps.values() if isinstance(trainer._steps, dict) else [trainer._steps]
+    graphs = [concrete.graph.as_graph_def() for step in steps for function in (step._one, step._several)
+              for concrete in function._list_all_concrete_functions()]
+    found = {node.op for graph in graphs for nodes in (graph.node, *(f.node_def for f in graph.library.function))
+             for node in nodes}
+    assert "ReadVariableOp" in found
+    return found
 
 
 @pytest.mark.parametrize(("name", "until", "ends"), [

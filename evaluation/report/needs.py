@@ -6,6 +6,7 @@ from evaluation.synthetic.marked_copies import LEAST_TRAINING
 from evaluation.synthetic.realism_report import LEAST_PAIRS
 
 DIFFERENCES, REALISM, COPIES = "differences between columns", "realism and diversity", "copies"
+GAN_TEST = "GAN-test"  # needs nothing that an experiment lacks but where its networks were taken away
 
 
 def lacking(training: int, test: int, side: int, samples: int) -> dict[str, str]:

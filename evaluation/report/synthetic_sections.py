@@ -2,11 +2,13 @@
 
 import pathlib
 
+from datasets.common import atomic_files
 from datasets.pair_store import PairStore
 from evaluation.report.html_page import Page
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.synthetic.copies import KINDS
 from evaluation.synthetic.copies_report import report_memorization
+from evaluation.synthetic.gan_test import gan_test
 from evaluation.synthetic.realism_report import report_realism
 
 COUNT = 1000  # synthetic pairs measured per method
@@ -27,6 +29,18 @@ def add_realism(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, 
               "were taken because too few passed: repeats of a label map, unchecked ones, and those by which "
               "classes come more or less often than in real maps.")
     page.table_html(_frame(realism.methods))
+
+
+def add_gan_test(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:
+    """Segmenters of pairs on films, and of films on pairs; to gan_test.csv too."""
+    table = gan_test(experiment, seed)
+    atomic_files.write_text(folder / "gan_test.csv", table.round(4).to_csv(index_label="name"))
+    page.section("Are pairs as hard as films?")
+    page.text("Pooled mean J in percent (Shmelkov, Schmid and Alahari 2018). GAN-train: a segmenter that learnt "
+              "from pairs alone, on the test films. GAN-test: one that learnt from films alone, on pairs kept for "
+              "validation. Lower there than on the test films, pairs are unlike films, or their label maps do "
+              "not fit; higher, they are easier than films, and teach little that films do not.")
+    page.table_html(table.to_html(float_format="{:.2f}".format, border=0, na_rep="–"))
 
 
 def add_copies(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, seed: int) -> None:

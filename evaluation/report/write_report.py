@@ -8,20 +8,21 @@ from datasets.common import atomic_files
 from evaluation.figures.catalogue import experiment_figures
 from evaluation.figures.style import save_figure
 from evaluation.report.html_page import Page
-from evaluation.report.needs import COPIES, DIFFERENCES, REALISM, lacking
-from evaluation.report.synthetic_sections import COUNT, add_copies, add_realism
+from evaluation.report.needs import COPIES, DIFFERENCES, GAN_TEST, REALISM, lacking
+from evaluation.report.synthetic_sections import COUNT, add_copies, add_gan_test, add_realism
 from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.per_film import summarize
 from evaluation.results.table_formats import markdown
 from evaluation.results.tables import AVERAGE, mean_scores, printed
 from evaluation.results.write_tables import MEASURES, Results, comparisons_caption, write_results
+from evaluation.synthetic.gan_test import teachers
 
 _HARDEST = 10
 
 
 def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: int = 0) -> str:
-    """Writes tables, figures, realism/, copies-K/ and report.html to `folder`.
+    """Writes tables, figures, realism/, gan_test.csv, copies-K/ and report.html to `folder`.
 
     Tables and page are always written; another part that cannot be made leaves a line on the page instead.
 
@@ -53,6 +54,8 @@ def write_report(folder: pathlib.Path, root: pathlib.Path, command: str, seed: i
     if experiment.methods():
         needs = _lacking(experiment)
         parts.add(REALISM, lambda: add_realism(page, experiment, folder, seed), needs.get(REALISM))
+        parts.add(GAN_TEST, lambda: add_gan_test(page, experiment, folder, seed),
+                  None if teachers(experiment) else "a segmenter that learnt from films alone (column REAL)")
         parts.add(COPIES, lambda: add_copies(page, experiment, folder, seed), needs.get(COPIES))
     _add_tasks(page, root, command, experiment.superseded_tasks)
     page.write(folder / "report.html")

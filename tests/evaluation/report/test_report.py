@@ -8,7 +8,7 @@ import pytest
 
 from datasets.pair_store import PairStore, write_png
 from evaluation.figures import style
-from evaluation.report.needs import COPIES, DIFFERENCES, REALISM, lacking
+from evaluation.report.needs import COPIES, DIFFERENCES, GAN_TEST, REALISM, lacking
 from evaluation.report.write_report import summary, write_report
 from evaluation.results.write_tables import Results
 from tests.helpers.result_folders import write_experiment
@@ -24,7 +24,8 @@ def test_one_test_film_and_two_training_films(tmp_path):
     said = write_report(tmp_path / "report", experiment, "again")
     page = (tmp_path / "report" / "report.html").read_text()
     assert (tmp_path / "report" / "table2.csv").is_file() and "REAL" in said
-    for part, least in ((DIFFERENCES, "2 test films"), (REALISM, "4 training films (there are 2)")):
+    for part, least in ((DIFFERENCES, "2 test films"), (REALISM, "4 training films (there are 2)"),
+                        (GAN_TEST, "column REAL")):  # results without their networks
         line, = (line for line in said.splitlines() if line.startswith(f"{part}: "))
         assert least in line and line[1:] in page
     assert COPIES not in said and ">Copies</h2>" in page

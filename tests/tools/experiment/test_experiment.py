@@ -15,6 +15,9 @@ from datasets.sources.phantom import write_phantoms
 from evaluation.results.columns import METHODS
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import read_pooled
+from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.saved_network import load_network
+from evaluation.segmenter.sliding_window import probabilities_of
 from evaluation.synthetic.marked_copies import read_marks
 from tests.helpers import process_state
 from tests.helpers.tiny_experiment import PRESET, experiment
@@ -96,6 +99,15 @@ def test_the_report_stands_alone(finished):
     realism = pd.read_csv(report / "realism" / "realism.csv", index_col=0)
     assert {"Single-stage", "Three-stage", "Shape model"} <= set(realism.index)
     assert "Shape model FINETUNE" in page and "Three-stage MIX" in page
+    hardness = pd.read_csv(report / "gan_test.csv", index_col=0)
+    assert list(hardness.index) == ["test films", "Single-stage", "Three-stage", "Shape model"]
+    pairs, network = PairStore(finished.root / "synthetic-3" / "gan"), load_network(finished.root / "real")
+    facts = json.loads((finished.root / "real" / "product.json").read_text())
+    found = evaluate(probabilities_of(network), pairs, pairs.ids("validation"), True, facts["crop"],
+                     facts["overlap"])
+    assert hardness.loc["Three-stage", "GAN-test by REAL"] == pytest.approx(100 * found.mean_j, abs=1e-3)
+    table = pd.read_csv(report / "table2.csv", header=[0, 1], index_col=[0, 1])
+    assert hardness.loc["test films", "GAN-test by REAL"] == pytest.approx(table.iloc[3, 0], abs=0.01)
     assert "heart: in 11 of 11" in page and (finished.root / "data" / "rules.json").is_file()
 
 

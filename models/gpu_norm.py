@@ -1,6 +1,6 @@
 """Batch normalisation in training, for GPUs: what TensorFlow's operation does in many passes, XLA does in a few.
 
-On an H100 a step of SMANet with 17 crops took 0.108 s by two such functions (0.094 s on an H200) and 0.123 s by
+On an H100 a step of SMANet with 17 crops took 0.108 s by two such functions (0.093 s on an H200) and 0.123 s by
 TensorFlow's operation, which by its source transposes what it reads and writes for cuDNN (docs/performance.md).
 """
 

@@ -49,8 +49,8 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
     if operation == "noise":
         return _add_noise(image, rng, ranges), list(labels)
     matrix = _matrix(operation, image.shape[:2], rng, ranges)
-    moved = [_move(label, matrix, cv2.INTER_NEAREST) for label in labels]
-    return _move(image, matrix, cv2.INTER_LINEAR), moved
+    moved = [move(label, matrix, cv2.INTER_NEAREST) for label in labels]
+    return move(image, matrix, cv2.INTER_LINEAR), moved
 
 
 def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: int) -> PairStore:
@@ -90,11 +90,18 @@ def _matrix(operation: str, shape: tuple[int, int], rng: np.random.Generator, ra
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
 
 
-def _move(array: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
-    if array.ndim == 3:  # plane by plane: OpenCV rounds differently where there are several
-        return np.stack([_move(plane, matrix, interpolation) for plane in np.moveaxis(array, -1, 0)], -1)
-    size = (array.shape[1], array.shape[0])
-    return cv2.warpAffine(array, matrix, size, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+def move(array: np.ndarray, matrix: np.ndarray, interpolation: int, beyond: float | None = None) -> np.ndarray:
+    """[H, W] or [H, W, K] moved by a 2 x 3 matrix, from pixels (x, y) to new ones; its format stays.
+
+    Args:
+      interpolation: OpenCV's.
+      beyond: value beyond the edges; None repeats the edge.
+    """
+    if array.ndim == 3:  # plane by plane: OpenCV takes few, and rounds differently where there are several
+        return np.stack([move(plane, matrix, interpolation, beyond) for plane in np.moveaxis(array, -1, 0)], -1)
+    border = cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(array, matrix, array.shape[::-1], flags=interpolation, borderMode=border,
+                          borderValue=beyond or 0.0)
 
 
 def _add_noise(image: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 For who has no films of elsewhere: a segmenter, or a recipe, can be judged on films left over that were changed so,
 instead of being chosen by films that a paper reports. The ranges are ours, wider than those of strong augmentation
-for flat films in proportion and exposure, and with three changes that no segmenter here is trained with: frames,
-sharpening and local contrast. They do not take the place of a test elsewhere: another hospital's patients and
-another reader's outlines are in none of them.
+for flat films in proportion and exposure, and with three changes that no segmenter here is trained with: grey
+frames, sharpening and local contrast. They do not take the place of a test elsewhere: another hospital's patients
+and another reader's outlines are in none of them.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from datasets.augmentation.augment import move
 from datasets.augmentation.exposure import Exposure, change_exposure
 from datasets.common import atomic_files
 from datasets.manifest import Entry
@@ -64,8 +65,8 @@ class DomainShift:
         """
         matrix = self._matrix(film.shape[:2], rng)
         frame = rng.uniform(0.0, self.frame) * (rng.random() < 0.5)
-        moved = [_move(layer, matrix, cv2.INTER_NEAREST, _BACKGROUND) for layer in layers]
-        return self._changed(_move(film, matrix, cv2.INTER_LINEAR, frame), rng), moved
+        moved = [move(layer, matrix, cv2.INTER_NEAREST, _BACKGROUND) for layer in layers]
+        return self._changed(move(film, matrix, cv2.INTER_LINEAR, frame), rng), moved
 
     def _matrix(self, shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
         """[2, 3], from pixels (x, y) of the film to pixels of the new one."""
@@ -118,14 +119,6 @@ def shift_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: 
                        moved[1].astype(bool) if len(moved) > 1 else None)
     atomic_files.write_json(done, made)
     return PairStore(path)
-
-
-def _move(array: np.ndarray, matrix: np.ndarray, interpolation: int, beyond: float) -> np.ndarray:
-    if array.ndim == 3:  # plane by plane: OpenCV takes four at most
-        planes = [_move(plane, matrix, interpolation, beyond) for plane in np.moveaxis(array, -1, 0)]
-        return np.stack(planes, -1)
-    return cv2.warpAffine(array, matrix, array.shape[::-1], flags=interpolation, borderMode=cv2.BORDER_CONSTANT,
-                          borderValue=beyond)
 
 
 def _equalized(film: np.ndarray) -> np.ndarray:

@@ -62,6 +62,7 @@ def _plain_computing() -> None:
         from tensorflow.python.framework import config
 
         config.disable_op_determinism()
+        config.set_optimizer_experimental_options({"disable_meta_optimizer": False})
     if "keras" in sys.modules:
         import keras
 

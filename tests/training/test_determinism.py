@@ -1,18 +1,20 @@
-"""No step of a trainer holds an operation that TensorFlow refuses on a GPU under --deterministic."""
+"""--deterministic: graphs run as they are written, and hold no operation that TensorFlow refuses on a GPU then."""
 
 import dataclasses
 
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from datasets.pair_cache import load_pairs
 from datasets.sources.phantom import write_phantoms
 from models.device_kernels import kernels_of
+from tests.helpers.processes import output_of, start
 from tests.reliability import two_devices
+from tests.reliability.comparison import differences
 from training.batches import distributed_batches
+from training.config import EngineConfig
 from training.devices import prepare
-
-pytestmark = pytest.mark.slow
 
 # The kernels of TensorFlow 2.21 that say so ("deterministic GPU implementation", "Determinism is not yet");
 # cross-entropy is not among them, since TensorFlow writes another graph of it once determinism is switched on.
@@ -23,6 +25,7 @@ REFUSED = {
     "DenseBincount", "CropAndResizeGradImage", "CropAndResizeGradBoxes", "ScatterAdd", "ScatterUpdate"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", ["none", "both"])
 @pytest.mark.parametrize("name", ["pggan", "pix2pixhd", "smanet"])
 def test_a_step_has_none_of_them(name, augment, tmp_path):
@@ -45,3 +48,36 @@ def test_a_step_has_none_of_them(name, augment, tmp_path):
                                                 for node in function.node_def}
     assert "MatMul" in found or "Conv2D" in found
     assert not found & REFUSED
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_graphs_run_as_they_are_written(deterministic):
+    """TensorFlow rewrites them else, by how much memory is free: sums are then added up in any order."""
+    prepare(EngineConfig(deterministic=deterministic))
+    run = _operations_run(lambda pictures: tf.reshape(tf.reshape(pictures, [2, 3]), [3, 2]), tf.ones([6]))
+    assert run.count("Reshape") == (2 if deterministic else 1)
+
+
+def _operations_run(work, *arguments) -> list[str]:
+    traced = tf.function(work).get_concrete_function(*arguments)  # before: making it computes, too
+    context.context().enable_run_metadata()
+    try:
+        traced(*arguments)
+        graphs = context.context().export_run_metadata().function_graphs
+    finally:
+        context.context().disable_run_metadata()
+    return [node.op for one in graphs for node in one.post_optimization_graph.node]
+
+
+@pytest.mark.slow
+def test_two_runs_of_64_pixels_are_alike(tmp_path):
+    """At that size sums were rewritten with gigabytes free, and two runs differed from their second step on."""
+    store = write_phantoms(tmp_path / "data", 12, 2, 64, 0)
+    command = ["training.train_pggan", "--preset=paper", "--target=dots", f"--data={store.path}",
+               "--precision=float32", "--deterministic", "--resolution=64", "--start_resolution=64",
+               "--train_kimg=0.08", "--fade_kimg=0.08", "--total_kimg=0.08", "--grids=0", "--score_images=0",
+               "--snapshots=0", "--log_lines=5"]
+    folders = [tmp_path / name for name in ("first", "second")]
+    for process in [start([*command, f"--workdir={folder}"]) for folder in folders]:
+        output_of(process)
+    assert not differences(*folders)

@@ -63,8 +63,8 @@ def add_copies(page: Page, experiment: ExperimentFolder, folder: pathlib.Path, s
     page.table(("method", "samples", *(f"near: {kind}" for kind in KINDS), "expected", "film copies",
                 "map copies", "boxes"), rows)
     page.note("Near: share of samples nearer to a training pair than the 1st percentile of real distances, by "
-              "film pixels, film features and label map; expected: that share if nothing is copied. Boxes: share "
-              "of films with a burnt-in rectangle.")
+              "each of the distances; expected: that share if nothing is copied. Boxes: share of films with a "
+              "burnt-in rectangle.")
     for path, caption in sheets:
         page.figure(path.read_bytes(), caption)
 

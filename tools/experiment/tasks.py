@@ -144,7 +144,7 @@ class TaskRecords:
             return "to do"
         if record["key"] != self.key(task):
             return "stale"
-        return "done" if record["done"] else "started"
+        return "done" if _is_done(record, self.root / task.part / task.name) else "started"
 
     def seconds(self) -> dict[str, float]:
         """Seconds each task took, over all its starts."""
@@ -162,7 +162,8 @@ def do_task(task: Task, root: pathlib.Path, key: str) -> str:
     home = root / task.part
     path = home / "tasks" / f"{task.name}.json"
     before = read_record(home, task.name)
-    if before and before["key"] == key and before["done"]:  # by a worker that was lost after it
+    # By a worker that was lost after it.
+    if before and before["key"] == key and _is_done(before, home / task.name):
         return f"    {task.id} is done"
     record = {"key": key, "done": False, "settings": task.settings,
               # Another key: the time is of another result.
@@ -208,6 +209,10 @@ def read_record(root: pathlib.Path, name: str) -> dict[str, Any] | None:
     return record
 
 
+def _is_done(record: dict[str, Any], folder: pathlib.Path) -> bool:
+    return record["done"] and folder.is_dir()
+
+
 def _set_aside(root: pathlib.Path, name: str, say: Callable[[str], None]) -> None:
     """Moves a stale task's folder to old/NAME-1, -2, ...; nothing is lost."""
     if not (root / name).exists():
@@ -216,5 +221,8 @@ def _set_aside(root: pathlib.Path, name: str, say: Callable[[str], None]) -> Non
     number = 1
     while (old / f"{name}-{number}").exists():
         number += 1
+    # First: whoever goes back to the former settings must not take it for done.
+    record = {**read_record(root, name), "done": False, "seconds": 0.0}
+    atomic_files.write_json(root / "tasks" / f"{name}.json", record)
     (root / name).rename(old / f"{name}-{number}")
     say(f"    its settings or data changed; the former result is kept in {old / f'{name}-{number}'}")

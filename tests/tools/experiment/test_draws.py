@@ -111,7 +111,8 @@ def test_tables_and_curves_tell_means_over_draws(data, tmp_path):
 def test_what_is_finished_stays_so_when_more_is_asked_for(data, tmp_path):
     first = _draws(data, tmp_path)
     for task in first.tasks():
-        (tmp_path / task.part / "tasks").mkdir(parents=True, exist_ok=True)
+        for name in ("tasks", task.name):
+            (tmp_path / task.part / name).mkdir(parents=True, exist_ok=True)
         atomic_files.write_json(tmp_path / task.part / "tasks" / f"{task.name}.json", {
             "key": _records(first).key(task), "done": True, "seconds": 1.0})
     count = len(first.tasks())

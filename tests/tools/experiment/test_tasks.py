@@ -1,6 +1,7 @@
 """The task runner: done tasks are skipped, stale ones redone with their former result kept."""
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -22,6 +23,10 @@ def _tasks(log, settings=1, fail=False):
             Task("c", "apart", (), {}, work("c"))]
 
 
+def stop(folder):
+    raise RuntimeError("stopped")
+
+
 def test_each_task_runs_once(tmp_path):
     log = []
     run_tasks(_tasks(log), tmp_path)
@@ -35,6 +40,25 @@ def test_a_change_redoes_the_task_and_what_reads_it_and_keeps_the_old(tmp_path):
     run_tasks(_tasks(log, settings=2), tmp_path)
     assert log == ["a", "b", "c", "a", "b"]
     assert (tmp_path / "old" / "a-1" / "result").read_text() == "a"
+
+
+def test_settings_that_were_tried_and_taken_back_redo_what_was_set_aside(tmp_path):
+    log = []
+    run_tasks(_tasks(log), tmp_path)
+    for settings in (2, 1):
+        with pytest.raises(RuntimeError):
+            run_tasks([dataclasses.replace(task, run=stop) for task in _tasks(log, settings)], tmp_path)
+        assert not (tmp_path / "b").exists()  # not begun, its result is in old/
+    run_tasks(_tasks(log), tmp_path)
+    assert log == ["a", "b", "c", "a", "b"] and (tmp_path / "b" / "result").is_file()
+
+
+def test_a_task_whose_folder_is_gone_is_done_again(tmp_path):
+    log = []
+    run_tasks(_tasks(log), tmp_path)
+    shutil.rmtree(tmp_path / "b")
+    run_tasks(_tasks(log), tmp_path)
+    assert log == ["a", "b", "c", "b"]
 
 
 def test_a_failed_task_is_tried_again_in_its_folder(tmp_path):

@@ -66,6 +66,7 @@ from datasets.subsets import LEFT_OUT, TINY_FILMS
 from evaluation.results.columns import EXTRAS, NETWORKS, PAPER_METHODS
 from tools.experiment.cluster import Cluster, check_cluster
 from tools.experiment.numbers import numbers
+from training.config import MOST_SEED
 from training.presets.recipes import RECIPES
 
 _DATA = flags.DEFINE_string("data", None, "pair folder of real films with train and test pairs")
@@ -97,7 +98,8 @@ _EXTERNAL_CLASSES = flags.DEFINE_list("external_classes", [], "which of its clas
                                       "than their names, as 'lungs=left lung+right lung'")
 _UNLABELLED = flags.DEFINE_string("unlabelled", None, "folder of films without label maps, for the column pseudo, "
                                   f"or {LEFT_OUT}: the train films that TINY leaves out, their label maps unread")
-_SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "of every random draw, TINY's films included", lower_bound=0,
+                             upper_bound=MOST_SEED)
 _SEEDS = flags.DEFINE_string("seeds", None, "several seeds in place of --seed, as 0-4 or 0,3: a plan of one draw "
                              "of each")
 _JOBS = flags.DEFINE_integer("jobs", 1, "tasks run at once, each with its share of the cores, or a GPU",

@@ -43,7 +43,8 @@ class Results:
       shared: columns are those that every folder has there too, as in draws of which some were made by earlier
         plans; without, others are an error.
 
-    Raises UserError where their configuration, columns or scored organs differ, and where one is named twice.
+    Raises UserError where their configuration, columns or scored organs differ, where no column is in all of them,
+    and where one is named twice.
     """
 
     def __init__(self, folders: Sequence[str | pathlib.Path], external: str = "", shared: bool = False):
@@ -54,6 +55,11 @@ class Results:
         first = self.experiments[0]
         found = [experiment.columns() for experiment in self.experiments]
         self.columns = [name for name in found[0] if all(name in names for names in found)]
+        if not self.columns:
+            each = "; ".join(f"{experiment.path} has {', '.join(names)}"
+                             for experiment, names in zip(self.experiments, found, strict=True))
+            where = f", on films of {external}" if external else ""
+            raise UserError(f"{each}{where}: expected a column that all of them have; make a table of each")
         self._unshared = {name for names in found for name in names} - {*self.columns}
         self.pooled = {name: [] for name in self.columns}
         for experiment in self.experiments:

@@ -14,6 +14,7 @@ from datasets.class_table import ClassTable
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.names import to_id
+from datasets.common.text_files import read_table
 from datasets.formats.find import find_named, is_dicom_file, picture_stem, picture_suffix
 from datasets.formats.parts import Part
 from datasets.formats.raster import Film, white_above
@@ -28,7 +29,7 @@ _BLEND = 0.3  # share of a class's colour in the overlay
 
 
 class Predictor:
-    """Writes the predictions of films to a folder.
+    """Writes the predictions of films to a folder, beside those of earlier runs with the same classes.
 
     Args:
       segmenter: from `load_any_segmenter`.
@@ -37,15 +38,18 @@ class Predictor:
       invert: films are negatives, with dark bone.
 
     Attributes:
-      rows: of areas.csv so far.
+      rows: of areas.csv by this run so far.
       reduced, spread: how many films in colour the segmenter saw one channel of, and how many grey ones, trained
         on colour, as three equal channels.
+
+    Raises UserError for a folder with predictions of other classes.
     """
 
     def __init__(self, segmenter, out: str, dicom_seg: bool = True, invert: bool = False):
         self.segmenter, self.dicom_seg, self.invert = segmenter, dicom_seg, invert
         self.out = atomic_files.make_folder(out)
         self.rows: list[dict[str, object]] = []
+        self._before = self._rows_before()
         self.reduced = self.spread = 0
         if not (self.out / "areas.csv").is_file():  # from the first film on it tells whose the folder is
             self.write_table()
@@ -74,14 +78,26 @@ class Predictor:
             write_dicom_seg(path, codes, self.segmenter.class_names, folder / f"{name}.dcm")
 
     def write_table(self) -> None:
-        """Writes areas.csv; empty cells are what is not known."""
-        organs = [f"{name} area" for name in self.segmenter.class_names[1:]]
-        columns = ["name", "file", "height", "width", "spacing_mm", "unit", *organs, "cardiothoracic_ratio"]
+        """Writes areas.csv, earlier runs' rows of other films first; empty cells are what is not known."""
         text = io.StringIO()
-        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table = csv.DictWriter(text, self._columns(), lineterminator="\n")
         table.writeheader()
-        table.writerows(self.rows)
+        made = {row["name"] for row in self.rows}
+        table.writerows([*(row for row in self._before if row["name"] not in made), *self.rows])
         atomic_files.write_text(self.out / "areas.csv", text.getvalue())
+
+    def _columns(self) -> list[str]:
+        organs = [f"{name} area" for name in self.segmenter.class_names[1:]]
+        return ["name", "file", "height", "width", "spacing_mm", "unit", *organs, "cardiothoracic_ratio"]
+
+    def _rows_before(self) -> list[dict[str, str]]:
+        """Of the areas.csv that is there."""
+        path = self.out / "areas.csv"
+        head, *rows = (read_table(path) if path.is_file() else []) or [self._columns()]
+        if rows and (head != self._columns() or any(len(row) != len(head) for row in rows)):
+            raise UserError(f"{path}: has columns {', '.join(head)}, expected {', '.join(self._columns())} in "
+                            "every row: it is of another segmenter's predictions; choose another --out")
+        return [dict(zip(head, row, strict=True)) for row in rows]
 
     def _note(self, name, path, film, codes) -> None:
         measures = measure(codes, self.segmenter.class_names, film.spacing_mm)

@@ -13,10 +13,11 @@ from datasets.common.errors import UserError
 from datasets.pair_store import PairStore
 from datasets.synthetic.synthetic_store import JOURNAL, read_journal
 from evaluation.metrics import anatomy
+from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids
 from evaluation.synthetic.realism import compare_sets, realism_table
 
-FLOOR = "real, half against half"
+REAL, FLOOR = "real", "real, half against half"
 LEAST_PAIRS = 4  # of a set that is compared
 
 
@@ -60,7 +61,8 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
       size: side in pixels to which all pairs are brought; None is the real pairs' own size.
       model: Keras model whose features of the films are compared too, or None.
 
-    Raises UserError for stores of other classes or channels, or with fewer than 4 pairs.
+    Raises UserError for stores of other classes or channels, or with fewer than 4 pairs, and for pairs under 16
+    pixels.
     """
     for store in stores.values():
         check_same_classes(real, store)
@@ -68,9 +70,12 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
     if real.description.channels == 3 and channels not in (None, 3):
         raise UserError(f"--feature_model takes {channels} channels, but the films of {real.path} have 3; name a "
                         "model of colour pictures")
-    out = atomic_files.make_folder(out)
     shape = (size, size) if size else real.description.size
-    originals = load_drawn("real", real, real.films(split), count, shape, seed)
+    if min(shape) < SMALLEST_LEVEL:
+        raise UserError(f"{real.path}: its pairs have {shape[0]} x {shape[1]} pixels, expected sides of "
+                        f"{SMALLEST_LEVEL} or more to compare; choose --size={SMALLEST_LEVEL} or larger")
+    out = atomic_files.make_folder(out)
+    originals = load_drawn(REAL, real, real.films(split), count, shape, seed)
     sets = {name: load_drawn(name, store, store.ids(), count, shape, seed) for name, store in stores.items()}
     shares = {name: generation_shares(store) for name, store in stores.items()}
     report = _measure(originals, sets, shares, real.classes, model, seed)
@@ -86,7 +91,8 @@ def report_realism(real: PairStore, stores: Mapping[str, PairStore], out: str | 
 
 
 def name_stores(paths: Sequence[str]) -> dict[str, PairStore]:
-    """Stores by folder name; by the path as given where two folders have one name.
+    """Stores by folder name; by the path as given where two folders have one name, and by the whole path where
+    that is what the tables call the real set.
 
     Raises UserError where one is named twice.
     """
@@ -94,21 +100,38 @@ def name_stores(paths: Sequence[str]) -> dict[str, PairStore]:
     if len({store.path.resolve() for store in stores}) != len(stores):
         raise UserError(f"--synthetic={','.join(paths)}: expected each set once")
     names = [store.path.resolve().name for store in stores]
-    return {name if names.count(name) == 1 else str(store.path): store
-            for name, store in zip(names, stores, strict=True)}
+    shown = [name if names.count(name) == 1 else str(store.path)
+             for name, store in zip(names, stores, strict=True)]
+    return {str(store.path.resolve()) if name in (REAL, FLOOR) else name: store
+            for name, store in zip(shown, stores, strict=True)}
 
 
 def load_model(path: str):
-    """A whole Keras model without its optimizer."""
+    """A whole Keras model without its optimizer, from pictures to features.
+
+    Raises UserError for anything else.
+    """
     import keras
 
     if not pathlib.Path(path).is_file():
         raise UserError(f"{path}: no such file; --feature_model takes a whole model saved as .keras")
     try:
-        return keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path}: Keras cannot load this model ({str(error)[:200]}); save it as .keras, made of "
                         "Keras' own layers") from None
+    taken, made = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    if not _is_shape(taken, 4) or not (_is_shape(made, 2) or _is_shape(made, 4)):
+        raise UserError(f"{path}: --feature_model takes {taken} and gives {made}, expected pictures "
+                        "(N, height, width, channels) in and features (N, D) or (N, height, width, D) out; cut "
+                        "the model at such a layer")
+    return model
+
+
+def _is_shape(found, count: int) -> bool:
+    """Of one tensor: a model of several has a list or dictionary of them."""
+    return isinstance(found, tuple) and len(found) == count and all(
+        side is None or isinstance(side, int) for side in found)
 
 
 def load_drawn(name: str, store: PairStore, ids: Sequence[str], count: int, size: tuple[int, int],
@@ -132,8 +155,8 @@ def generation_shares(store: PairStore) -> dict[str, float]:
     accepted = max(1, len(journal["accepted"]))
     return {"rejected": sum(journal["rejected"].values()) / max(1, journal["candidates"]),
             "repeats": journal.get("repeats", float("nan")) / accepted,
-            "unchecked": journal["unchecked"] / accepted,
-            **({"uneven": journal["uneven"] / accepted} if journal.get("shown") else {})}
+            "unchecked": journal.get("unchecked", float("nan")) / accepted,
+            **({"uneven": journal.get("uneven", float("nan")) / accepted} if journal.get("shown") else {})}
 
 
 def _measure(real: ImageSet, sets: Mapping[str, ImageSet], shares: Mapping[str, Mapping[str, float]], classes,

@@ -225,6 +225,25 @@ def _predict(*arguments):
     return binaries.run("tools.predict", *arguments)
 
 
+def test_a_second_run_adds_its_films_to_the_table(python, tmp_path):
+    for number, name in enumerate(("one", "two")):
+        _film(tmp_path / f"{name}.png", pictures.png(np.random.default_rng(number).integers(
+            0, 256, (30, 40)).astype(np.uint8)))
+    written = []
+    for name in ("two", "one", "two"):
+        predictor = Predictor(python, str(tmp_path / "out"))
+        predictor.predict(name, tmp_path / f"{name}.png")
+        predictor.write_table()
+        written.append(list(csv.DictReader((tmp_path / "out" / "areas.csv").open())))
+    assert [[row["name"] for row in rows] for rows in written] == [["two"], ["two", "one"], ["one", "two"]]
+    assert written[2] == written[1][::-1] and written[1][0] == written[0][0]
+    table = (tmp_path / "out" / "areas.csv").read_text()
+    (tmp_path / "out" / "areas.csv").write_text(table.replace(f"{NAMES[1]} area", "spleen area"))
+    with pytest.raises(UserError, match="spleen area"):
+        Predictor(python, str(tmp_path / "out"))
+    assert "spleen area" in (tmp_path / "out" / "areas.csv").read_text()
+
+
 def test_real_films_are_segmented_in_their_geometry(python, shared_dir, tmp_path):
     folder = shared_dir / "jsrt" / "All247images"
     predictor = Predictor(python, str(tmp_path))

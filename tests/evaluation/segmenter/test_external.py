@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from datasets.class_table import CHEST, ClassTable
+from datasets.common.errors import UserError
 from datasets.external import read_externals
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairWriter, read_png, write_png
@@ -115,6 +116,14 @@ def test_tables_have_a_block_of_rows_for_them(elsewhere, tmp_path):
     films = pd.read_csv(tmp_path / "out" / "per_film.csv")
     assert len(films) == 2 * 3 * 6 * 3 + 2 * 2 * 4 and set(films["set"]) == {"test", "There"}
     assert "There" not in summary(results)  # the sentence is of the test films
+
+
+def test_runs_without_a_common_column_are_no_table(elsewhere, tmp_path):
+    runs = [_with_scores(write_experiment(tmp_path / column), elsewhere, {column: 2})
+            for column in ("real", "finetune-3")]
+    assert "There" not in Results(runs).externals
+    with pytest.raises(UserError, match="There"):
+        Results(runs, "There")
 
 
 def test_scores_of_a_segmenter_that_was_trained_anew_are_left_out(elsewhere, tmp_path):

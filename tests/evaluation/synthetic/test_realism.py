@@ -18,7 +18,13 @@ from evaluation.metrics.feature_distances import features, frechet_distance, ker
 from evaluation.metrics.ms_ssim import WEIGHTS, ms_ssim, ms_ssim_pairs, neighbour_pairs, scale_count
 from evaluation.metrics.sliced_wasserstein import laplacian_pyramid, level_sides, sliced_wasserstein
 from evaluation.synthetic.image_sets import ImageSet, check_same_classes, draw_ids, organ_view
-from evaluation.synthetic.realism_report import load_drawn, load_model, name_stores
+from evaluation.synthetic.realism_report import (
+    generation_shares,
+    load_drawn,
+    load_model,
+    name_stores,
+    report_realism,
+)
 from tests.helpers import binaries
 
 BLOBS = ClassTable(("background", "blob", "rim"))
@@ -318,9 +324,34 @@ class TestBinary:
         (stores / "broken.keras").write_text("not a model")
         with pytest.raises(UserError, match="cannot load"):
             load_model(str(stores / "broken.keras"))
+        source = keras.Input((32, 32, 1))
+        for name, inputs, outputs in (("two", [source, source], source), ("many", source, [source, source]),
+                                      ("cut", source, keras.layers.Reshape((32, 32))(source))):
+            keras.Model(inputs, outputs).save(stores / f"{name}.keras")
+            with pytest.raises(UserError, match="--feature_model"):
+                load_model(str(stores / f"{name}.keras"))
+        small = write_store(stores / "small", 1, 4, 2, size=12)
+        with pytest.raises(UserError, match="--size=16"):
+            report_realism(small, {}, stores / "none")
+        assert not (stores / "none").exists()
 
     def test_stores_of_one_name_go_by_their_paths(self, stores):
         (stores / "x").mkdir()
         write_store(stores / "x" / "near", 1, 4, 2)
         names = name_stores([f"{stores}/near", f"{stores}/x/near", f"{stores}/far"])
         assert list(names) == [f"{stores}/near", f"{stores}/x/near", "far"]
+
+    def test_a_store_called_real_stays_beside_the_real_one(self, stores):
+        write_store(stores / "x" / "real", 2, 8, 4)
+        named = name_stores([f"{stores}/x/real"])
+        found = report_realism(PairStore(stores / "real"), named, stores / "out", model=load_model(
+            str(stores / "model.keras")))
+        (name,) = named
+        assert list(found.methods.index) == ["real", name] and found.results[name]["films"]["frechet"] > 1e-3
+
+    def test_older_journals_lack_counts(self, stores):
+        journal = {"count": 24, "candidates": 30, "accepted": list(range(24)), "rejected": {"no blob": 6},
+                   "shown": {"blob": 3}}
+        (stores / "near" / "generation.json").write_text(json.dumps(journal))
+        shares = generation_shares(PairStore(stores / "near"))
+        assert shares["rejected"] == 0.2 and np.isnan([shares["unchecked"], shares["uneven"]]).all()

@@ -9,6 +9,7 @@
       masks/ID.png      optional: bit k (value 2^k) of a 16-bit pixel is organ k+1, where organs overlap
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import math
@@ -239,17 +240,20 @@ class PairWriter:
             "colour".
           label: uint8 codes [height, width].
           masks: bool [height, width, organs] in order of codes, where organs overlap; at most MAX_MASKS organs.
+            None takes away those of an earlier pair of this id.
         """
         size, shape = tuple(self.description.size), self.description.image_shape
         if image.shape != shape or label.shape != size:
             raise ValueError(f"{entry.id}: image {image.shape} and label {label.shape} must be {shape} and {size}")
         check_entry(entry, self.path)
+        if masks is None:  # before all else: an earlier pair's would be scored in place of the new label map
+            (self.path / "masks" / f"{entry.id}.png").unlink(missing_ok=True)
+        elif masks.shape != (*size, len(self.description.classes.organs)) or masks.shape[-1] > MAX_MASKS:
+            raise ValueError(f"{entry.id}: masks {masks.shape} must be {size} with a channel for each organ, "
+                             f"at most {MAX_MASKS}")
         write_png(self.path / "images" / f"{entry.id}.png", image)
         write_png(self.path / "labels" / f"{entry.id}.png", label)
         if masks is not None:
-            if masks.shape != (*size, len(self.description.classes.organs)) or masks.shape[-1] > MAX_MASKS:
-                raise ValueError(f"{entry.id}: masks {masks.shape} must be {size} with a channel for each organ, "
-                                 f"at most {MAX_MASKS}")
             atomic_files.make_folder(self.path / "masks")
             bits = (masks.astype(np.uint16) << np.arange(masks.shape[-1], dtype=np.uint16)).sum(-1)
             write_png(self.path / "masks" / f"{entry.id}.png", bits.astype(np.uint16))
@@ -257,6 +261,8 @@ class PairWriter:
 
     def close(self) -> None:
         """Writes the manifest, sorted by id."""
+        with contextlib.suppress(OSError):
+            (self.path / "masks").rmdir()  # where it is empty: no pair has masks any more
         atomic_files.write_text(self.path / "manifest.csv", manifest_text(self.entries.values()))
 
 

@@ -10,6 +10,7 @@ from datasets.common.errors import UserError
 from datasets.manifest import Entry
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import Description, PairStore, PairWriter, film_names, read_png, write_png
+from datasets.verify import verify_store
 from tests.helpers import pictures
 
 RNG = np.random.default_rng(0)
@@ -74,6 +75,36 @@ def test_masks_of_another_shape_are_a_mistake(tmp_path):
     writer = PairWriter(tmp_path, Description("chest", SIZE, CHEST))
     with pytest.raises(ValueError, match="channel for each organ"):
         writer.add(Entry("a", "train"), *_pair(), np.zeros((*SIZE, 4), bool))
+    assert not [*tmp_path.glob("*/*.png")]
+
+
+def test_masks_of_an_earlier_pair_do_not_outlive_it(tmp_path):
+    """Or they, not the new label map, would be scored."""
+    description, masks = Description("made", SIZE, TABLE), RNG.random((*SIZE, 2)) < 0.4
+    with PairWriter(tmp_path, description) as writer:
+        for id_ in "ab":
+            writer.add(Entry(id_, "test"), _pair()[0], TABLE.paint(masks), masks)
+    again = PairWriter(tmp_path, description)
+    image, label = _pair()
+    again.add(Entry("a", "test"), image, label)
+    store = PairStore(tmp_path)  # of a writer killed here
+    np.testing.assert_array_equal(store.scored_label("a"), label)
+    np.testing.assert_array_equal(store.masks("b"), masks)
+    again.add(Entry("b", "test"), image, label)
+    again.close()
+    assert PairStore(tmp_path).masks("b") is None and not list(verify_store(tmp_path))
+
+
+def test_masks_go_before_the_label_map_changes(tmp_path):
+    """A writer that stops at the label map leaves no old masks beside a new one."""
+    description, masks = Description("made", SIZE, TABLE), np.ones((*SIZE, 2), bool)
+    with PairWriter(tmp_path, description) as writer:
+        writer.add(Entry("a", "test"), _pair()[0], TABLE.paint(masks), masks)
+    (tmp_path / "labels" / "a.png").unlink()
+    (tmp_path / "labels" / "a.png").mkdir()
+    with pytest.raises(UserError, match=r"labels/a\.png"):
+        PairWriter(tmp_path, description).add(Entry("a", "test"), *_pair())
+    assert PairStore(tmp_path).masks("a") is None
 
 
 def test_fingerprint_follows_content(tmp_path):

@@ -174,6 +174,18 @@ def test_masks_keep_their_overlaps_and_unions_are_scored(tmp_path):
     assert store.classes.regions == {"disc": (1, 2), "cup": (2,)} and "lies in" not in said
 
 
+def test_label_maps_take_the_place_of_earlier_masks(tmp_path):
+    """The same pairs imported twice: what is scored is what came last."""
+    disc, cup = _nested()
+    _films(tmp_path, "a")
+    for name, mask in (("l/a_disc.png", disc), ("l/a_cup.png", cup)):
+        _write(tmp_path, name, mask.astype(np.uint8))
+    assert _imported(tmp_path, "--masks=disc,cup")[0].masks("a").any()
+    _write(tmp_path, "l/a.png", np.where(X < 9, 2, 0).astype(np.uint8))
+    store, _ = _imported(tmp_path, "--classes=background,disc,cup", "--label_suffix=")
+    np.testing.assert_array_equal(store.scored_label("a"), np.where(X < 9, 2, 0))
+
+
 @pytest.mark.parametrize("count", [16, 17])
 def test_many_masks(tmp_path, count):
     """A store has bits for 16 organs; beyond, label maps alone are written."""

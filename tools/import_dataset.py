@@ -36,8 +36,8 @@ place of the names that were found, for the check for copies (docs/privacy.md); 
 
 --nnunet=nnUNet_raw/Dataset501_Mine reads nnU-Net's data sets in place of all this: classes, regions, the label
 `ignore`, channels and splits are those of dataset.json. Pairs of imagesTs test; --fold=0 tests on that fold of
-splits_final.json instead, and the flags above draw anew. Patients that an export knew are kept. One channel is
-read, or three as colour; of others choose one, --nnunet_channel=FLAIR.
+splits_final.json instead and leaves out what is not in it, imagesTs too; the flags above draw anew. Patients that
+an export knew are kept. One channel is read, or three as colour; of others choose one, --nnunet_channel=FLAIR.
 
 Images are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, NRRD or JSRT's IMG, label files all of these but JPEG,
 lossy WebP and IMG. --invert makes positives of negatives, --invert_ids=FILE of those that it names.

@@ -133,7 +133,8 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None
     """The data set in `path`, or the only one below it; nothing is read of its pictures yet.
 
     Args:
-      fold: of splits_final.json, whose validation cases test instead of imagesTs.
+      fold: of splits_final.json, whose validation cases test instead of imagesTs; pairs that are not in it,
+        those of imagesTs mostly, are left out.
       channel: name or number of the only one that is taken; None takes one or three as they are.
 
     Raises UserError where files are missing or dataset.json is not one.
@@ -160,9 +161,11 @@ def read_nnunet(path: pathlib.Path, fold: int | None = None, channel: str | None
         alone += left
     if not sources:
         raise UserError(f"{folder}/labelsTr: found no map of imagesTr, expected ID{ending}")
-    test, validation = _splits(folder, sources, [source.id for source in parts["Ts"][0]], fold)
+    test, validation, left_out = _splits(folder, sources, [source.id for source in parts["Ts"][0]], fold)
     said = [f"channels: {', '.join(channels.values())}"] if len(channels) > 1 or channel else []
-    matched = Matched([sources[id_] for id_ in sorted(sources)], alone, said)
+    said += [f"left out: {len(left_out)} of {len(sources)} cases, in neither train nor val of fold {fold} "
+             f"({describe_ids(sorted(left_out))})"] if left_out else []
+    matched = Matched([sources[id_] for id_ in sorted(sources.keys() - left_out)], alone, said)
     whose = {source.id: patients[source.name] for source in matched.sources if source.name in patients}
     return NnunetDataset(CodeLabels(classes, ignore=ignore), matched, test, validation, about, whose)
 
@@ -261,20 +264,23 @@ def _read_part(folder: pathlib.Path, part: str, ending: str,
 
 
 def _splits(folder: pathlib.Path, sources: Mapping[str, OwnFolder], test: Sequence[str],
-            fold: int | None) -> tuple[frozenset[str], frozenset[str]]:
-    """Ids that test and that validate."""
+            fold: int | None) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Ids that test, that validate, and that `fold` leaves out."""
     path = folder / "splits_final.json"
     if fold is None and not path.is_file():
-        return frozenset(test), frozenset()
+        return frozenset(test), frozenset(), frozenset()
     value = atomic_files.read_json(path)
     ids = {source.name: source.id for source in sources.values()}
     try:
         held = [frozenset(ids[name] for name in part["val"]) for part in value]
+        trains = [frozenset(ids[name] for name in part["train"]) for part in value] if fold is not None else []
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: found {' '.join(str(error).split())[:80]}, expected a list of folds "
                         '{"train": [...], "val": [...]} of cases in labelsTr') from None
     if fold is None:
-        return frozenset(test), held[0] if len(held) == 1 else frozenset()
+        return frozenset(test), held[0] if len(held) == 1 else frozenset(), frozenset()
     if fold >= len(held):
         raise UserError(f"--fold={fold}: found {len(held)} folds in {path}, expected one of 0 to {len(held) - 1}")
-    return held[fold], frozenset()
+    if not held[fold]:
+        raise UserError(f"--fold={fold}: found no val in it in {path}, expected cases that test; choose another")
+    return held[fold], frozenset(), frozenset(sources) - trains[fold] - held[fold]

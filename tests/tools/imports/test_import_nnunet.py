@@ -178,13 +178,31 @@ def test_splits(tmp_path):
     assert store.ids("test") == ["t"] and store.ids("train") == ["p", "q", "r"]
     (folder / "splits_final.json").write_text(json.dumps(
         [{"train": ["p", "q"], "val": ["r"]}, {"train": ["r"], "val": ["p", "q"]}]))
-    assert _import(folder, tmp_path / "more")[0].ids("test") == ["t"]  # cross-validation is no split
-    assert _import(folder, tmp_path / "fold", "--fold=1")[0].ids("test") == ["p", "q"]
+    store, said = _import(folder, tmp_path / "more")  # cross-validation is no split
+    assert store.ids("test") == ["t"] and store.ids("train") == ["p", "q", "r"] and "left out" not in said
+    store, said = _import(folder, tmp_path / "fold", "--fold=1")
+    assert store.ids("test") == ["p", "q"] and store.ids("train") == ["r"]
+    assert "left out: 1 of 4" in said and "(t)" in said
     (folder / "labelsTs" / "t.png").unlink()
     told(_refused(folder, tmp_path / "o"), "--test_fraction", "--fold")
     store, said = _import(folder, tmp_path / "drawn", "--test_fraction=0.3")
     assert len(store.ids("test")) == 1 and "t_0000.png" in said
     told(_refused(folder, tmp_path / "o", "--fold=2"), "--fold=2", "2 folds")
+
+
+def test_a_fold_has_its_own_pairs_alone(tmp_path):
+    """Of labelled pairs that test, and of others that the fold does not name, none trains."""
+    folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1), cases=("p", "q", "r", "s"),
+                     tests=("t", "u"))
+    folds = [{"train": ["p"], "val": ["q", "u"]}, {"train": ["p"], "val": []}, {"val": ["q"]}]
+    (folder / "splits_final.json").write_text(json.dumps(folds[:2]))
+    store, said = _import(folder, tmp_path / "out", "--fold=0")
+    assert [(entry.id, entry.split) for entry in store.entries] == [("p", "train"), ("q", "test"), ("u", "test")]
+    assert "left out: 3 of 6" in said and "(r, s, t)" in said
+    told(_refused(folder, tmp_path / "o", "--fold=1"), "--fold=1", folder / "splits_final.json")
+    (folder / "splits_final.json").write_text(json.dumps(folds))
+    told(_refused(folder, tmp_path / "o", "--fold=2"), folder / "splits_final.json", "train")
+    assert not (tmp_path / "o").exists()
 
 
 def test_volumes_give_their_slices_and_stay_on_one_side(tmp_path):

@@ -5,7 +5,7 @@ Import and predict both walk over `(path, part)`:
     for part in pictures_in(path, axis="z"):
         film = read_film(path, part)                    # part is None where the file is one picture
         name = picture_stem(path) + (part.suffix if part else "")          # film_z012
-    for part in pair_parts(image, label, axis="z", slices="labelled"):
+    for part in pair_parts(image, label, axis="z"):
         film, label = read_film(image, part), read_mask(label, part, image)
 """
 

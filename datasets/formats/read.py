@@ -135,23 +135,15 @@ def pictures_in(path: str | os.PathLike, axis: str = "z",
     return [None] if volume.only_axis() else [Part(axis, index, count) for index in range(count)]
 
 
-def pair_parts(image: str | os.PathLike, label: str | os.PathLike, axis: str = "z",
-               slices: str = "all") -> Sequence[Part | None]:
-    """The pictures that an image file and its label map have in common.
-
-    Args:
-      slices: of volumes: "all", those in which the label map has any code but 0 ("labelled"), or the "middle" one.
+def pair_parts(image: str | os.PathLike, label: str | os.PathLike, axis: str = "z") -> Sequence[Part | None]:
+    """The pictures that an image file and its label map have in common, as `pictures_in`.
 
     Raises UserError where the two do not have the same slices.
     """
     parts, others = pictures_in(image, axis), pictures_in(label, axis, image)
     if len(parts) != len(others):
         raise UserError(f"{label}: found {len(others)} slices along {axis}, expected {len(parts)} as in {image}")
-    if parts[0] is None or slices == "all":
-        return parts
-    if slices == "middle":
-        return [parts[len(parts) // 2]]
-    return [part for part in parts if read_label_samples(label, part, image).any()]
+    return parts
 
 
 def _codes(raster: Raster, path: pathlib.Path, renumbered: bool) -> np.ndarray:

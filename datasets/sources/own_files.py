@@ -18,7 +18,7 @@ from datasets.common.errors import UserError
 from datasets.common.names import to_id
 from datasets.formats.find import find_in_folder, picture_suffix
 from datasets.formats.parts import Part
-from datasets.formats.read import pair_parts, read_mask
+from datasets.formats.read import pair_parts, read_label_samples
 from datasets.pair_store import describe_ids
 
 _ENDS = re.compile(r"[/_. -]+[^/_. -]*")  # where a suffix may begin
@@ -127,13 +127,14 @@ def split_volumes(sources: Sequence[OwnFolder], axis: str = "z", slices: str = "
     split = []
     for source in sources:
         labels = [path for path in source.labels if path is not None]
-        taken = "middle" if slices == "middle" else "all"
         for label in labels:  # the same for all, or refused
-            parts = pair_parts(source.image, label, axis, taken)
+            parts = pair_parts(source.image, label, axis)
+        parts = [parts[len(parts) // 2]] if slices == "middle" else parts
         for part in parts:
             if part is None:
                 split.append(source)
-            elif slices != "labelled" or any(read_mask(label, part, source.image).any() for label in labels):
+            elif slices != "labelled" or any(
+                    read_label_samples(label, part, source.image).any() for label in labels):
                 split.append(dataclasses.replace(source, id=f"{source.id}{part.suffix}", part=part))
     if not split:
         raise UserError(f"{sources[0].label}: found no labelled slice along {axis} in this and "

@@ -44,12 +44,36 @@ def test_every_slice_is_a_pair_and_a_patient_on_one_side(volumes):
         np.testing.assert_array_equal(film[label > 0] > 128, True)
 
 
+@pytest.mark.parametrize("above", [0, 1000, 70000])
+def test_labelled_slices_of_numbered_pieces(volumes, above):
+    """Numbers of pieces are as high as they like."""
+    for name, codes in CODES.items():
+        numbers = np.where(codes, codes.astype(np.int32) + above, 0)
+        nibabel.save(nibabel.Nifti1Image(numbers, np.diag([1, 1, 3, 1.0])), volumes / "l" / f"{name}.nii.gz")
+    store, _ = _import(volumes, "--instances", "--classes=none,cell", "--slices=labelled", "--test_fraction=0")
+    assert [id_[-1] for id_ in store.ids()] == ["1", "2", "3"] * 3
+    for id_ in store.ids():
+        np.testing.assert_array_equal((store.label(id_) > 0).sum(), CODES[id_[:2]][..., int(id_[-1])].sum())
+
+
+def test_labelled_slices_of_an_image_and_a_label_map_that_lie_otherwise(volumes):
+    """Slices are counted from the feet, whatever order a file stores them in."""
+    codes = np.broadcast_to(np.arange(5) == 1, SHAPE).astype(np.uint8)
+    for name in FILMS:
+        turned = nibabel.Nifti1Image(codes[..., ::-1], np.diag([1, 1, -3, 1.0]))
+        nibabel.save(turned, volumes / "l" / f"{name}.nii.gz")
+    store, _ = _import(volumes, "--classes=none,bright", "--slices=labelled", "--test_fraction=0")
+    assert store.ids() == [f"{name}_z001" for name in FILMS]
+
+
 @pytest.mark.parametrize(("options", "count"), [
     (["--slices=labelled"], 9), (["--slices=middle"], 3), (["--axis=x", "--slices=middle"], 3),
     (["--axis=y"], 48)])
 def test_slices_that_are_taken(volumes, options, count):
     store, _ = _import(volumes, "--classes=none,bright", "--test_fraction=0", *options)
     assert len(store.ids()) == count
+    if "--slices=middle" in options:
+        assert {id_[-3:] for id_ in store.ids()} == {"002" if len(options) == 1 else "006"}
     if "--slices=labelled" in options:
         assert all(store.label(id_).any() for id_ in store.ids())
 

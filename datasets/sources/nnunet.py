@@ -195,23 +195,23 @@ def _read_about(path: pathlib.Path, value: Mapping[str, Any]) -> tuple[Descripti
 
 def _read_classes(path: pathlib.Path, value: Mapping[str, Any]) -> tuple[ClassTable, tuple[int, ...]]:
     """The class table of labels or regions, and the code that is ignored, if any."""
-    labels = value["labels"]
-    if all(str(key).isdigit() and isinstance(name, str) for key, name in labels.items()):  # version 1
-        labels = {name: int(key) for key, name in labels.items()}
-    regions = {name: codes if isinstance(codes, list) else [codes] for name, codes in labels.items()}
-    ignore = regions.pop("ignore", [])
-    organs = {name: codes for name, codes in regions.items() if codes != [0]}
-    order = value.get("regions_class_order") if any(len(codes) > 1 for codes in organs.values()) else [
-        codes[0] for codes in organs.values()]
-    ground = next((name for name, codes in regions.items() if codes == [0]), "background")
     try:
+        labels = value["labels"]
+        if all(str(key).isdecimal() and isinstance(name, str) for key, name in labels.items()):  # version 1
+            labels = {name: int(key) for key, name in labels.items()}
+        regions = {name: codes if isinstance(codes, list) else [codes] for name, codes in labels.items()}
+        ignore = regions.pop("ignore", [])
+        organs = {name: codes for name, codes in regions.items() if codes != [0]}
+        order = value.get("regions_class_order") if any(len(codes) > 1 for codes in organs.values()) else [
+            codes[0] for codes in organs.values()]
+        ground = next((name for name, codes in regions.items() if codes == [0]), "background")
         named = dict(zip(order, organs, strict=True))
         names = [named[code] for code in range(1, len(named) + 1)]
         unions = {name: [named[code] for code in codes] for name, codes in organs.items() if len(codes) > 1}
-        if len(names) != len(organs) or ignore not in ([], [len(names) + 1]):
+        if len(names) != len(organs) or [] in organs.values() or ignore not in ([], [len(names) + 1]):
             raise ValueError
         return ClassTable((ground, *names), unions=unions, ignored=bool(ignore)), tuple(ignore)
-    except (KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, TypeError, ValueError):
         raise UserError(f"{path}: found labels {json.dumps(value['labels'])[:200]}, expected background 0, "
                         "classes 1, 2, ... by name, then ignore; regions need a regions_class_order of as many "
                         "codes") from None

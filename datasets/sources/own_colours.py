@@ -21,6 +21,7 @@ from datasets.pair_store import describe_ids
 
 Colour = tuple[int, int, int]
 _HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
+_NUMBER = re.compile(r"\d{1,9}")  # of isdigit's ², and of thousands of digits, int() makes none
 _BLACK = (0, 0, 0)
 
 
@@ -115,7 +116,7 @@ def _read_rows(path: pathlib.Path) -> dict[str, Colour]:
 
 def _read_row(line: str) -> tuple[str, Colour] | None:
     """Name and colour of a line, None where it has not both."""
-    cvat = re.fullmatch(r"(.+?):\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(:.*)?", line)
+    cvat = re.fullmatch(r"(.+?):\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*(:.*)?", line)
     if cvat:
         return _row(cvat[1], cvat.groups()[1:4])
     cells = _cells(line)
@@ -153,7 +154,7 @@ def _columns(heads: Sequence[str]) -> tuple[int, ...]:
 
 
 def _read_columns(cells: Sequence[str], columns: Sequence[int]) -> tuple[str, Colour] | None:
-    if len(cells) <= max(columns) or not all(cells[place].isdigit() for place in columns[1:]):
+    if len(cells) <= max(columns) or not all(_NUMBER.fullmatch(cells[place]) for place in columns[1:]):
         return None
     return _row(cells[columns[0]], [cells[place] for place in columns[1:]])
 

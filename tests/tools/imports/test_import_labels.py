@@ -116,6 +116,8 @@ def test_white_is_a_colour_and_no_heading(tmp_path, text):
 @pytest.mark.parametrize(("text", "said"), [
     ("", "found no line"), ("liver:255,0,0::\nliver:0,1,0::\n", "line 2"), ("a,1,2,3\nb,1,2,3\n", "1,2,3"),
     ("liver,256,0,0\n", "line 1"), ("a,1,2,3\nb\n", "line 2"), ("void,0,0,0\na,1,2,3", "no background"),
+    ("name,r,g,b\na,²,0,0\n", "line 2"), (f"name,r,g,b\na,{'9' * 5000},0,0\n", "line 2"),
+    (f"liver:{'9' * 5000},0,0::\n", "line 1"),
 ])
 def test_tables_that_cannot_be(tmp_path, text, said):
     (tmp_path / "map.txt").write_text(text)

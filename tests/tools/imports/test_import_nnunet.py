@@ -225,6 +225,11 @@ def test_volumes_give_their_slices_and_stay_on_one_side(tmp_path):
 @pytest.mark.parametrize(("labels", "more"), [
     ({"background": 0, "a": 2}, {}), ({"a": 1, "b": 1}, {}), ({"background": 0, "a": "x"}, {}),
     ({"background": 0, "a": [1, 2], "b": 2}, {}), ({"background": 0, "a": [1, 2]}, {"regions_class_order": [1]}),
+    ({"background": 0, "a": []}, {}), ({"background": 0, "a": [], "b": [1, 2]}, {"regions_class_order": [2, 1]}),
+    ({"0": "background", "²": "a"}, {}), ({"0": "background", "9" * 5000: "a"}, {}),
+    ({"background": 0, "a": {}}, {}), ({"background": 0, "a": 1.5}, {}),
+    ({"background": 0, "a": [[1], [2]]}, {"regions_class_order": [1]}),
+    ({"background": 0, "a": [1, 2]}, {"regions_class_order": "1"}), ({"background": 0, "a": None}, {}),
     ({"background": 0, "a": 1, "ignore": 1}, {}), ({}, {}), ([], {}), ({"background": 0, "A": 1, "a": 2}, {}),
     ({"background": 0, "a": 1}, {"pair_folder": {"name": 3}}), ({"background": 0, "a": 1}, {"pair_folder": []})])
 def test_labels_that_cannot_be_are_refused(labels, more, tmp_path):

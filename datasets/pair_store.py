@@ -80,6 +80,11 @@ class Description:
             if not (isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME):
                 raise ValueError(f"name {name!r}, expected up to {MAX_NAME} printable characters")
 
+    def renamed(self, suffix: str, **changes: Any) -> "Description":
+        """With `suffix` after the name, which is cut short with "..." where both are too long, and `changes`."""
+        name = self.name if len(self.name + suffix) <= MAX_NAME else f"{self.name[:MAX_NAME - 3 - len(suffix)]}..."
+        return dataclasses.replace(self, name=name + suffix, **changes)
+
     def to_json(self) -> dict:
         value = {"format": FORMAT, "name": self.name, "size": list(self.size), "max_value": self.max_value,
                  "spacing_mm": self.spacing_mm, "classes": self.classes.to_json()}
@@ -227,8 +232,7 @@ class PairWriter:
 
     def refuse_others(self, ids: Iterable[str]) -> None:
         """Raises UserError if the folder holds pairs besides `ids`."""
-        others = self.entries.keys() - set(ids)
-        if others:
+        if others := self.entries.keys() - set(ids):
             raise UserError(f"{self.path}: holds other pairs ({describe_ids(sorted(others))}); choose another "
                             "folder")
 
@@ -342,5 +346,4 @@ def _codes(label: np.ndarray) -> str:
 def describe_ids(ids: Iterable[str], most: int = 5) -> str:
     """`a, b, c and 9 more`, for messages."""
     ids = list(ids)
-    extra = len(ids) - most
-    return ", ".join(ids[:most]) + (f" and {extra} more" if extra > 0 else "")
+    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")

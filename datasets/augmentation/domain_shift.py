@@ -102,8 +102,7 @@ def shift_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: 
                                   "ranges": dataclasses.asdict(ranges)}))  # as it is read back
     if done.is_file() and atomic_files.read_json(done) == made:
         return PairStore(path)
-    description = dataclasses.replace(store.description, name=f"{store.description.name}, changed, seed {seed}",
-                                      max_value=255, spacing_mm=None)
+    description = store.description.renamed(f", changed, seed {seed}", max_value=255, spacing_mm=None)
     splits = {entry.id: entry.split for entry in store.entries}
     with PairWriter(path, description) as writer:
         writer.refuse_others(ids)

@@ -129,6 +129,12 @@ def test_adding_to_another_data_set_is_refused(tmp_path):
         PairWriter(tmp_path, Description("other", SIZE, TABLE))
 
 
+@pytest.mark.parametrize(("length", "kept"), [(0, 0), (190, 190), (191, 187), (200, 187)])
+def test_a_name_with_more_after_it_is_still_a_name(length, kept):
+    made = Description("n" * length, SIZE, TABLE).renamed(" and more.", max_value=1023)
+    assert made == Description("n" * kept + "..." * (kept < length) + " and more.", SIZE, TABLE, 1023)
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write there"):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tensorflow as tf
 from datasets.augmentation.exposure import Exposure
 from datasets.common.errors import UserError
 from datasets.dots import ClassDots, Dot
+from datasets.manifest import MAX_NAME
 from datasets.pair_store import PairStore, read_png
 from datasets.rules.label_cleaning import clean_labels
 from datasets.synthetic.synthetic_shards import Shard
@@ -84,6 +86,16 @@ def test_a_folder_holds_what_the_method_makes(method, runs, store, tmp_path, eag
         assembly.write(str(tmp_path / "made"), 5, 2, 4)
     with pytest.raises(UserError, match="empty name of a folder"):
         assembly.write("", 5, 2, 3)
+
+
+def test_pairs_of_a_data_set_of_a_long_name(runs, store, tmp_path, eager):
+    shutil.copytree(store.path, tmp_path / "data")
+    named = {**store.description.to_json(), "name": "n" * MAX_NAME}
+    (tmp_path / "data" / "description.json").write_text(json.dumps(named))
+    assembly = Assembly("single", runs, PairStore(tmp_path / "data"))
+    assembly.write(str(tmp_path / "made"), 1, 0, 3, checked=False, say=lambda line: None)
+    name = PairStore(tmp_path / "made").description.name
+    assert name.startswith("nnn") and name.endswith("synthetic")
 
 
 def test_mending_in_processes_changes_nothing(runs, store, tmp_path):

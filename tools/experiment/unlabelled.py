@@ -84,9 +84,8 @@ class Unlabelled:
             return
         real = self.store.description
         spacing = real.spacing_mm if self.named == LEFT_OUT else None
-        description = dataclasses.replace(
-            real, name=f"{real.name}, unlabelled", size=(size, size), max_value=255,
-            spacing_mm=None if spacing is None else spacing * real.size[0] / size)
+        description = real.renamed(", unlabelled", size=(size, size), max_value=255,
+                                   spacing_mm=None if spacing is None else spacing * real.size[0] / size)
         with PairWriter(path, description) as writer:
             for id_, film in self._films(description):
                 writer.add(Entry(id_, "train", _SOURCE), film, label(film))

@@ -172,8 +172,8 @@ class Assembly:
         source = next(method.source for method in METHODS if method.name == self.method_name)
         # At the size that is made.
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
-        description = dataclasses.replace(real, name=f"{real.name}, {source} synthetic",
-                                          size=(self.size, self.size), max_value=255, spacing_mm=spacing)
+        description = real.renamed(f", {source} synthetic", size=(self.size, self.size), max_value=255,
+                                   spacing_mm=spacing)
         how = pipeline(self.size, batch or (cpu_batch(self.size) if shards else None), workers)
         with processes(how.workers) as menders:
             method = self._first_method(checked, menders)

@@ -8,7 +8,7 @@ import pytest
 from datasets.augmentation.domain_shift import DomainShift, shift_store
 from datasets.augmentation.exposure import Exposure
 from datasets.common.errors import UserError
-from datasets.manifest import SPLITS, Entry
+from datasets.manifest import MAX_NAME, SPLITS, Entry
 from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantom import KINDS, phantom, write_phantoms
 from tests.helpers.binaries import run, told
@@ -82,6 +82,14 @@ def test_a_complete_folder_stays_and_another_is_refused(tmp_path):
     with pytest.raises(UserError, match="another data set"):
         shift_store(films, films.ids(), tmp_path / "made", 1)
     assert contents(tmp_path / "made") == before
+
+
+def test_a_name_as_long_as_they_may_be(tmp_path):
+    description = Description("n" * MAX_NAME, (32, 32), KINDS["cells"].classes)
+    with PairWriter(tmp_path / "films", description) as writer:
+        writer.add(Entry("a", "test"), np.eye(32, dtype=np.uint8), np.ones((32, 32), np.uint8))
+    made = shift_store(PairStore(tmp_path / "films"), ["a"], tmp_path / "made", 12)
+    assert made.description.name.startswith("nnn") and made.description.name.endswith("changed, seed 12")
 
 
 def test_by_command(tmp_path):

@@ -1,6 +1,7 @@
 """Films without label maps: which they are, how they are brought to size, and labels by the segmenter's hand."""
 
 import dataclasses
+import json
 import shutil
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
+from datasets.manifest import MAX_NAME
 from datasets.pair_store import PairStore
 from datasets.resize import resize_film
 from datasets.sources.phantom import write_phantoms
@@ -68,6 +70,16 @@ def test_films_of_a_folder_keep_their_shape_and_broken_ones_are_told(store, tmp_
     assert levels == [round(2000 / 4095 * 255), round(4000 / 4095 * 255)]  # one white for both
     with pytest.raises(UserError, match="no film"):
         Unlabelled(str(tmp_path / "nowhere"), store, ()).settings()
+
+
+def test_a_data_set_of_a_long_name(store, tmp_path):
+    shutil.copytree(store.path, tmp_path / "data")
+    named = {**store.description.to_json(), "name": "n" * MAX_NAME}
+    (tmp_path / "data" / "description.json").write_text(json.dumps(named))
+    films = Unlabelled(LEFT_OUT, PairStore(tmp_path / "data"), tuple(store.ids("train")[1:]))
+    films.write(tmp_path / "m", 32, _bright)
+    name = PairStore(tmp_path / "m").description.name
+    assert name.startswith("nnn") and name.endswith("unlabelled")
 
 
 def test_films_that_are_tested_on_are_refused(store, tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.zips import DAMAGED_ZIP
 
 PRODUCT = "product.json"
 
@@ -70,7 +71,7 @@ def network_options(path: str | os.PathLike) -> dict[str, Any]:
             saved = json.loads(archive.read("config.json"))
         return {"network": saved["class_name"], "input channels": saved["build_config"]["input_shape"][-1],
                 **saved["config"]}
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, TypeError, ValueError, *DAMAGED_ZIP) as error:
         raise UserError(f"{path}: not a readable .keras file of this project ({error})") from None
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from datasets.common.errors import UserError
+from datasets.common.zips import DAMAGED_ZIP
 
 _STORAGES = {"FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
              "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1",
@@ -42,7 +43,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
             return dict(file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, *DAMAGED_ZIP) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable .npz of plain arrays ({reason})") from None
 

@@ -47,7 +47,7 @@ def measure_marks(films: Sequence[np.ndarray], seed: int = 0) -> pd.DataFrame:
 
 def _with_box(film: np.ndarray, size: tuple[float, float], white: bool, rng: np.random.Generator):
     """The film with a flat rectangle at a random place, as a share of its greys at the end of the range."""
-    tall, wide = (max(2, round(share_ * side)) for share_, side in zip(size, film.shape, strict=True))
+    tall, wide = (max(2, round(share_ * side)) for share_, side in zip(size, film.shape[:2], strict=True))
     top, left = _place(film, (tall, wide), white, rng)
     marked = film.copy()
     marked[top:top + tall, left:left + wide] = 255 if white else 0

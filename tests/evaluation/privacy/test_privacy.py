@@ -182,8 +182,10 @@ def test_wilson_interval():
 
 
 class TestMarks:
-    def test_planted_boxes_and_text_are_found_and_painted_over(self):
+    @pytest.mark.parametrize("tint", [(), (1.0, 1.0, 1.0), (1.0, 0.85, 0.75)])
+    def test_planted_boxes_and_text_are_found_and_painted_over(self, tint):
         films = [phantom(1, index, 256).image for index in range(3)]
+        films = [np.rint(film[..., None] * tint).astype(np.uint8) for film in films] if tint else films
         table = measure_marks(films).set_index("mark")["found"]
         for kind in ("black box", "white box"):
             assert table[kind].sum() == 9

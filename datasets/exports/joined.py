@@ -78,7 +78,7 @@ def join_stores(stores: Sequence[PairStore], made: Collection[str]) -> list[Join
     return pairs
 
 
-def folds(pairs: Sequence[JoinedPair], seed: int = 0) -> tuple[list[dict[str, list[str]]], str]:
+def folds(pairs: Sequence[JoinedPair]) -> tuple[list[dict[str, list[str]]], str]:
     """How the pairs that don't test are shared out to train and validate, as nnU-Net's splits_final.json has it.
 
     Synthetic pairs never validate real ones. Real validation pairs make one fold; without any there are up to
@@ -95,7 +95,7 @@ def folds(pairs: Sequence[JoinedPair], seed: int = 0) -> tuple[list[dict[str, li
         text = f"1 fold, validated on the {len(kept)} {kind} validation pairs"
     else:
         films = sorted({_whose(pair) for pair in judged})
-        order = np.random.default_rng(seed).permutation(len(films))
+        order = np.random.default_rng(0).permutation(len(films))
         parts = [{films[place] for place in part} for part in np.array_split(order, min(FOLDS, len(films)))]
         held = [{pair.name for pair in judged if _whose(pair) in part} for part in parts]
         what = "patients" if any(pair.entry.patient for pair in judged) else "films"

@@ -58,7 +58,7 @@ def pack_colours(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
 
 
-def read_colours(path: pathlib.Path, ignore: Sequence[str] = (), scored: Sequence[str] = ()) -> Colours:
+def read_colours(path: pathlib.Path, ignore: Sequence[str] = ()) -> Colours:
     """The classes of a table in its order, the background first.
 
     The background is the class of that name, else the black one, else an added one that is black.
@@ -85,7 +85,7 @@ def read_colours(path: pathlib.Path, ignore: Sequence[str] = (), scored: Sequenc
         raise UserError(f"{path}: found no background; expected a class called background, or the colour 0,0,0")
     names = [ground, *(name for name in names if name != ground)]
     try:
-        classes = ClassTable(tuple(names), tuple(scored), ignored=bool(ignore))
+        classes = ClassTable(tuple(names), ignored=bool(ignore))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     return Colours(classes, {colour: names.index(name) if name in names else IGNORED

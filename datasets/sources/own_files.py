@@ -87,7 +87,7 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     others = found if labels.resolve() == images.resolve() else find_in_folder(
         labels, [images] if _inside(images, labels) else [])
     said = [line for line in dict.fromkeys((found.about_left_out(), others.about_left_out())) if line]
-    folders = _match_folders(images, found.files, labels, others.files) if pieces else {}
+    folders = _match_folders(found.files, labels, others.files) if pieces else {}
     in_pieces = any(len(paths) > 1 for _, paths in folders.values())  # not to be mistaken for suffixes, p1/0 p2/0
     # the same folders on both sides, else names that are unique without their folders; in the end in small letters
     for small, flat in () if in_pieces else itertools.product((False, True), repeat=2):
@@ -258,7 +258,7 @@ def _match_masks(images: _Side, labels: _Side, image_suffix: str | None, label_s
     return {}, ""
 
 
-def _match_folders(images: pathlib.Path, films: Sequence[pathlib.Path], labels: pathlib.Path,
+def _match_folders(films: Sequence[pathlib.Path], labels: pathlib.Path,
                    files: Sequence[pathlib.Path]) -> dict[str, tuple[pathlib.Path, tuple[pathlib.Path, ...]]]:
     """Base name -> (image, masks of its pieces): those in NAME/ below `labels`, or in NAME/masks/."""
     by_stem = {unicodedata.normalize("NFC", path.name[:len(path.name) - len(picture_suffix(path))]): path

@@ -5,16 +5,14 @@ Image and label map move together. Nothing is ever mirrored: left and right are 
 
 import dataclasses
 import pathlib
-import zlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from datasets.common import atomic_files
+from datasets.augmentation.changed_store import Variant, write_changed
 from datasets.manifest import AS_IT_IS, OPERATIONS, Entry
-from datasets.pair_store import PairStore, PairWriter
-from datasets.patients import patients
+from datasets.pair_store import PairStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,28 +52,21 @@ def augment(operation: str, image: np.ndarray, labels: Sequence[np.ndarray], rng
 
 
 def augment_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: int) -> PairStore:
-    """Writes the six variants of each film `ids` as the train pairs of a new folder.
+    """Writes the six variants of each film `ids` as the train pairs of a new folder; see `write_changed`.
 
-    A variant ID-OPERATION depends on (seed, id, operation) alone. A complete folder is left as it is; its
-    complete.json keeps the ranges.
+    A variant ID-OPERATION depends on (seed, id, operation) alone. A complete folder of the same films, seed and
+    ranges is left as it is. Raises UserError if the folder holds other pairs, is of another description or cannot
+    be written to, or if a film is damaged.
     """
     ranges = Augmentation()
-    done = path / "complete.json"
-    if done.is_file():
-        return PairStore(path)
-    with PairWriter(path, dataclasses.replace(store.description, max_value=255)) as writer:
-        for id_, patient in zip(ids, patients(store, ids), strict=True):
-            image, label, masks = store.image(id_), store.label(id_), store.masks(id_)
-            layers = [label] if masks is None else [label, masks.astype(np.uint8)]
-            for number, operation in enumerate(OPERATIONS):
-                # crc32, as Python's hash of a string differs from process to process
-                rng = np.random.default_rng([seed, zlib.crc32(id_.encode()), number])
-                film, moved = augment(operation, image, layers, rng, ranges)
-                writer.add(Entry(f"{id_}-{operation}", "train", id_, operation, patient), film, moved[0],
-                           moved[1].astype(bool) if len(moved) > 1 else None)
-    atomic_files.write_json(done, {"pairs": len(ids) * len(OPERATIONS), "seed": seed,
-                                   "ranges": dataclasses.asdict(ranges)})
-    return PairStore(path)
+    description = dataclasses.replace(store.description, max_value=255)
+    return write_changed(store, ids, path, description, seed, ranges,
+                         [_variant(operation, ranges) for operation in OPERATIONS])
+
+
+def _variant(operation: str, ranges: Augmentation) -> Variant:
+    return Variant(lambda film: Entry(f"{film.id}-{operation}", "train", film.id, operation, film.patient),
+                   lambda film, layers, rng: augment(operation, film, layers, rng, ranges))
 
 
 def _matrix(operation: str, shape: tuple[int, int], rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:

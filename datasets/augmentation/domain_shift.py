@@ -8,20 +8,17 @@ and another reader's outlines are in none of them.
 """
 
 import dataclasses
-import json
 import pathlib
-import zlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from datasets.augmentation.augment import move
+from datasets.augmentation.changed_store import Variant, write_changed
 from datasets.augmentation.exposure import Exposure, change_exposure
-from datasets.common import atomic_files
 from datasets.manifest import Entry
-from datasets.pair_store import PairStore, PairWriter
-from datasets.patients import patients
+from datasets.pair_store import PairStore
 
 _BACKGROUND = 0
 
@@ -91,33 +88,21 @@ class DomainShift:
 
 def shift_store(store: PairStore, ids: Sequence[str], path: pathlib.Path, seed: int,
                 ranges: DomainShift = DomainShift()) -> PairStore:
-    """Writes the pairs `ids`, changed, as a new pair folder, under their names and in their splits.
+    """Writes the pairs `ids`, changed, as a new pair folder, under their names and in their splits; see
+    `write_changed`.
 
-    A pair is a function of (seed, id). The folder tells no size of a pixel, since films are squeezed; its
-    complete.json keeps seed and ranges. A complete folder of the same pairs is left as it is. Raises UserError if
-    the folder holds others.
+    A pair is a function of (seed, id). The folder tells no size of a pixel, since films are squeezed. A complete
+    folder of the same pairs, seed and ranges is left as it is. Raises UserError if the folder holds other pairs or
+    those of another seed, is of another description or cannot be written to, or if a film is damaged.
     """
-    done = path / "complete.json"
-    made = json.loads(json.dumps({"films": store.fingerprint(), "pairs": len(ids), "seed": seed,
-                                  "ranges": dataclasses.asdict(ranges)}))  # as it is read back
-    if done.is_file() and atomic_files.read_json(done) == made:
-        return PairStore(path)
+    def changed(film: np.ndarray, layers: Sequence[np.ndarray],
+                rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+        shifted, moved = ranges(film.astype(np.float32) / 255.0, layers, rng)
+        return np.rint(shifted * 255.0).astype(np.uint8), moved
+
     description = store.description.renamed(f", changed, seed {seed}", max_value=255, spacing_mm=None)
-    splits = {entry.id: entry.split for entry in store.entries}
-    with PairWriter(path, description) as writer:
-        writer.refuse_others(ids)
-        done.unlink(missing_ok=True)
-        for id_, patient in zip(ids, patients(store, ids), strict=True):
-            # crc32, as Python's hash of a string differs from process to process
-            rng = np.random.default_rng([seed, zlib.crc32(id_.encode())])
-            image, masks = store.image(id_), store.masks(id_)
-            layers = [store.label(id_)] if masks is None else [store.label(id_), masks.astype(np.uint8)]
-            film, moved = ranges(image.astype(np.float32) / 255.0, layers, rng)
-            writer.add(Entry(id_, splits[id_], f"seed {seed}", patient=patient),
-                       np.rint(film * 255.0).astype(np.uint8), moved[0],
-                       moved[1].astype(bool) if len(moved) > 1 else None)
-    atomic_files.write_json(done, made)
-    return PairStore(path)
+    variant = Variant(lambda film: Entry(film.id, film.split, f"seed {seed}", patient=film.patient), changed)
+    return write_changed(store, ids, path, description, seed, ranges, [variant])
 
 
 def _equalized(film: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from absl import app, flags
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
 from datasets.pair_store import PairStore
-from evaluation.results.columns import METHODS
+from evaluation.results.columns import METHODS, method_named
 
 _RESULTS = flags.DEFINE_string("results", None, "folder of tools.run_experiment")
 _METHOD = flags.DEFINE_enum("method", "three", [method.name for method in METHODS], "which of its sets")
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     store, segmenter = PairStore(_DATA.value), _SEGMENTER.value
     if _RESULTS.value is not None:
         experiment = ExperimentFolder(pathlib.Path(_RESULTS.value))
-        method = next(method for method in METHODS if method.name == _METHOD.value)
+        method = method_named(_METHOD.value)
         members, synthetic = experiment.subset()["train"], experiment.synthetic(method)
         trained = experiment.path / f"synth-{method.suffix}"
         if segmenter is None and (trained / "product.json").is_file():

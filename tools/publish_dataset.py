@@ -28,7 +28,7 @@ from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import INTERNAL, PUBLISHED, check_output
 from datasets.subsets import refuse_existing
 from evaluation.cards.parts import FILL_IN, LICENSE
-from evaluation.results.columns import METHODS
+from evaluation.results.columns import METHODS, method_named
 
 _METHOD = flags.DEFINE_enum("method", "three", [method.name for method in METHODS], "whose pairs are published")
 _OUT = flags.DEFINE_string("out", None, "new folder to write", required=True)
@@ -67,7 +67,7 @@ def main(argv) -> int:
 
 def _publish(path: str) -> int:
     from evaluation.results.experiment_folder import ExperimentFolder
-    from tools.publish.published_set import NotFitError, Options, method_named, publish
+    from tools.publish.published_set import NotFitError, Options, publish
 
     words = [f"--{flag.name}={flag.value}" for flag in (_METHOD, _LICENSE, _NAME) if flag.value]
     words += [f"--{flag.name}" for flag in (_WITHOUT_BOXES, _ANYWAY) if flag.value]

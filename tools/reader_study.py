@@ -24,7 +24,7 @@ from absl import app, flags
 
 from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, STUDY, check_output
-from evaluation.results.columns import METHODS
+from evaluation.results.columns import METHODS, method_named
 
 _KIND = flags.DEFINE_enum("kind", "outlines", ["outlines", "real-or-synthetic"], "build: what readers are asked")
 _EXPERIMENT = flags.DEFINE_string("experiment", None, "build: folder of an experiment (tools.run_experiment)")
@@ -93,8 +93,8 @@ def build_realism() -> None:
         raise UserError("build: give either --experiment=RUN, or --data=STORE and --synthetic=STORE")
     if _EXPERIMENT.value:
         run = ExperimentFolder(pathlib.Path(_EXPERIMENT.value))
-        method = next(method for method in METHODS if method.name == _METHOD.value)
-        real, synthetic = PairStore(run.path / "data" / "gan-films"), run.synthetic(method)
+        real = PairStore(run.path / "data" / "gan-films")
+        synthetic = run.synthetic(method_named(_METHOD.value))
     else:
         real, synthetic = PairStore(_DATA.value), PairStore(_SYNTHETIC.value)
     title = f"{real.description.name} and {synthetic.description.name}"

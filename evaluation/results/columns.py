@@ -122,6 +122,11 @@ STAGES = {
 }
 
 
+def method_named(name: str) -> Method:
+    """The line of METHODS of that name. Raises KeyError for another name."""
+    return {method.name: method for method in METHODS}[name]
+
+
 def known() -> dict[str, Column]:
     """Name -> column, in the tables' order: SMANet's, then the U-Net's."""
     return {made.name: made for network in NETWORKS for made in (found.by(network) for found in COLUMNS)}

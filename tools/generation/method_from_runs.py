@@ -23,7 +23,7 @@ from datasets.sources.warp_model import WarpModel
 from datasets.synthetic.made_ahead import processes, spread
 from datasets.synthetic.synthetic_shards import Shard, joined, write_shard
 from datasets.synthetic.synthetic_store import write_synthetic
-from evaluation.results.columns import METHODS
+from evaluation.results.columns import method_named
 from evaluation.segmenter.saved_network import Product, load_keras, read_product
 from models import methods
 from models.methods import Check, Method, Stage
@@ -169,7 +169,7 @@ class Assembly:
         and label maps mended by `workers` processes; None as `tools.generation.pipeline` says.
         """
         real = self.store.description
-        source = next(method.source for method in METHODS if method.name == self.method_name)
+        source = method_named(self.method_name).source
         # At the size that is made.
         spacing = None if real.spacing_mm is None else real.spacing_mm * (real.size[0] / self.size)
         description = real.renamed(f", {source} synthetic", size=(self.size, self.size), max_value=255,

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from datasets.common import atomic_files
-from datasets.common.errors import UserError
 from datasets.common.progress import say, show_progress
 from datasets.exports.joined import join_stores
 from datasets.manifest import SPLITS
@@ -176,11 +175,3 @@ def _write_internal(folder: pathlib.Path, chosen: ChosenPairs) -> None:
     rows.insert(1, "left_out", [chosen.left_out[id_] for id_ in rows["id"]])
     rows.insert(2, "duplicate_of", [chosen.duplicate_of.get(id_, "") for id_ in rows["id"]])
     atomic_files.write_text(folder / "left_out.csv", rows.to_csv(index=False))
-
-
-def method_named(name: str) -> Method:
-    """The method of --method. Raises UserError for another name."""
-    found = next((method for method in METHODS if method.name == name), None)
-    if found is None:
-        raise UserError(f"--method={name}: expected one of {', '.join(method.name for method in METHODS)}")
-    return found

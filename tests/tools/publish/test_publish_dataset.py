@@ -16,13 +16,13 @@ from datasets.sources.nnunet import read_nnunet
 from datasets.sources.phantom import write_phantoms
 from datasets.subsets import write_subset
 from datasets.verify import verify_store
+from evaluation.results.columns import method_named
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.made_with import MadeWith
 from evaluation.synthetic.fit_to_share import THRESHOLDS
 from tests.helpers import binaries
 from tests.helpers.synthetic_sets import write_synthetic_set
 from tools.publish.chosen_pairs import choose_pairs
-from tools.publish.published_set import method_named
 
 FIT = {"copies_made": {"value": 0.0},  # which publishing measures itself
        "check_recall": {"value": 0.995, "low": 0.98, "high": 0.999}, "check_false_alarms": {"value": 0.004},

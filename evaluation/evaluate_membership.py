@@ -53,6 +53,7 @@ def main(argv: Sequence[str]) -> None:
         write_results,
     )
     from evaluation.results.experiment_folder import ExperimentFolder
+    from evaluation.segmenter.network_file import PRODUCT
     from evaluation.synthetic.copies_report import training_ids
     from evaluation.synthetic.fit_to_share import FIGURES
     from evaluation.synthetic.marked_copies import set_digest
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
         method = method_named(_METHOD.value)
         members, synthetic = experiment.subset()["train"], experiment.synthetic(method)
         trained = experiment.path / f"synth-{method.suffix}"
-        if segmenter is None and (trained / "product.json").is_file():
+        if segmenter is None and (trained / PRODUCT).is_file():
             segmenter = str(trained)
     else:
         members, synthetic = training_ids(store, _TRAINING.value), PairStore(_SYNTHETIC.value)

@@ -136,7 +136,7 @@ def _figures(experiment: ExperimentFolder | None, column: str) -> str:
 
 
 def _worst(experiment: ExperimentFolder | None, column: str) -> str:
-    path = experiment.path / f"evaluate-{column}" / "per_film.csv" if experiment else None
+    path = experiment.path / results_name(column) / "per_film.csv" if experiment else None
     if path is None or not path.is_file():
         return _UNKNOWN
     films = read_per_film(path)

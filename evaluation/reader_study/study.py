@@ -24,6 +24,7 @@ from evaluation.metrics.overlap import jaccard, overlap_counts
 from evaluation.reader_study.key import FORMAT, GOLD, PREDICTION, Key, KeyFilm, TruthKey, read_key
 from evaluation.reader_study.outlines import organ_paths
 from evaluation.reader_study.page import PageFilm, make_page
+from evaluation.results.experiment_folder import results_name
 from evaluation.results.per_film import film_scores, hardest, read_per_film
 
 PAGE = pathlib.Path("for-readers", "reader-study.html")
@@ -65,9 +66,10 @@ def find_results(experiment: str | os.PathLike, column: str) -> Results:
     Raises UserError if the column was not evaluated, or no films of its size are there.
     """
     root = pathlib.Path(experiment)
-    folder = root / f"evaluate-{column}"
+    folder = root / results_name(column)
     if not (folder / "per_film.csv").is_file():
-        there = sorted(path.parent.name.removeprefix("evaluate-") for path in root.glob("evaluate-*/per_film.csv"))
+        prefix = results_name("")
+        there = sorted(path.parent.name.removeprefix(prefix) for path in root.glob(f"{prefix}*/per_film.csv"))
         raise UserError(f"{folder}: no per_film.csv; expected an experiment's folder and one of its evaluated "
                         f"columns ({', '.join(there) or 'found none'})")
     for films in sorted(root.glob("data/*-films"), reverse=True):  # segmenter-films before gan-films

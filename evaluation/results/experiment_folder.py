@@ -123,7 +123,7 @@ class ExperimentFolder:
 
     def prediction(self, column: str, id_: str) -> np.ndarray:
         """Predicted codes uint8 [H, W] of a test film."""
-        path = self.path / f"evaluate-{column}" / "predictions" / f"{id_}.png"
+        path = self.path / results_name(column) / "predictions" / f"{id_}.png"
         codes = read_png(path, self.films().description.size)
         highest = self.table(column).num_classes - 1
         if codes.dtype != np.uint8 or codes.max() > highest:
@@ -143,7 +143,7 @@ class ExperimentFolder:
         for table in (classes.scored_table(), classes):
             if tuple(table.regions) == found:
                 return table
-        raise UserError(f"{self.path}/evaluate-{column}/pooled.json: found organs {', '.join(found)}, expected "
+        raise UserError(f"{self.results(column)}/pooled.json: found organs {', '.join(found)}, expected "
                         f"{', '.join(classes.regions)} as in the films' description.json; evaluate it again")
 
     def films(self) -> PairStore:

@@ -45,7 +45,7 @@ class ColumnScoring:
                                config.classes == "scored", config.crop, config.overlap,
                                coded(largest_organs(config, self.workdir, table), table.names))
 
-        return Task(f"evaluate-{self.column}", f"test films through {self.column}", ("data", self.column),
+        return Task(results_name(self.column), f"test films through {self.column}", ("data", self.column),
                     settings, run)
 
     def elsewhere(self, external: External) -> Task:

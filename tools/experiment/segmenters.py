@@ -8,6 +8,7 @@ from typing import TypeVar
 from datasets.pair_store import PairStore
 from evaluation.results import columns
 from evaluation.results.columns import Column
+from evaluation.results.experiment_folder import set_name
 from tools.experiment.estimate import shared_by
 from tools.experiment.scoring import largest_organs, segmented_table
 from tools.experiment.tasks import Task
@@ -40,7 +41,7 @@ class ColumnTraining:
     def task(self) -> Task:
         """Trains the segmenter."""
         column = self.column
-        synthetic = f"synthetic-{column.method.suffix}" if column.method else ""
+        synthetic = set_name(column.method) if column.method else ""
         match column.kind, column.augmented:
             case ("real", _) | ("real-2x" | "mix-real", False):
                 return self._one_set("data")

@@ -13,7 +13,7 @@ from datasets.pair_store import PairStore
 from datasets.resize import resize_store
 from datasets.synthetic.synthetic_shards import MARK, Shard
 from evaluation.results.columns import Method
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, set_name
 from evaluation.synthetic.marked_copies import mark_copies
 from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
@@ -39,7 +39,7 @@ class SyntheticSet:
 
     @property
     def name(self) -> str:
-        return f"synthetic-{self.method.suffix}"
+        return set_name(self.method)
 
     @property
     def count(self) -> int:

@@ -7,7 +7,7 @@ from evaluation.privacy.figures import share
 from evaluation.report.needs import REALISM, lacking
 from evaluation.results import columns
 from evaluation.results.columns import Method
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, results_name
 from evaluation.results.tables import AVERAGE, scores
 from evaluation.synthetic.fit_to_share import THRESHOLDS, Figure
 from evaluation.synthetic.realism_report import FLOOR, report_realism
@@ -65,7 +65,8 @@ def fidelity_figures(chosen: ChosenPairs, published: PairStore, scratch: pathlib
 def utility_figures(run: ExperimentFolder, method: Method) -> dict[str, Figure]:
     """Mean J of the run's columns that know the set, and of REAL; those that were evaluated."""
     found = {}
-    names = {path.parent.name.removeprefix("evaluate-") for path in run.path.glob("evaluate-*/pooled.json")}
+    prefix = results_name("")
+    names = {path.parent.name.removeprefix(prefix) for path in run.path.glob(f"{prefix}*/pooled.json")}
     for kind, title in _KINDS.items():
         name = kind if kind == "real" else f"{kind}-{method.suffix}"
         if name in names:

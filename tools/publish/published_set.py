@@ -30,7 +30,7 @@ from evaluation.cards.dataset_card import SetFacts, dataset_card
 from evaluation.cards.parts import FILL_IN
 from evaluation.pictures import colour_labels, film_to_rgb, grid
 from evaluation.results.columns import METHODS, Method
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, set_name
 from evaluation.synthetic.copies_report import SHOWN, write_sheet
 from evaluation.synthetic.fit_to_share import FIGURES, THRESHOLDS, Figure, read_figures, shortfalls
 from evaluation.synthetic.image_sets import ImageSet, draw_ids
@@ -144,7 +144,7 @@ def _facts(run: ExperimentFolder, chosen: ChosenPairs, store: PairStore, options
 def _settings(run: ExperimentFolder, method: Method) -> dict[str, Any]:
     """Settings of the tasks that made the set, as the run noted them; without the names of films."""
     found = {}
-    for name in ("data", *STAGES[method.name], f"synthetic-{method.suffix}"):
+    for name in ("data", *STAGES[method.name], set_name(method)):
         path = run.path / "tasks" / f"{name}.json"
         settings = atomic_files.read_json(path).get("settings") if path.is_file() else None
         if isinstance(settings, dict):

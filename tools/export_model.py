@@ -61,7 +61,7 @@ def _export_segmenter() -> None:
     from evaluation.cards.model_card import model_card
     from evaluation.segmenter.load import load_segmenter
     from tools.export.saved_model import export_segmenter
-    from tools.publish.version import code_version
+    from tools.version import code_version
 
     segmenter = load_segmenter(_RUN.value, _DATA.value, _BATCH.value or 4, _FOR.value)
     facts = {**segmenter.facts.to_json(), "architecture": segmenter.architecture}

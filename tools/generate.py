@@ -75,7 +75,7 @@ def main(argv) -> None:
     from datasets.pair_store import PairStore
     from evaluation.synthetic.marked_copies import mark_copies
     from tools.generation.method_from_runs import Assembly
-    from tools.publish.version import code_version
+    from tools.version import code_version
 
     snapshots = {STAGES[_METHOD.value][0]: _SNAPSHOT.value}  # a sampler's: the first stage has snapshots
     held_out = PairStore(_HELD_OUT.value) if _HELD_OUT.value is not None else None

@@ -42,7 +42,7 @@ class SetFacts:
       calibration: what nearness was judged by.
       nnunet: folder of nnU-Net's format in the set.
       settings: part -> settings that decide it.
-      made_by: version of the code that made the set, see `tools.publish.version`; empty where it was not noted.
+      made_by: version of the code that made the set, see `tools.version`; empty where it was not noted.
       version: of the code that published it.
       command: what published it.
     """

@@ -33,7 +33,7 @@ def model_card(run: str, facts: Mapping[str, Any], version: Mapping[str, str]) -
       facts: class_names, size, window, overlap and channel (grey where it is missing), as
         `evaluation.segmenter.film_segmenter.SegmenterFacts.to_json` gives them, and architecture (SMANet where it
         is missing).
-      version: of the code, see `tools.publish.version`.
+      version: of the code, see `tools.version`.
     """
     experiment, column = _home(run)
     name = f"{_data_name(experiment)}, {columns.title(column)}" if experiment else pathlib.Path(run).name

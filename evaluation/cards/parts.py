@@ -58,7 +58,7 @@ def citation(version: Mapping[str, str]) -> str:
     """BibTeX of the paper and of this software; the software's entry names no person.
 
     Args:
-      version: as `tools.publish.version.code_version` gives it.
+      version: as `tools.version.code_version` gives it.
     """
     commit = version.get("commit", "")
     note = f"commit {commit}" if commit else f"code digest {version.get('project', 'unknown')}"

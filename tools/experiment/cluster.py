@@ -6,12 +6,9 @@ under the same names; both are looked at before anything starts, and by each wor
 
 import contextlib
 import dataclasses
-import hashlib
-import importlib.metadata
 import logging
 import os
 import pathlib
-import platform
 import re
 import socket
 import uuid
@@ -20,10 +17,8 @@ from typing import Any
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from tools.version import project_version
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-_PARTS = ("datasets", "evaluation", "models", "tools", "training")
-_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "scikit-image")  # decide results
 _CONNECT_SECONDS = 10
 _ADDRESS = re.compile(r"(?:(?:tcp|tls)://)?(?:[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}")
 
@@ -181,19 +176,6 @@ def misfit(expected: dict[str, Any]) -> str | None:
         return (f"sees another {token.parents[1]} than this machine; expected a file system that all machines "
                 "share")
     return None
-
-
-def project_version() -> dict[str, str]:
-    """What decides a result besides data and settings: a digest of the code, and versions of what it runs on."""
-    digest = hashlib.sha256()
-    for path in sorted(path for part in _PARTS for path in (ROOT / part).rglob("*.py")):
-        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
-    versions = {}
-    for name in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {"project": digest.hexdigest()[:16], "Python": python, **versions}
 
 
 def _quieten() -> None:

@@ -18,7 +18,7 @@ from evaluation.synthetic.marked_copies import mark_copies
 from tools.experiment.tasks import Task
 from tools.generation.method_from_runs import MODEL_SETTINGS, Assembly
 from tools.generation.stages import STAGES
-from tools.publish.version import code_version
+from tools.version import code_version
 from training.presets import Preset
 
 

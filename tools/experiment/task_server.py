@@ -27,8 +27,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from datasets.common.own_settings import settle_process
-from tools.experiment.cluster import ROOT, project_version
 from tools.experiment.task_process import Place, run
+from tools.version import ROOT, project_version
 
 _IDLE_SECONDS = 60.0  # without tasks after which the process ends, and gives its memory back
 _LONGEST = 65_536  # bytes of a message

@@ -38,7 +38,7 @@ from evaluation.synthetic.marked_copies import comparison_size, load_check, set_
 from tools.generation.stages import STAGES
 from tools.publish.chosen_pairs import BOX, COPY, DUPLICATE, ChosenPairs, choose_pairs, left_out_line
 from tools.publish.measured import fidelity_figures, privacy_figures, utility_figures
-from tools.publish.version import code_version
+from tools.version import code_version
 
 _SHEET, _SHEET_COLUMNS, _SHEET_HEIGHT = 24, 6, 128  # pairs, pairs in a row, pixels of each
 

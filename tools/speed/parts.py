@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]  # of the project
+from tools.version import ROOT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ def run_part(part: Part, log: pathlib.Path, limits: float) -> dict[str, float | 
     ended: "done", or the reason. All processes it started are ended with this one, but for SIGKILL."""
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as said:
-        process = subprocess.Popen(part.command, cwd=_ROOT, stdout=said, stderr=subprocess.STDOUT,
+        process = subprocess.Popen(part.command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT,
                                    env={**os.environ, **part.environment}, start_new_session=True)
         try:
             code = process.wait(part.limit * limits)

@@ -15,9 +15,10 @@ from datasets.common.errors import UserError
 from tests.helpers import binaries
 from tests.helpers.clusters import Loopback
 from tests.helpers.processes import Process
-from tools.experiment.cluster import Cluster, misfit, project_version
+from tools.experiment.cluster import Cluster, misfit
 from tools.experiment.engine import run_tasks_at_once
 from tools.experiment.tasks import Task, run_tasks
+from tools.version import project_version
 
 _STEPS = 20
 

@@ -81,25 +81,17 @@ class Result:
         return found
 
 
-def evaluate(predict: Predict, store: PairStore, ids: Sequence[str], scored: bool = True, window: int = 377,
-             overlap: float = 1 / 3, keep: Callable[[str, np.ndarray], None] | None = None,
-             surface: bool = False) -> Result:
+def score_films(segment: Segment, store: PairStore, ids: Sequence[str], scored: bool = True,
+                keep: Callable[[str, np.ndarray], None] | None = None, surface: bool = False) -> Result:
     """Segments films `ids` and counts the overlap with their label maps.
 
     Args:
-      predict: films [N, h, w, C] in [-1, 1] -> probabilities [N, h, w, K].
+      segment: by a network, see `segment_with`, or anything else.
       scored: against the scored organs' exact maps, else against the painted maps of all organs. Unions of organs
         are scored as the store's class table has them.
-      window, overlap: see `sliding_window`.
       keep: called with each id and its predicted codes uint8 [H, W].
       surface: measure distances between borders, too: in millimetres where the store knows its spacing.
     """
-    return score_films(segment_with(predict, store, window, overlap), store, ids, scored, keep, surface)
-
-
-def score_films(segment: Segment, store: PairStore, ids: Sequence[str], scored: bool = True,
-                keep: Callable[[str, np.ndarray], None] | None = None, surface: bool = False) -> Result:
-    """`evaluate` of anything that segments films."""
     table = store.classes.segmented(scored)
     regions, spacing = table.regions, store.description.spacing_mm
     counts, distances = [], []
@@ -120,7 +112,8 @@ class FilmsInMemory:
 
     Args:
       store, ids: whose films.
-      scored, window, overlap: as in `evaluate`.
+      scored: as in `score_films`.
+      window, overlap: as in `segment_with`.
       batch: windows predicted at a time, each of another film.
     """
 
@@ -134,7 +127,7 @@ class FilmsInMemory:
         return pair_cache.load_pairs(self._store, self._ids, self._scored)
 
     def evaluate(self, predict: Predict) -> Result:
-        """`evaluate` of these films."""
+        """`score_films` of these films, segmented by a network as `segment_with` does."""
         table = self._store.classes.segmented(self._scored)
         films, gold = self._arrays
         counts = []
@@ -149,14 +142,13 @@ class FilmsInMemory:
 def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
                        scored: bool = True, window: int = 377, overlap: float = 1 / 3,
                        largest: Sequence[Sequence[int]] = ()) -> Result:
-    """`evaluate`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`; for `largest` see
-    `segment_with`."""
+    """Segments films by a network, see `segment_with`, and scores them, see `score_to_folder`."""
     return score_to_folder(segment_with(predict, store, window, overlap, largest), store, ids, folder, scored)
 
 
 def score_to_folder(segment: Segment, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
                     scored: bool = True) -> Result:
-    """`evaluate_to_folder` of anything that segments films."""
+    """`score_films`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`."""
     predictions = atomic_files.make_folder(folder / "predictions")
     if not (folder / "per_film.csv").is_file():  # from the first film on it tells whose the folder is
         atomic_files.write_text(folder / "per_film.csv", "film,organ,tp,fp,fn,j,dsc\n")
@@ -169,8 +161,13 @@ def score_to_folder(segment: Segment, store: PairStore, ids: Sequence[str], fold
 
 def segment_with(predict: Predict, store: PairStore, window: int, overlap: float,
                  largest: Sequence[Sequence[int]] = ()) -> Segment:
-    """What segments the films of `store` by a network, see `evaluate`; of the organs `largest`, by code, the
-    largest piece alone is kept (`keep_largest`)."""
+    """What segments the films of `store` by a network.
+
+    Args:
+      predict: films [N, h, w, C] in [-1, 1] -> probabilities [N, h, w, K].
+      window, overlap: see `sliding_window`.
+      largest: organs, by code, of which the largest piece alone is kept (`keep_largest`).
+    """
     def segment(id_: str) -> np.ndarray:
         film = grey.to_network(store.image(id_)[None])[0]
         codes = np.argmax(sliding_window(predict, film, window, overlap), -1).astype(np.uint8)

@@ -10,7 +10,7 @@ from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairStore, PairWriter
-from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.evaluate import score_films, segment_with
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from tests.helpers import process_state
@@ -84,7 +84,9 @@ def test_validation_scores_and_keeps_the_averaged_network(tmp_path, data, eagerl
     rows = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
     scores = {row["position"]: row["val_j"] for row in rows if "val_j" in row}
     network = load_network(tmp_path / "run")
-    found = evaluate(probabilities_of(network), PairStore(data), ["unseen"], window=AVERAGED.crop).mean_j
+    store = PairStore(data)
+    segment = segment_with(probabilities_of(network), store, AVERAGED.crop, 1 / 3)
+    found = score_films(segment, store, ["unseen"]).mean_j
     assert scores[int(best.stem)] == max(scores.values())
     assert found == pytest.approx(max(scores.values()), abs=0.005)  # of noise: some pixels are near a tie
     smanet.train(dataclasses.replace(PLAIN, steps=int(best.stem)), data, str(tmp_path / "plain"))

@@ -13,7 +13,7 @@ from datasets.formats.channels import luminance
 from datasets.manifest import Entry
 from datasets.pair_cache import load_pairs
 from datasets.pair_store import PairStore, PairWriter
-from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.evaluate import score_films, segment_with
 from evaluation.segmenter.load import check_fit, load_any_segmenter, read_segmenter
 from evaluation.segmenter.predict_films import Predictor
 from evaluation.segmenter.sliding_window import probabilities_of
@@ -95,7 +95,7 @@ def run(store, tmp_path_factory) -> str:
 def test_a_segmenter_tells_colours_of_one_luminance_apart(store, run):
     network, facts = read_segmenter(run)
     assert facts["channel"] == "colour" and network.film_channels == 3
-    result = evaluate(probabilities_of(network), store, store.ids("test"), window=SIDE)
+    result = score_films(segment_with(probabilities_of(network), store, SIDE, 1 / 3), store, store.ids("test"))
     assert result.mean_j > 0.8
     film, _ = lesion_pair(0, SIDE)
     assert np.unique(luminance(film)).tolist() == [76]  # there is nothing else to see

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from datasets.sources.phantom import write_phantoms
-from evaluation.segmenter.evaluate import FilmsInMemory, evaluate
+from evaluation.segmenter.evaluate import FilmsInMemory, score_films, segment_with
 from evaluation.segmenter.sliding_window import probabilities_of, segment_pictures, sliding_window, window_offsets
 from tests.helpers.tiny_networks import segmenter
 
@@ -65,7 +65,7 @@ def test_a_folder_is_evaluated_without_tracing_for_each_film(tmp_path):
     predict = probabilities_of(lambda films: traced.append(films.shape) or network(films))
     for size, window in ((32, 20), (40, 40)):
         store = write_phantoms(tmp_path / str(size), 3, 3, size, 0)
-        one_by_one = evaluate(predict, store, store.ids("test"), window=window)
+        one_by_one = score_films(segment_with(predict, store, window, 1 / 3), store, store.ids("test"))
         assert len(one_by_one.films) == 3
         in_batches = FilmsInMemory(store, store.ids("test"), window=window, batch=2).evaluate(predict)
         np.testing.assert_array_equal(in_batches.counts, one_by_one.counts)

@@ -15,7 +15,7 @@ from datasets.sources.phantom import write_phantoms
 from evaluation.results.columns import METHODS
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import read_pooled
-from evaluation.segmenter.evaluate import evaluate
+from evaluation.segmenter.evaluate import score_films, segment_with
 from evaluation.segmenter.saved_network import load_network
 from evaluation.segmenter.sliding_window import probabilities_of
 from evaluation.synthetic.marked_copies import read_marks
@@ -103,8 +103,8 @@ def test_the_report_stands_alone(finished):
     assert list(hardness.index) == ["test films", "Single-stage", "Three-stage", "Shape model"]
     pairs, network = PairStore(finished.root / "synthetic-3" / "gan"), load_network(finished.root / "real")
     facts = json.loads((finished.root / "real" / "product.json").read_text())
-    found = evaluate(probabilities_of(network), pairs, pairs.ids("validation"), True, facts["crop"],
-                     facts["overlap"])
+    segment = segment_with(probabilities_of(network), pairs, facts["crop"], facts["overlap"])
+    found = score_films(segment, pairs, pairs.ids("validation"))
     assert hardness.loc["Three-stage", "GAN-test by REAL"] == pytest.approx(100 * found.mean_j, abs=1e-3)
     table = pd.read_csv(report / "table2.csv", header=[0, 1], index_col=[0, 1])
     assert hardness.loc["test films", "GAN-test by REAL"] == pytest.approx(table.iloc[3, 0], abs=0.01)

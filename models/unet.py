@@ -17,12 +17,14 @@ from models.segmenter import Segmenter
 from models.smanet import ConvBlock
 
 _MOST_MAPS = 512
+_MOST_LEVELS = 6
 _FEWEST_PIXELS = 4  # along a side of the lowest level
 
 
-def halvings(side: int, most: int = 6) -> int:
-    """How often films of `side` pixels are halved, as nnU-Net chooses: as often as four pixels remain."""
-    return next(count for count in range(most, -1, -1) if count <= 1 or side >> count >= _FEWEST_PIXELS)
+def halvings(side: int) -> int:
+    """How often films of `side` pixels are halved, as nnU-Net chooses: as often as four pixels remain, but once at
+    least and _MOST_LEVELS times at most."""
+    return next(count for count in range(_MOST_LEVELS, -1, -1) if count <= 1 or side >> count >= _FEWEST_PIXELS)
 
 
 @keras.saving.register_keras_serializable(package="chest_gan")

@@ -64,11 +64,6 @@ class ShapeModel:
         """Coefficients [K] of map `index`: normal with the modes' deviations, truncated at REACH of them."""
         return truncated_normal(np.random.default_rng([seed, index]), len(self.deviations)) * self.deviations
 
-    def coefficients(self, labels: np.ndarray) -> np.ndarray | None:
-        """The coefficients [K] that come nearest to a label map (codes [H, W]); None if it lacks an organ."""
-        shape = outlines(labels, self.classes)
-        return None if shape is None else self.modes @ (shape.ravel() - self.mean)
-
     def paint(self, coefficients: np.ndarray, size: int) -> np.ndarray:
         """The label map of coefficients [K], organs painted in order of their codes: uint8 [size, size]."""
         shape = (self.mean + coefficients @ self.modes).reshape(len(self.classes.organs), -1, 2)

@@ -67,7 +67,7 @@ METHODS = (
     Method("shape", "shape", "Shape model", "shape-model", "#CC79A7"),
     Method("warp", "warp", "Warped maps", "warped-maps", "#E69F00"),
 )
-SOLID, DASHED, DOTTED, DASHDOTTED = Look("-", None), Look("--", "////"), Look(":", "...."), Look("-.", "xxxx")
+SOLID, DASHED, DOTTED = Look("-", None), Look("--", "////"), Look(":", "....")
 # The same with strong augmentation: long and short dashes, and dots far apart.
 AUGMENTED = {SOLID: Look((0, (9, 2)), "++"), DASHED: Look((0, (2, 1)), "\\\\"), DOTTED: Look((0, (1, 4)), "oo")}
 _BLACK, _GREY, _UNET_GREY = "#000000", "#777777", "4D4D4D"

@@ -115,9 +115,9 @@ def worst_tenth(scores: pd.DataFrame) -> float:
     return float(averages.head(math.ceil(len(averages) / 10)).mean())
 
 
-def share_below(scores: pd.DataFrame, least: float = LEAST_J) -> float:
-    """Percentage of films of `film_scores` on which any organ has a J below `least` percent."""
-    return float(100 * (scores.drop(columns="average") < least).any(axis=1).mean())
+def share_below(scores: pd.DataFrame) -> float:
+    """Percentage of films of `film_scores` on which any organ has a J below LEAST_J."""
+    return float(100 * (scores.drop(columns="average") < LEAST_J).any(axis=1).mean())
 
 
 def counts_of(per_film: pd.DataFrame, organs: Sequence[str]) -> np.ndarray:

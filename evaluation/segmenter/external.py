@@ -7,7 +7,7 @@ probabilities back; what is scored is the label map in the film's geometry.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -117,8 +117,7 @@ def _facts(external: External, ours: ClassTable, scored: bool, network: str) -> 
     return {"films": external.fingerprint, "network": network, "classes": regions}
 
 
-def score_columns(folders: Sequence[str], externals: Sequence[External],
-                  say: Callable[[str], None] = print) -> None:
+def score_columns(folders: Sequence[str], externals: Sequence[External]) -> None:
     """Scores the columns of finished experiments on `externals`, as far as that isn't done.
 
     Columns without a network, as a user's own, are passed over. Raises UserError, before any is scored, where
@@ -139,6 +138,6 @@ def score_columns(folders: Sequence[str], externals: Sequence[External],
                         f"on {externals[0].path}; keep the columns' folders")
     for root, name, external, table, scored in todo:
         with lock_folder(root, "running an experiment in this folder"):
-            say(f"{root}: {name} on {external.name}")
+            print(f"{root}: {name} on {external.name}")
             folder = ExperimentFolder(root, external.name).results(name)
             score_segmenter(root / name, external, table, scored, folder)

@@ -8,8 +8,7 @@ import dataclasses
 
 CLASSES = 6  # of label maps and dots: the background and five organs, as JSRT
 ORGANS = 4  # of the segmenter: the background and the organs that tables score
-PEERS = ("torch",)  # other libraries that can be measured beside
-WITHOUT_PEER = ("segmenter_batch", "sliding_window")  # kinds of work that they do not have
+WITHOUT_PEER = ("segmenter_batch", "sliding_window")  # kinds of work that PyTorch is not measured at
 CROP, FILM = 377, 512  # the segmenter's crops, and the films they are cut from
 
 

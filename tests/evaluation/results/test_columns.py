@@ -13,7 +13,7 @@ from evaluation.figures.catalogue import experiment_figures
 from evaluation.figures.chart_figures import box_plots
 from evaluation.report.write_report import write_report
 from evaluation.results import columns
-from evaluation.results.columns import COLUMNS, DASHDOTTED, column
+from evaluation.results.columns import COLUMNS, Look, column
 from evaluation.results.experiment_folder import ExperimentFolder
 from tests.helpers.result_folders import write_experiment
 from tests.helpers.tiny_experiment import experiment
@@ -69,9 +69,10 @@ def test_a_column_of_a_unet_is_the_same_but_for_its_network():
 @pytest.fixture
 def grown(monkeypatch):
     """The grammar with two more columns, a line each."""
+    look = Look("-.", "xxxx")
     monkeypatch.setattr(columns, "COLUMNS", (
-        *COLUMNS[:1], column("real-3x", "REAL 3x", DASHDOTTED, "thrice"), *COLUMNS[1:],
-        column("real-3+augment", "REAL 3 AUGMENT", DASHDOTTED, "real+augment")))
+        *COLUMNS[:1], column("real-3x", "REAL 3x", look, "thrice"), *COLUMNS[1:],
+        column("real-3+augment", "REAL 3 AUGMENT", look, "real+augment")))
     return ["real", "real-3x", "finetune-3", "synth-3+augment", "real-3+augment", "other"]
 
 

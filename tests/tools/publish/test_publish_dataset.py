@@ -86,7 +86,7 @@ def test_a_set_that_is_fit_is_written_without_copies_and_real_films(run, tmp_pat
     assert not [id_ for id_ in real.ids() if id_ in texts] and str(run) not in texts
     internal = _tree(tmp_path / "internal")
     assert {"closest_film.png", "left_out.csv"} <= set(internal) and real.ids("train")[3] in str(internal)
-    _check_sums(tmp_path / "out", published)
+    _check_sums(published)
     _check_nnunet(tmp_path / "out", store)
     card = published["README.md"].decode()
     top = yaml.safe_load(card.split("---\n")[1])
@@ -101,7 +101,7 @@ def test_a_set_that_is_fit_is_written_without_copies_and_real_films(run, tmp_pat
     assert counts == {reason: [*left_out.values()].count(reason) for reason in counts} and len(counts) == 2
 
 
-def _check_sums(out: pathlib.Path, published: dict[str, bytes]) -> None:
+def _check_sums(published: dict[str, bytes]) -> None:
     sums = dict(reversed(line.split("  ", 1)) for line in published["SHA256SUMS"].decode().splitlines())
     assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in published.items()
                     if name != "SHA256SUMS"}
@@ -170,7 +170,7 @@ def test_sheets_of_patients_may_not_lie_in_the_set(run, tmp_path):
 def test_the_published_phantoms_are_whole():
     folder = binaries.ROOT / "docs" / "published-phantoms"
     published = _tree(folder)
-    _check_sums(folder, published)
+    _check_sums(published)
     assert sum(map(len, published.values())) < 2**21
     store = PairStore(folder / "pairs")
     assert not [finding for finding in verify_store(store.path) if not finding.warning]

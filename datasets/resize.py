@@ -1,4 +1,5 @@
-"""Changing the size of pairs: films by area averaging, label maps by the majority of the covered area."""
+"""Changing the size of pairs: films by area averaging, label maps by the majority of the covered area, dots by the
+nearest pixel."""
 
 import dataclasses
 import pathlib
@@ -39,6 +40,12 @@ def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Organ masks bool [H, W, organs] -> [size, organs]: true where at least half of the pixel is covered."""
     shares = [resize_film(masks[..., organ].astype(np.float32), size) for organ in range(masks.shape[-1])]
     return np.stack(shares, -1) >= 0.5
+
+
+def enlarge(codes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Codes [h, w] -> [size] by nearest neighbour, of the same type; as `models.label_coding.enlarge`."""
+    rows, columns = ((np.arange(side) + 0.5) * old / side for side, old in zip(size, codes.shape, strict=True))
+    return codes[rows.astype(int)[:, None], columns.astype(int)]
 
 
 def refuse_oblong(store: PairStore) -> None:

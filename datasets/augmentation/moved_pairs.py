@@ -12,6 +12,7 @@ import numpy as np
 
 from datasets.augmentation.deform import Deformation, draw_field, move_film, move_labels
 from datasets.augmentation.exposure import Exposure, change_exposure
+from datasets.resize import enlarge
 
 _STREAM = 2  # of draws by seed and place; 0 and 1 are those of crops
 
@@ -57,15 +58,9 @@ class MovedPairs:
         if moved:
             labels = move_labels(labels, field)
         if self.dots:
-            return _enlarged(self.dots(labels), labels.shape), labels
+            return enlarge(self.dots(labels), labels.shape), labels
         film = move_film(target, field) if moved else target
         if exposed:
             changed = change_exposure(film.astype(np.float32) / 255.0, rng, self.exposure)
             film = np.rint(changed * 255.0).astype(np.uint8)
         return labels, film
-
-
-def _enlarged(codes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Codes [h, w] -> [H, W] by nearest neighbour, as `models.label_coding.enlarge`."""
-    rows, columns = ((np.arange(side) + 0.5) * old / side for side, old in zip(shape, codes.shape, strict=True))
-    return codes[rows.astype(int)[:, None], columns.astype(int)]

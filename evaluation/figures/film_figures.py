@@ -8,7 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datasets.common.errors import UserError
+from datasets.formats.png import PngFile
+from datasets.formats.raster import read_bytes
 from datasets.pair_store import PairStore, read_png
+from datasets.resize import enlarge
 from evaluation.figures.style import COLUMN, PAGE, colour_legend, organ_colours, picture_grid, show, style
 from evaluation.pictures import ERRORS, colour_labels, error_overlay
 from evaluation.results import columns
@@ -109,13 +112,13 @@ def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
 
 
 def read_dots_map(store: PairStore, id_: str) -> np.ndarray:
-    """Dots of a synthetic pair enlarged to its size by nearest neighbour: codes uint8 [H, W]."""
+    """Dots of a synthetic pair enlarged to its size by nearest neighbour: codes uint8 [H, W].
+
+    Raises UserError for a missing file, and for one that is no grey PNG.
+    """
     path = store.path / "dots" / f"{id_}.png"
-    header = path.read_bytes()[16:24]  # PNG's width and height, in bytes 16 to 24
-    dots = read_png(path, (int.from_bytes(header[4:], "big"), int.from_bytes(header[:4], "big")))
-    sizes = zip(store.description.size, dots.shape, strict=True)
-    places = [np.arange(side) * small // side for side, small in sizes]  # pixel -> dot, as nearest neighbour
-    return dots[np.ix_(*places)]
+    png = PngFile(read_bytes(path), path)
+    return enlarge(read_png(path, (png.height, png.width)), store.description.size)
 
 
 def _typical(scores) -> list[str]:

@@ -9,7 +9,7 @@ from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairStore, PairWriter
-from datasets.resize import resize_film, resize_labels, resize_masks, resize_store
+from datasets.resize import enlarge, resize_film, resize_labels, resize_masks, resize_store
 from datasets.sources.phantom import write_phantoms
 
 RNG = np.random.default_rng(0)
@@ -28,6 +28,14 @@ def test_a_film_keeps_its_mean_at_odd_sizes_and_its_range_when_enlarged():
     assert abs(resize_film(film, (13, 17)).mean() - film.mean()) < 0.6
     large = resize_film(film, (101, 130))
     assert large.shape == (101, 130) and large.min() >= film.min() and large.max() <= film.max()
+
+
+def test_enlarged_codes_are_those_of_the_nearest_pixel():
+    codes = RNG.integers(0, 6, (5, 4)).astype(np.uint8)
+    large = enlarge(codes, (8, 12))
+    assert large.dtype == np.uint8
+    np.testing.assert_array_equal(large, codes[[0, 0, 1, 2, 2, 3, 4, 4]].repeat(3, 1))
+    np.testing.assert_array_equal(enlarge(codes[::-1, ::-1], (8, 12)), large[::-1, ::-1])  # from neither edge
 
 
 def test_each_pixel_takes_the_class_that_covers_most():

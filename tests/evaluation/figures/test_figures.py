@@ -1,12 +1,14 @@
 """Figures hold what they should: films, colours, borders, numbers; files are PDF and PNG of the stated size."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from datasets.common.errors import UserError
+from datasets.pair_store import PairStore
 from evaluation.figures.catalogue import experiment_figures
 from evaluation.figures.chart_figures import box_plots, training_curves
 from evaluation.figures.film_figures import column_rows, comparison_rows, read_dots_map, sample_sheet, stage_sheet
@@ -65,6 +67,13 @@ def test_stage_sheet_shows_dots_label_map_and_film(experiment):
         np.testing.assert_array_equal(picture, expected)
     with pytest.raises(UserError, match="found no dots"):
         stage_sheet(experiment.films(), "None")
+
+
+def test_dots_that_are_no_picture_are_told(experiment, tmp_path):
+    store = PairStore(shutil.copytree(experiment.synthetic(experiment.methods()[0]).path, tmp_path / "set"))
+    (store.path / "dots" / f"{store.ids()[0]}.png").write_bytes(b"GIF89a")
+    with pytest.raises(UserError, match=f"{store.ids()[0]}.png: not a PNG"):
+        read_dots_map(store, store.ids()[0])
 
 
 def test_comparison_rows_show_the_worst_the_middle_and_the_best(experiment):

@@ -113,7 +113,7 @@ _MOST_LINES = 20  # about single files
 
 def main(argv) -> None:
     from datasets.common.progress import show_progress
-    from datasets.pair_store import MAX_MASKS, Description, describe_ids
+    from datasets.pair_store import describe_ids
     from datasets.sources import own_files, own_folders, own_splits
 
     lists = [flag.value for flag in (_CLASSES_JSON, _COLOURS, _TEST_IDS, _TRAIN_IDS, _INVERT_IDS)]
@@ -136,38 +136,53 @@ def main(argv) -> None:
     if _INVERT_IDS.value:
         negatives |= own_splits.read_ids(pathlib.Path(_INVERT_IDS.value), sources)
     found = own_folders.survey(sources, labels, _SIZE.value, show_progress)
-    # 16 bits if any image has more than 8
-    max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
-    name = _NAME.value or (about.name if about else pathlib.Path(_OUT.value).resolve().name)
-    spacing, channel, white = found.spacing_mm, found.channel(_CHANNEL.value), _MAX_VALUE.value or found.white
-    if about:
-        max_value = about.max_value if _BITS.value == "auto" else max_value
-        white = _MAX_VALUE.value or about.max_value
-        channel = about.channel if _CHANNEL.value == "auto" else channel
-        spacing = spacing or (about.spacing_mm and about.spacing_mm * max(about.size) / _SIZE.value)
-    try:
-        description = Description(name, (_SIZE.value, _SIZE.value), labels.classes, max_value, spacing, channel)
-    except ValueError as error:
-        raise UserError(f"--name or --classes: {error}") from None
+    white = _MAX_VALUE.value or (about.max_value if about else found.white)
+    description = _described(found, labels.classes, about)
     films = own_folders.PairFilms(white, _CONTRAST.value == "stretch", negatives)
     report = own_folders.import_pairs(sources, _OUT.value, description, test, labels, films, show_progress,
                                       validation, patients)
-    if line := found.about_channels(channel if about else _CHANNEL.value):
-        print(line)
-    for line in found.about_looks():
-        print(line)
-    if negatives:
-        print(f"{len(negatives)} negatives turned to positives; for new ones there is tools.predict --invert")
-    if found.white:
-        print(f"white: {white} in 16-bit images (--max_value chooses another)")
-    if len(labels.classes.organs) > MAX_MASKS and _MASKS.value:
-        print(f"overlaps: not kept, as there are more than {MAX_MASKS} organs; later ones cover earlier ones")
-    for line in report.lines(found.shares, _SIZE.value):
+    said = _about_films(found, description.channel if about else _CHANNEL.value, white, len(negatives),
+                        labels.classes)
+    for line in [*said, *report.lines(found.shares, _SIZE.value)]:
         print(line)
     held = f", {len(validation)} validation" if validation else ""
     print(f"{len(sources)} pairs at {_SIZE.value} x {_SIZE.value} pixels in {_OUT.value}: "
           f"{len(sources) - len(test) - len(validation)} train{held}, {len(test)} test; "
           f"classes: {describe_ids(labels.classes.names)}")
+
+
+def _described(found, classes, about):
+    """The new folder's description, by what was `found` in the files and what an export kept (`about` or None)."""
+    from datasets.pair_store import Description
+
+    # 16 bits if any image has more than 8
+    max_value = 65535 if _BITS.value == "16" or (_BITS.value == "auto" and found.deep) else 255
+    name = _NAME.value or (about.name if about else pathlib.Path(_OUT.value).resolve().name)
+    spacing, channel = found.spacing_mm, found.channel(_CHANNEL.value)
+    if about:
+        max_value = about.max_value if _BITS.value == "auto" else max_value
+        channel = about.channel if _CHANNEL.value == "auto" else channel
+        spacing = spacing or (about.spacing_mm and about.spacing_mm * max(about.size) / _SIZE.value)
+    try:
+        return Description(name, (_SIZE.value, _SIZE.value), classes, max_value, spacing, channel)
+    except ValueError as error:
+        raise UserError(f"--name or --classes: {error}") from None
+
+
+def _about_films(found, channel: str, white: int | None, negatives: int, classes) -> list[str]:
+    """Lines on what was made of the films, and of masks that overlap."""
+    from datasets.pair_store import MAX_MASKS
+
+    line = found.about_channels(channel)
+    lines = [*([line] if line else []), *found.about_looks()]
+    if negatives:
+        lines.append(f"{negatives} negatives turned to positives; for new ones there is tools.predict --invert")
+    if found.white:
+        lines.append(f"white: {white} in 16-bit images (--max_value chooses another)")
+    if len(classes.organs) > MAX_MASKS and _MASKS.value:
+        lines.append(f"overlaps: not kept, as there are more than {MAX_MASKS} organs; later ones cover earlier "
+                     "ones")
+    return lines
 
 
 def _nnunet():

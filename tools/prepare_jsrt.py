@@ -23,7 +23,9 @@ _SCR = flags.DEFINE_string("scr_dir", None, "folder of the SCR masks: scratch", 
 _OUT = flags.DEFINE_string("out", None, "pair folder to write", required=True)
 _SIZE = flags.DEFINE_integer("size", None, "side of the pairs in pixels (paper: 1024)", required=True,
                              lower_bound=8, upper_bound=2048)
-_OBSERVER2 = flags.DEFINE_string("observer2", None, "folder of the second observer's masks, if you have them")
+_OBSERVER2 = flags.DEFINE_string("observer2", None, "folder of the second observer's masks, if you have them, for "
+                               "OUT/observer2 (evaluation.evaluate_segmentation --predictions=OUT/observer2 "
+                               "--codes=scored scores them as any segmenter's)")
 _BITS = flags.DEFINE_enum("bits", "auto", ["auto", "8", "16"], "bits of the films written; auto: 16 (white 4095) "
                                                                "if there is any .IMG, else 8")
 _CONTRAST = flags.DEFINE_enum("contrast", "stretch", ["stretch", "none"], "stretch: each film's 0.5th to 99.5th "

@@ -51,6 +51,7 @@ NAMED = (  # left against right
     ("finetune-warp+augment", "real+augment"),
     ("mix-warp+augment", "real+augment"),
     ("mix-real", "real+augment"),  # does mixing films
+    ("pseudo", "real+augment"),  # do films without label maps
     ("finetune-warp", "real"),
     ("finetune-3+unet", "real+unet"),  # the same questions of a U-Net
     ("finetune-3+augment+unet", "real+augment+unet"),

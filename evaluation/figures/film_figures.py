@@ -95,8 +95,11 @@ def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
     scores = [film_scores(experiment.per_film(name), experiment.pooled(name)["scored"])["average"]
               for name in names]
     ids, store = _typical(pd.concat(scores, axis=1).mean(axis=1)), experiment.films()
+    # "+ AUG" on a line of its own: long headings meet where columns are many.
+    titles = ["film, gold", *("\n".join(columns.heading(name)).strip().replace(" + ", "\n+ ") for name in names)]
+    lines = 1 + max(title.count("\n") for title in titles)
     with style():
-        figure, axes = picture_grid(len(ids), 1 + len(names), PAGE, _aspect(store), 0.2, 0.14, 0.3)
+        figure, axes = picture_grid(len(ids), 1 + len(names), PAGE, _aspect(store), 0.2, 0.14, 0.15 * lines)
         for row, id_ in zip(axes, ids, strict=True):
             film = store.image(id_)
             show(row[0], film)
@@ -106,7 +109,7 @@ def column_rows(experiment: ExperimentFolder, names: Sequence[str]) -> Figure:
                 gold = experiment.gold(name, id_)
                 show(axis, error_overlay(film, experiment.prediction(name, id_), gold))
                 axis.set_xlabel(f"J {printed(score[id_], 1)}", labelpad=1)
-        _set_titles(axes[0], ("film, gold", *("\n".join(columns.heading(name)).strip() for name in names)))
+        _set_titles(axes[0], titles)
         colour_legend(figure, _legend(experiment, names[0]))
     return figure
 

@@ -27,6 +27,7 @@ _RESULTS = flags.DEFINE_list("results", None, "folders of tools.run_experiment",
 _LEFT = flags.DEFINE_list("left", [], "columns, e.g. finetune-3; default: all others")
 _RIGHT = flags.DEFINE_string("right", "real", "column they are compared with")
 _EXTERNAL = flags.DEFINE_string("external", None, "name of an external set of films, in place of the test films")
+_SHARED = flags.DEFINE_bool("shared", False, "of folders with different columns, those that all of them have")
 _SEED = flags.DEFINE_integer("seed", 0, "of the bootstrap", lower_bound=0)
 
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     from evaluation.results.tables import left_out
     from evaluation.results.write_tables import Results
 
-    results = Results(_RESULTS.value, _EXTERNAL.value or "")
+    results = Results(_RESULTS.value, _EXTERNAL.value or "", _SHARED.value)
     found = results.differences(_RIGHT.value, _LEFT.value or None, _SEED.value)
     for difference, verdict in zip(found, verdicts(found), strict=True):
         print(f"{difference.describe()}; {verdict.word} (different p = {format_p(verdict.p_different)}, alike p = "

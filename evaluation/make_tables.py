@@ -3,8 +3,9 @@ r"""Writes an experiment's tables: the paper's Table 1 or 2, per-film results, a
     python -m evaluation.make_tables --results=runs/full --out=runs/full/tables --organs --table3
     python -m evaluation.make_tables --results=runs/seed0,runs/seed1,runs/seed2 --out=runs/tables
 
-Several folders are runs (seeds) of one configuration: cells are then mean ± standard deviation. Each table is
-written as .md, .csv, .tex (booktabs, multirow) and .html:
+Several folders are runs (seeds) of one configuration: cells are then mean ± standard deviation. Folders with
+different columns are refused; with --shared, columns that not all have are left out. Each table is written as .md,
+.csv, .tex (booktabs, multirow) and .html:
 
     table1 (FULL) or table2 (TINY)  J and DSC of the scored organs, pixels pooled, best of each row bold
     table1-organs                   --organs: all organs evaluated, HD95, ASSD and surface Dice in mm (pixels if
@@ -41,6 +42,7 @@ _EXTERNAL = flags.DEFINE_multi_string("external", [], "STORE[,NAME]: a pair fold
 _EXTERNAL_CLASSES = flags.DEFINE_list("external_classes", [], "which of its classes are which of ours, as "
                                       "'lungs=left lung+right lung'")
 _ORGANS = flags.DEFINE_bool("organs", False, "add a table of all evaluated organs with border distances")
+_SHARED = flags.DEFINE_bool("shared", False, "of folders with different columns, those that all of them have")
 _TABLE3 = flags.DEFINE_bool("table3", False, "add the paper's Table 3 with the best column beside it")
 
 
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
         from evaluation.segmenter.external import score_columns  # starts TensorFlow
 
         score_columns(_RESULTS.value, externals)
-    results = Results(_RESULTS.value)
+    results = Results(_RESULTS.value, shared=_SHARED.value)
     names = write_results(results, pathlib.Path(_OUT.value), _ORGANS.value, _TABLE3.value)
     print(f"{results.caption()}\n\n{markdown(results.main_table())}")
     print(f"{_OUT.value}: {', '.join(names)}")

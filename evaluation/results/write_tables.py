@@ -65,8 +65,10 @@ class Results:
         for experiment in self.experiments:
             names = experiment.columns()
             if experiment.choice != first.choice or (not (external or shared) and names != found[0]):
+                alike = ", or with --shared one of what all have" if experiment.choice == first.choice else ""
                 raise UserError(f"{experiment.path}: is {experiment.choice} with columns {', '.join(names)}, but "
-                                f"{first.path} is {first.choice} with {', '.join(found[0])}; make a table of each")
+                                f"{first.path} is {first.choice} with {', '.join(found[0])}; make a table of "
+                                f"each{alike}")
             experiment.refuse_other_changes(first)
             for name in self.columns:
                 self.pooled[name].append(experiment.pooled(name))

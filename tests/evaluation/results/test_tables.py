@@ -314,6 +314,17 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path):
         tables.extended(Results([first]).pooled)
 
 
+def test_runs_with_other_columns_share_a_table_where_that_is_asked_for(tmp_path):
+    folders = [write_experiment(tmp_path / name, {"real": shift, **more}) for name, shift, more in (
+        ("a", 1, {"synth-1": 2}), ("b", 3, {}))]
+    command = ("evaluation.make_tables", f"--results={folders[0]},{folders[1]}", f"--out={tmp_path / 'out'}")
+    binaries.told(binaries.run(*command), folders[1], "--shared")
+    done = binaries.run(*command, "--shared")
+    assert done.code == 0 and "SYNTH 1" in (tmp_path / "out" / "table2.md").read_text()  # said to be left out
+    cells = (tmp_path / "out" / "table2.csv").read_text()
+    assert "std" in cells and "SYNTH" not in cells
+
+
 @pytest.mark.parametrize("text", [
     "[]", "{}", '{"scored": ["a"], "counts": {"a": [1, 2, 3]}}', '{"films": 1, "scored": [], "counts": {}}',
     '{"films": 1, "scored": ["a"], "counts": {"b": [1, 2, 3]}}',

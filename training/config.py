@@ -33,7 +33,7 @@ MOST_SEED = 2**31 - 1  # draws inside a step take it as int32
 class EngineConfig:
     """Options common to every training run."""
 
-    seed: int = option(0, "every random draw is a function of this seed and the step", least=0, most=MOST_SEED)
+    seed: int = option(0, "every random draw is a function of this seed and the step", most=MOST_SEED)
     precision: str = option(
         "auto", "number format of the networks; auto takes bfloat16 where the device is faster in it",
         ("auto", "float32", "mixed_bfloat16", "mixed_float16"))

@@ -30,8 +30,8 @@ def prepare(config: EngineConfig) -> tf.distribute.Strategy:
     keras.utils.set_random_seed(config.seed % 2**32)  # NumPy takes 32 bits
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-        # Where little memory is free (page cache counts as taken), the rewriting of graphs makes sums of many
-        # gradients into additions in whatever order they are ready; it has no option for that pass alone.
+        # The rewriting of graphs may make sums of gradients into additions in whatever order they are ready, it
+        # seems where little memory is free (docs/performance.md); it has no option for that pass alone.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     return strategy
 

@@ -76,6 +76,8 @@ def main(argv) -> int:
     print(f"{len(predictor.rows)} of {count} films segmented in {_OUT.value}"
           + (f", {unwritten} of them without DICOM segmentation" if unwritten else "")
           + ("; problems are listed above" if problems else ""))
+    if earlier := len(predictor.earlier()):
+        print(f"{earlier} films of earlier runs stay there, as the segmenter of those runs made them")
     if predictor.reduced:
         print(f"{predictor.reduced} films are in colour: the model saw their {segmenter.channel}, as in training")
     if predictor.spread:

@@ -82,9 +82,13 @@ class Predictor:
         text = io.StringIO()
         table = csv.DictWriter(text, self._columns(), lineterminator="\n")
         table.writeheader()
-        made = {row["name"] for row in self.rows}
-        table.writerows([*(row for row in self._before if row["name"] not in made), *self.rows])
+        table.writerows([*self.earlier(), *self.rows])
         atomic_files.write_text(self.out / "areas.csv", text.getvalue())
+
+    def earlier(self) -> list[dict[str, str]]:
+        """Rows of earlier runs that stay, those of films that this run has not segmented."""
+        made = {row["name"] for row in self.rows}
+        return [row for row in self._before if row["name"] not in made]
 
     def _columns(self) -> list[str]:
         organs = [f"{name} area" for name in self.segmenter.class_names[1:]]

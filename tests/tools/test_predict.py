@@ -230,10 +230,11 @@ def test_a_second_run_adds_its_films_to_the_table(python, tmp_path):
         _film(tmp_path / f"{name}.png", pictures.png(np.random.default_rng(number).integers(
             0, 256, (30, 40)).astype(np.uint8)))
     written = []
-    for name in ("two", "one", "two"):
+    for name, earlier in (("two", []), ("one", ["two"]), ("two", ["one"])):
         predictor = Predictor(python, str(tmp_path / "out"))
         predictor.predict(name, tmp_path / f"{name}.png")
         predictor.write_table()
+        assert [row["name"] for row in predictor.earlier()] == earlier
         written.append(list(csv.DictReader((tmp_path / "out" / "areas.csv").open())))
     assert [[row["name"] for row in rows] for rows in written] == [["two"], ["two", "one"], ["one", "two"]]
     assert written[2] == written[1][::-1] and written[1][0] == written[0][0]

@@ -2,12 +2,10 @@
 what the table at the end says."""
 
 import pathlib
-import re
 
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
 
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common.errors import UserError
@@ -15,47 +13,11 @@ from datasets.pair_store import PairStore
 from datasets.patients import patients
 from datasets.sources.own_colours import read_colours
 from datasets.sources.own_files import OwnFolder
-from datasets.sources.own_labels import InstanceLabels, Labels
-from datasets.verify import verify_store
 from tests.helpers import binaries, pictures
+from tests.helpers.own_labels import SIDE, films, imported, refused, row, run, write
 
-SIDE = 32
 RED, GREEN, VOID = (255, 0, 0), (0, 255, 0), (224, 224, 192)
 Y, X = np.mgrid[:SIDE, :SIDE]
-
-
-def _write(folder, name, array):
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pictures.png(array))
-
-
-def _films(folder, *names, shape=(SIDE, SIDE)):
-    for number, name in enumerate(names):
-        _write(folder, f"i/{name}.png", np.random.default_rng(number).integers(0, 256, shape).astype(np.uint8))
-
-
-def _run(folder, *options, size=SIDE):
-    return binaries.run("tools.import_dataset", f"--images={folder}/i", f"--labels={folder}/l", f"--size={size}",
-                        f"--out={folder}/out", "--test_fraction=0", *options)
-
-
-def _imported(folder, *options, size=SIDE):
-    done = _run(folder, *options, size=size)
-    assert done.code == 0, done.err
-    assert not [finding for finding in verify_store(folder / "out") if not finding.warning]
-    return PairStore(folder / "out"), done.out
-
-
-def _row(said, name):
-    """Films, share before and share after of the table's row of a class."""
-    found = re.search(rf"^{name} +(\d+)/(\d+) +([\d.]+)% +([\d.]+)%$", said, re.MULTILINE)
-    return tuple(float(number) for number in found.groups())
-
-
-def _refused(folder, done, *said):
-    binaries.told(done, *said)
-    assert not (folder / "out").exists()
 
 
 def _coloured():
@@ -128,30 +90,30 @@ def test_tables_that_cannot_be(tmp_path, text, said):
 @pytest.mark.parametrize("palette", [False, True])
 def test_colours_come_in_as_classes(tmp_path, palette):
     picture, codes = _coloured()
-    _films(tmp_path, "a")
+    films(tmp_path, "a")
     if palette:
         image = Image.fromarray(np.where(codes == IGNORED, 3, codes).astype(np.uint8), "P")
         image.putpalette([0, 0, 0, *RED, *GREEN, *VOID])
         (tmp_path / "l").mkdir()
         image.save(tmp_path / "l" / "a.png")
     else:
-        _write(tmp_path, "l/a.png", picture[..., ::-1])  # OpenCV's order
+        write(tmp_path, "l/a.png", picture[..., ::-1])  # OpenCV's order
     (tmp_path / "map.txt").write_text(TABLES["CVAT"])
-    store, said = _imported(tmp_path, f"--colours={tmp_path}/map.txt", "--ignore=void")
+    store, said = imported(tmp_path, f"--colours={tmp_path}/map.txt", "--ignore=void")
     np.testing.assert_array_equal(store.label("a"), codes)
     assert store.classes == ClassTable(("background", "liver", "spleen"), ignored=True)
-    assert _row(said, "ignored")[3] == 12.5
+    assert row(said, "ignored")[3] == 12.5
 
 
 def test_an_unknown_colour_is_named_and_counted(tmp_path):
     picture, _ = _coloured()
     picture[30, :7] = 1, 2, 3
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a.png", picture[..., ::-1])
+    films(tmp_path, "a")
+    write(tmp_path, "l/a.png", picture[..., ::-1])
     (tmp_path / "map.txt").write_text(TABLES["CVAT"])
-    _refused(tmp_path, _run(tmp_path, f"--colours={tmp_path}/map.txt"), "l/a.png", "1,2,3", "7 pixels")
-    _refused(tmp_path, _run(tmp_path, f"--colours={tmp_path}/map.txt", "--ignore=nil"), "--ignore: found 'nil'")
-    _refused(tmp_path, _run(tmp_path, "--classes=a,b"), "colour picture", "--colours")
+    refused(tmp_path, run(tmp_path, f"--colours={tmp_path}/map.txt"), "l/a.png", "1,2,3", "7 pixels")
+    refused(tmp_path, run(tmp_path, f"--colours={tmp_path}/map.txt", "--ignore=nil"), "--ignore: found 'nil'")
+    refused(tmp_path, run(tmp_path, "--classes=a,b"), "colour picture", "--colours")
 
 
 def _nested():
@@ -161,30 +123,30 @@ def _nested():
 
 def test_masks_keep_their_overlaps_and_unions_are_scored(tmp_path):
     disc, cup = _nested()
-    _films(tmp_path, "a", "b")
-    _write(tmp_path, "l/a_disc.png", disc.astype(np.uint8) * 255)
-    _write(tmp_path, "l/a_cup.png", cup.astype(np.uint8))
-    _write(tmp_path, "l/b_disc.png", disc.astype(np.uint8) * 7)
-    store, said = _imported(tmp_path, "--masks=disc:*_disc,cup:*_cup")
+    films(tmp_path, "a", "b")
+    write(tmp_path, "l/a_disc.png", disc.astype(np.uint8) * 255)
+    write(tmp_path, "l/a_cup.png", cup.astype(np.uint8))
+    write(tmp_path, "l/b_disc.png", disc.astype(np.uint8) * 7)
+    store, said = imported(tmp_path, "--masks=disc:*_disc,cup:*_cup")
     np.testing.assert_array_equal(store.masks("a"), np.stack([disc, cup], -1))
     np.testing.assert_array_equal(store.label("a"), disc.astype(np.uint8) + cup)
     assert not store.masks("b")[..., 1].any() and "cup: 1 of 2" in said
     assert "cup lies in disc in 1 of 1 films: --unions=disc:disc+cup" in said
-    assert _row(said, "disc")[2] == round(100 * disc.mean(), 2) and _row(said, "cup")[0] == 1
+    assert row(said, "disc")[2] == round(100 * disc.mean(), 2) and row(said, "cup")[0] == 1
     (tmp_path / "out").rename(tmp_path / "before")
-    store, said = _imported(tmp_path, "--masks=disc:*_disc,cup:*_cup", "--unions=disc:disc+cup")
+    store, said = imported(tmp_path, "--masks=disc:*_disc,cup:*_cup", "--unions=disc:disc+cup")
     assert store.classes.regions == {"disc": (1, 2), "cup": (2,)} and "lies in" not in said
 
 
 def test_label_maps_take_the_place_of_earlier_masks(tmp_path):
     """The same pairs imported twice: what is scored is what came last."""
     disc, cup = _nested()
-    _films(tmp_path, "a")
+    films(tmp_path, "a")
     for name, mask in (("l/a_disc.png", disc), ("l/a_cup.png", cup)):
-        _write(tmp_path, name, mask.astype(np.uint8))
-    assert _imported(tmp_path, "--masks=disc,cup")[0].masks("a").any()
-    _write(tmp_path, "l/a.png", np.where(X < 9, 2, 0).astype(np.uint8))
-    store, _ = _imported(tmp_path, "--classes=background,disc,cup", "--label_suffix=")
+        write(tmp_path, name, mask.astype(np.uint8))
+    assert imported(tmp_path, "--masks=disc,cup")[0].masks("a").any()
+    write(tmp_path, "l/a.png", np.where(X < 9, 2, 0).astype(np.uint8))
+    store, _ = imported(tmp_path, "--classes=background,disc,cup", "--label_suffix=")
     np.testing.assert_array_equal(store.scored_label("a"), np.where(X < 9, 2, 0))
 
 
@@ -192,10 +154,10 @@ def test_label_maps_take_the_place_of_earlier_masks(tmp_path):
 def test_many_masks(tmp_path, count):
     """A store has bits for 16 organs; beyond, label maps alone are written."""
     organs = [f"o{number:02d}" for number in range(count)]
-    _films(tmp_path, "a")
+    films(tmp_path, "a")
     for number, organ in enumerate(organs):
-        _write(tmp_path, f"l/{organ}/a.png", (number == Y).astype(np.uint8))
-    store, said = _imported(tmp_path, f"--masks={','.join(organs)}")
+        write(tmp_path, f"l/{organ}/a.png", (number == Y).astype(np.uint8))
+    store, said = imported(tmp_path, f"--masks={','.join(organs)}")
     assert (store.masks("a") is None) == (count > 16) == ("overlaps: not kept" in said)
     np.testing.assert_array_equal(store.label("a"), np.where(count > Y, Y + 1, 0))
 
@@ -206,129 +168,41 @@ def test_many_masks(tmp_path, count):
     (np.ones((SIDE, SIDE + 1), np.uint8), "33 x 32"),
 ])
 def test_what_is_no_mask_is_refused(tmp_path, mask, said):
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a_disc.png", _nested()[0].astype(np.uint8))
-    _write(tmp_path, "l/a_cup.png", mask.astype(np.uint8))
-    _refused(tmp_path, _run(tmp_path, "--masks=disc,cup"), "a_cup.png", said)
+    films(tmp_path, "a")
+    write(tmp_path, "l/a_disc.png", _nested()[0].astype(np.uint8))
+    write(tmp_path, "l/a_cup.png", mask.astype(np.uint8))
+    refused(tmp_path, run(tmp_path, "--masks=disc,cup"), "a_cup.png", said)
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 1), (65535, 65535, 65535), 65535])
 def test_a_mask_may_be_of_any_one_colour(tmp_path, colour):
-    _films(tmp_path, "a")
+    films(tmp_path, "a")
     disc = _nested()[0]
     mask = disc[..., None] * np.array(colour) if isinstance(colour, tuple) else disc * colour
     deep = np.max(colour) > 255
-    _write(tmp_path, "l/a_disc.png", mask.astype(np.uint16 if deep else np.uint8))
-    store, _ = _imported(tmp_path, "--masks=disc")
+    write(tmp_path, "l/a_disc.png", mask.astype(np.uint16 if deep else np.uint8))
+    store, _ = imported(tmp_path, "--masks=disc")
     np.testing.assert_array_equal(store.label("a"), disc)
 
 
 @pytest.mark.parametrize(("value", "said"), [(255, "every pixel of every film is disc"), (0, "no film has disc")])
 def test_masks_of_one_value_are_warned_of(tmp_path, value, said):
-    _films(tmp_path, "a", "b")
+    films(tmp_path, "a", "b")
     for name in "ab":
-        _write(tmp_path, f"l/{name}_disc.png", np.full((SIDE, SIDE), value, np.uint8))
-    assert f"warning: {said}" in _imported(tmp_path, "--masks=disc")[1]
-
-
-def _cells():
-    """16 cells of 7 x 7 that touch, numbered from 300 in steps."""
-    numbers = 300 + 41 * ((Y // 8) * 4 + X // 8)
-    return np.where((Y % 8 < 8) & (X % 8 < 8), numbers, 0).astype(np.uint16)
-
-
-@pytest.mark.parametrize("size", [32, 16, 48])
-@pytest.mark.parametrize("colour", [False, True])
-def test_touching_instances_stay_pieces(tmp_path, size, colour):
-    cells = _cells()
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a.png", np.stack([cells // 7 % 256, cells % 256, cells // 256], -1).astype(np.uint8)
-           if colour else cells)
-    store, said = _imported(tmp_path, "--instances", "--classes=background,nucleus", size=size)
-    label = store.label("a")
-    for structure in (None, np.ones((3, 3))):  # by sides, and by corners too
-        assert ndimage.label(label, structure)[1] == 16
-    gap = int((label == 0).sum())
-    assert f"instances: {gap} pixels ({gap / label.size:.1%} " in said and _row(said, "nucleus")[2] == 100
-
-
-@pytest.mark.parametrize("layout", ["i/{0}/images/{0}.png i/{0}/masks/{1}.png", "i/{0}.png l/{0}/{1}.png"])
-def test_a_mask_file_for_each_instance(tmp_path, layout):
-    cells = np.where((Y % 8 < 7) & (X % 8 < 8), _cells(), 0)
-    image, mask = layout.split()
-    for name in ("a", "b"):
-        _write(tmp_path, image.format(name), np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8))
-        for number in np.unique(cells)[1 if name == "a" else 5:]:
-            _write(tmp_path, mask.format(name, f"{number:x}"), (cells == number).astype(np.uint8) * 255)
-    folders = [f"--images={tmp_path}/i", f"--labels={tmp_path}/{mask[0]}"]
-    done = binaries.run("tools.import_dataset", *folders, "--instances", "--classes=background,nucleus",
-                        "--size=32", f"--out={tmp_path}/out", "--test_fraction=0")
-    assert done.code == 0 and "left out" not in done.out, done
-    store = PairStore(tmp_path / "out")
-    assert [ndimage.label(store.label(id_))[1] for id_ in ("a", "b")] == [16, 12] and len(store.ids()) == 2
-
-
-def test_few_masks_of_the_same_names_are_instances_too(tmp_path):
-    _films(tmp_path, "a", "b", "c")
-    for name, count in (("a", 1), ("b", 3), ("c", 2)):
-        for piece in range(count):
-            _write(tmp_path, f"l/{name}/{piece}.png", ((piece == Y // 8) & (Y % 8 < 6)).astype(np.uint8))
-    store, said = _imported(tmp_path, "--instances", "--classes=background,nucleus")
-    assert [ndimage.label(store.label(id_))[1] for id_ in "abc"] == [1, 3, 2] and "left out" not in said
-
-
-def test_instances_apart_lose_nothing(tmp_path):
-    cells = np.where((Y % 8 < 6) & (X % 8 < 6), _cells(), 0).astype(np.uint16)
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a.png", cells)
-    store, said = _imported(tmp_path, "--instances", "--classes=background,nucleus")
-    np.testing.assert_array_equal(store.label("a"), cells > 0)
-    assert "instances:" not in said
-
-
-@pytest.mark.parametrize("kind", ["uint32", "int32", "int16", "float32", "uint64", "uint8"])
-def test_instances_in_tiff_of_any_numbers(tmp_path, kind):
-    cells = np.where((Y % 16 < 12) & (X % 16 < 12), 1 + (Y // 16) * 2 + X // 16, 0).astype(kind)
-    cells[cells == 4] = 100 if kind in ("uint8", "int16") else 70000
-    _films(tmp_path, "a")
-    (tmp_path / "l").mkdir()
-    (tmp_path / "l" / "a.tif").write_bytes(pictures.tiff(cells))
-    store, _ = _imported(tmp_path, "--instances", "--classes=background,nucleus")
-    np.testing.assert_array_equal(store.label("a"), cells > 0)
-    for value in (-1, 0.5, np.nan) if kind == "float32" else ():
-        cells[0, 0] = value
-        (tmp_path / "l" / "a.tif").write_bytes(pictures.tiff(cells))
-        binaries.told(_run(tmp_path, "--instances", "--classes=background,nucleus"), "a.tif", "whole numbers")
-
-
-def test_the_smaller_of_two_instances_keeps_its_border():
-    instances = np.tile(np.where(np.arange(8) < 2, 9, 4), (8, 1)).astype(np.int32)
-    found = Labels(np.ones((8, 8), np.uint8), instances=instances)
-    small = InstanceLabels(ClassTable(("a", "b"))).resize(found, (8, 8))
-    np.testing.assert_array_equal(small.codes[0], [1, 1, 0, 1, 1, 1, 1, 1])
-    assert small.gap == 8
-
-
-def test_ignored_instances_and_numbers_beyond_a_byte(tmp_path):
-    cells = np.zeros((SIDE, SIDE), np.uint16)
-    cells[:4], cells[10:20, 10:20] = 65535, 40000
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a.png", cells)
-    store, _ = _imported(tmp_path, "--instances", "--classes=background,nucleus", "--ignore=65535")
-    assert (store.label("a")[:4] == IGNORED).all() and (store.label("a") == 1).sum() == 100
-    binaries.told(_run(tmp_path, "--instances", "--classes=a,b,c", f"--out={tmp_path}/new"), "--instances", "3")
+        write(tmp_path, f"l/{name}_disc.png", np.full((SIDE, SIDE), value, np.uint8))
+    assert f"warning: {said}" in imported(tmp_path, "--masks=disc")[1]
 
 
 def test_ignored_codes_stay_unknown_at_any_size(tmp_path):
     codes = np.repeat(np.array([[0, 1, 11, 2]], np.uint8), SIDE, 0).repeat(SIDE // 4, 1)
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a.png", codes)
-    _refused(tmp_path, _run(tmp_path, "--classes=a,b,c"), "found codes 0, 1, 2, 11", "--ignore")
+    films(tmp_path, "a")
+    write(tmp_path, "l/a.png", codes)
+    refused(tmp_path, run(tmp_path, "--classes=a,b,c"), "found codes 0, 1, 2, 11", "--ignore")
     for ignore in ("12x", "-1", "256", ""):
-        _refused(tmp_path, _run(tmp_path, "--classes=a,b,c", f"--ignore=11,{ignore}"), "--ignore")
-    store, said = _imported(tmp_path, "--classes=a,b,c", "--ignore=11", size=8)
+        refused(tmp_path, run(tmp_path, "--classes=a,b,c", f"--ignore=11,{ignore}"), "--ignore")
+    store, said = imported(tmp_path, "--classes=a,b,c", "--ignore=11", size=8)
     np.testing.assert_array_equal(store.label("a"), np.repeat([[0, 0, 1, 1, 255, 255, 2, 2]], 8, 0))
-    assert _row(said, "ignored") == (1, 1, 25, 25) and "25.0% of the pixels" in said
+    assert row(said, "ignored") == (1, 1, 25, 25) and "25.0% of the pixels" in said
     assert set(np.unique(store.filled_label("a"))) == {0, 1, 2}
 
 
@@ -337,13 +211,13 @@ def test_thin_classes_and_padding_are_told(tmp_path):
     shape = (SIDE, 2 * SIDE)
     codes = np.zeros(shape, np.uint8)
     codes[::8], codes[16:24, 16:32] = 1, 2
-    _films(tmp_path, "a", shape=shape)
-    _write(tmp_path, "l/a.png", codes)
-    _, said = _imported(tmp_path, "--classes=ground,line,box,absent", size=16)
+    films(tmp_path, "a", shape=shape)
+    write(tmp_path, "l/a.png", codes)
+    _, said = imported(tmp_path, "--classes=ground,line,box,absent", size=16)
     warning = next(line for line in said.splitlines() if line.startswith("warning: of line"))
     assert " 0% " in warning and "--size=32" in warning and "warning: of box" not in said
     assert "no film has absent" in said and "padding: 50.0% " in said and "of class ground" in said
-    assert _row(said, "line")[2] > 10 and _row(said, "line")[3] == 0 and _row(said, "absent")[:2] == (0, 1)
+    assert row(said, "line")[2] > 10 and row(said, "line")[3] == 0 and row(said, "absent")[:2] == (0, 1)
 
 
 def test_a_patient_on_both_sides_is_warned_of(tmp_path):
@@ -373,15 +247,15 @@ def test_a_patient_on_both_sides_is_warned_of(tmp_path):
     (["--classes=a,b", "--unions=c:x+b"], "--unions"), (["--classes=a,b", "--train_count=2"], "--train_count"),
 ])
 def test_options_that_do_not_go_together(tmp_path, options, said):
-    _films(tmp_path, "a")
-    _write(tmp_path, "l/a.png", np.zeros((SIDE, SIDE), np.uint8))
-    _refused(tmp_path, _run(tmp_path, *options), said)
+    films(tmp_path, "a")
+    write(tmp_path, "l/a.png", np.zeros((SIDE, SIDE), np.uint8))
+    refused(tmp_path, run(tmp_path, *options), said)
 
 
 def test_labels_beside_their_images_and_capitals(tmp_path):
     for number in range(2):
-        _write(tmp_path, f"i/p{number}.png", np.arange(81).reshape(9, 9).astype(np.uint8) + np.uint8(number))
-        _write(tmp_path, f"i/p{number}_mask.png", np.eye(9, dtype=np.uint8))
+        write(tmp_path, f"i/p{number}.png", np.arange(81).reshape(9, 9).astype(np.uint8) + np.uint8(number))
+        write(tmp_path, f"i/p{number}_mask.png", np.eye(9, dtype=np.uint8))
     done = binaries.run("tools.import_dataset", f"--images={tmp_path}/i", "--size=9", f"--out={tmp_path}/out",
                         "--classes=none,ETT", "--test_fraction=0")
     assert done.code == 0 and "--label_suffix=_mask" in done.out, done

@@ -108,8 +108,8 @@ class Results:
 
     def caption(self, organs: Sequence[str] | None = None) -> str:
         """What the main table shows, or one of `organs`, and which organs its averages leave out."""
-        first = self.experiments[0]
-        title = ", ".join(part for part in (first.title(), first.choice) if part)
+        data = dict.fromkeys(experiment.title() for experiment in self.experiments)  # each once
+        title = ", ".join(part for part in (*data, self.experiments[0].choice) if part)
         runs = len(self.experiments)
         spread = f"; mean ± standard deviation of {runs} runs" if runs > 1 else ""
         films = "test films" if self.tested > 1 else "test film"

@@ -319,10 +319,13 @@ def test_runs_with_other_columns_share_a_table_where_that_is_asked_for(tmp_path)
         ("a", 1, {"synth-1": 2}), ("b", 3, {}))]
     command = ("evaluation.make_tables", f"--results={folders[0]},{folders[1]}", f"--out={tmp_path / 'out'}")
     binaries.told(binaries.run(*command), folders[1], "--shared")
-    done = binaries.run(*command, "--shared")
-    assert done.code == 0 and "SYNTH 1" in (tmp_path / "out" / "table2.md").read_text()  # said to be left out
+    assert binaries.run(*command, "--shared").code == 0
+    assert "SYNTH 1" in (tmp_path / "out" / "table2.md").read_text()  # said to be left out
     cells = (tmp_path / "out" / "table2.csv").read_text()
     assert "std" in cells and "SYNTH" not in cells
+    for folder in folders:  # as in folders to share
+        shutil.rmtree(folder / "data" / "gan-films")
+    assert Results(folders, shared=True).caption().startswith("a, b, TINY")
 
 
 @pytest.mark.parametrize("text", [

@@ -23,6 +23,7 @@ _NETWORKS = {"SMANet": "SMANet (Bonechi et al. 2020) as this software builds it:
              "UNet": "U-Net (Ronneberger et al. 2015) as this software builds it: batch normalisation"}
 _WORST = 10  # films that are named
 _UNKNOWN = "Not known: the run does not lie in an experiment's folder, or was not evaluated there."
+_OWN = "Not known: the run lies in an experiment's folder, but is none of its columns."
 
 
 def model_card(run: str, facts: Mapping[str, Any], version: Mapping[str, str]) -> str:
@@ -84,18 +85,25 @@ def _evaluation_data(experiment: ExperimentFolder | None, column: str) -> str:
     sets = _sets(experiment, column)
     if not sets:
         return _UNKNOWN
-    lines = [f"- {markdown(name)}: {found['films']} films" + (
-        ", test films of the data set that it was trained on" if place == 0 else ", from elsewhere")
-        for place, (name, found) in enumerate(sets.items())]
-    return "\n".join([*lines, "", "No network saw these films, and nothing was chosen by them."])
+    lines = [f"- {markdown(name or _data_name(experiment))}: {_films(found['films'])}, "
+             + ("from elsewhere" if name else "the experiment's test films") for name, found in sets.items()]
+    unseen = "Not known is whether its training saw these films." if columns.is_own(column) else (
+        "No network saw these films, and nothing was chosen by them.")
+    return "\n".join([*lines, "", unseen])
+
+
+def _films(count: int) -> str:
+    return f"{count} film" + "s" * (count != 1)
 
 
 def _training_data(experiment: ExperimentFolder | None, column: str) -> str:
     if experiment is None or not experiment.configuration:
         return _UNKNOWN
+    if columns.is_own(column):
+        return _OWN
     subset, known = experiment.subset(), columns.find(column)
     recipe = f", {markdown(experiment.recipe)}" if experiment.recipe else ""
-    films = (f"{len(subset['train'])} films of {markdown(_data_name(experiment))} ({experiment.configuration}, "
+    films = (f"{_films(len(subset['train']))} of {markdown(_data_name(experiment))} ({experiment.configuration}, "
              f"seed {subset.get('seed')}{recipe}), drawn from its training films.")
     if known.kind == "pseudo":
         return (f"{films} As many crops are of other films without label maps, labelled by a segmenter that was "
@@ -109,18 +117,13 @@ def _training_data(experiment: ExperimentFolder | None, column: str) -> str:
 
 
 def _sets(experiment: ExperimentFolder | None, column: str) -> dict[str, dict]:
-    """Name of the films -> pooled counts: here, then on the experiment's external sets, as far as known."""
+    """"" for the test films and names of external sets -> pooled counts there of the segmenter as it is now; empty
+    where it was not scored on the test films."""
     if experiment is None:
         return {}
-    found = {}
-    for name in ("", *experiment.externals()):
-        try:
-            found[name or _data_name(experiment)] = read_pooled(
-                experiment.path / results_name(column, name) / "pooled.json")
-        except UserError:  # not evaluated
-            if not name:
-                return {}
-    return found
+    folders = {name: ExperimentFolder(experiment.path, name) for name in ("", *experiment.externals())}
+    found = {name: folder.pooled(column) for name, folder in folders.items() if column in folder.scored_columns()}
+    return found if "" in found else {}
 
 
 def _figures(experiment: ExperimentFolder | None, column: str) -> str:
@@ -132,12 +135,12 @@ def _figures(experiment: ExperimentFolder | None, column: str) -> str:
                                               for values in cells.values()))
             for metric, organ in next(iter(cells.values())).index]
     rows.append(("films", *(str(found["films"]) for found in sets.values())))
-    return table(("percent", *(markdown(name) for name in sets)), rows)
+    return table(("percent", *(markdown(name or _data_name(experiment)) for name in sets)), rows)
 
 
 def _worst(experiment: ExperimentFolder | None, column: str) -> str:
     path = experiment.path / results_name(column) / "per_film.csv" if experiment else None
-    if path is None or not path.is_file():
+    if path is None or not path.is_file() or column not in experiment.scored_columns():
         return _UNKNOWN
     films = read_per_film(path)
     scored = read_pooled(path.with_name("pooled.json"))["scored"]

@@ -1,6 +1,7 @@
 """Cards: heads that YAML reads back, texts of others that stay texts, and the figures of the run."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -53,6 +54,16 @@ def test_a_model_card_has_figures_here_and_elsewhere_and_names_failures(tmp_path
     assert "recipe" not in card and "seed 4, recipe best)" in model_card(str(root / "finetune-3"), FACTS, {})
     (root / "pseudo").mkdir()
     assert "without label maps" in model_card(str(root / "pseudo"), FACTS, {}) and "without label maps" not in card
+    (root / "mine").mkdir()
+    shutil.copytree(root / "evaluate-finetune-3", root / "evaluate-mine")
+    mine = model_card(str(root / "mine"), FACTS, {})  # a user's own run beside the columns
+    assert "| J Heart | 90.00 |" in mine and "2 films of" not in mine and "No network saw" not in mine
+    far["external"] = {"network": "of another network"}
+    (root / "external-Far.finetune-3" / "pooled.json").write_text(json.dumps(far))
+    (root / "finetune-3" / "product.json").write_text('{"network": "last.keras"}')
+    (root / "finetune-3" / "last.keras").write_bytes(b"weights")
+    anew = model_card(str(root / "finetune-3"), FACTS, {})
+    assert "| J Heart | 90.00 |" in anew and "60.00" not in anew
     alone = model_card(str(tmp_path / "model.keras"), FACTS, {})
     assert "Not known" in alone and "90.00" not in alone
 

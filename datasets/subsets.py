@@ -26,7 +26,7 @@ def choose_subset(store: PairStore, config: str, seed: int, count: int = TINY_FI
     """
     if config not in CONFIGS:
         raise ValueError(f"config must be one of {CONFIGS}; received {config!r}")
-    ids = store.ids("train")
+    ids = store.films("train")
     needed = count if config == "tiny" else 1
     if len(ids) < needed:
         raise UserError(f"{store.path}: found {len(ids)} train films, expected at least {needed} for "
@@ -36,6 +36,11 @@ def choose_subset(store: PairStore, config: str, seed: int, count: int = TINY_FI
                         "--test_fraction")
     if config == "full":
         return sorted(ids)
+    return draw_films(ids, seed, count)
+
+
+def draw_films(ids: Sequence[str], seed: int, count: int) -> list[str]:
+    """`count` of `ids` as `choose_subset` draws them, in order."""
     return sorted(_shuffled(sorted(ids), seed)[:count])
 
 
@@ -56,6 +61,7 @@ def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike,
     Raises UserError if `path` is there already, or a file cannot be read or written.
     """
     refuse_existing(path)
+    kept = set(ids)
     with atomic_files.replacing_folder(path) as made:
         writer = PairWriter(made, store.description)
         for id_ in ids:
@@ -63,7 +69,7 @@ def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike,
                 source = store.path / kind / f"{id_}.png"
                 if source.is_file():
                     shutil.copyfile(source, atomic_files.make_folder(made / kind) / source.name)
-        writer.entries = {entry.id: entry for entry in store.entries if entry.id in set(ids)}
+        writer.entries = {entry.id: entry for entry in store.entries if entry.id in kept}
         writer.close()
     return PairStore(path)
 

@@ -12,7 +12,7 @@ from datasets.common.errors import UserError
 from datasets.common.progress import say
 from datasets.pair_store import Description, PairStore
 from datasets.patients import without_patients_of
-from datasets.subsets import choose_subset
+from datasets.subsets import draw_films
 from evaluation.privacy.figures import Interval, share
 from evaluation.privacy.planted_copies import Pair, disguises
 from evaluation.synthetic.copies import CopyCheck, is_copy
@@ -63,7 +63,7 @@ def measure(store: PairStore, options: Options, progress: Callable[[str, int, in
     rows = []
     for seed in range(options.draws):
         progress("draws measured", seed, options.draws)
-        members = choose_subset(store, "tiny", seed, options.films)
+        members = draw_films(ids, seed, options.films)
         others, left_out = without_patients_of(store, ids, store, members)
         if len(others) < 2:
             raise UserError(f"{store.path}: found {len(others)} train films of other patients than the members of "

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from datasets.augmentation.augment import augment_store
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.manifest import Entry
@@ -56,3 +57,12 @@ def test_too_few_films_are_one_clear_line(tmp_path):
         choose_subset(store, "tiny", 0)
     with pytest.raises(UserError, match="found no test films"):
         choose_subset(write_phantoms(tmp_path / "b", 3, 0, 32, 0), "full", 0)
+
+
+def test_augmented_copies_are_no_films(store, tmp_path):
+    augmented = augment_store(store, store.ids("train"), tmp_path / "augmented", 0)
+    with PairWriter(augmented.path, augmented.description) as writer:
+        writer.add(Entry("test", "test"), store.image(store.ids("test")[0]), store.label(store.ids("test")[0]))
+    both = PairStore(augmented.path)
+    for config in ("full", "tiny"):
+        assert all(id_.endswith("-original") for id_ in choose_subset(both, config, 0))

@@ -34,6 +34,10 @@ LEAST_HELD_OUT = FEW  # train films that were not seen, to calibrate on them and
 _CHUNK = 512  # pairs judged at a time: a multiple of what `nearest_films` multiplies at once, for the same bits
 
 
+class TooFewFilmsError(UserError):
+    """Films of too few patients to tell copies by."""
+
+
 def set_digest(synthetic: PairStore) -> str:
     """Of a set's pairs: what marks and figures are of."""
     return synthetic.fingerprint()[:16]
@@ -55,7 +59,7 @@ def load_check(real: PairStore, training: Sequence[str] | None = None,
       held_out: pair folder of which the train films that the networks did not see are the held-out ones; None
         takes `real`.
 
-    Raises UserError for films of too few patients, and for folders of other classes or channels.
+    Raises TooFewFilmsError for films of too few patients, UserError for folders of other classes or channels.
     """
     training = real.films("train") if training is None else training
     source = real if held_out is None else held_out
@@ -65,7 +69,7 @@ def load_check(real: PairStore, training: Sequence[str] | None = None,
     known = len(np.unique(same_patient(patients(real, training)), axis=0))
     if known < LEAST_TRAINING:
         of = f" of {known} patient" * (known < len(training))
-        raise UserError(f"{real.path}: found {len(training)} training films{of}, expected at least "
+        raise TooFewFilmsError(f"{real.path}: found {len(training)} training films{of}, expected at least "
                         f"{LEAST_TRAINING} of different patients to tell copies by")
     size = comparison_size(real)
     new = ImageSet.load("held-out training", source, others, size) if enough else None
@@ -85,13 +89,13 @@ def mark_copies(synthetic: PairStore, real: PairStore, training: Sequence[str] |
       folder: where marks are read and written instead, for a set that must stay as it is.
 
     Returns the rows; None, and a line that says why, where `real` has too few training films to tell copies by.
-    Raises UserError for stores of other classes or channels.
+    Raises UserError for stores of other classes or channels, and for files that cannot be read.
     """
     check_same_classes(real, synthetic)
     check_same_classes(real, held_out or real)
     try:
         check = load_check(real, training, held_out=held_out)
-    except UserError as error:
+    except TooFewFilmsError as error:
         say(f"copies are not marked: {error}")
         return None
     path, ids, size = folder or synthetic.path, synthetic.ids(), comparison_size(real)

@@ -34,7 +34,7 @@ class ChosenPairs:
       rows: of all its pairs, see `evaluation.synthetic.marked_copies`.
       facts: of copies.json.
       kept: ids that are published.
-      left_out: id -> COPY, DUPLICATE or BOX; the first that holds.
+      left_out: id -> COPY, BOX or DUPLICATE; the first that holds.
       duplicate_of: id of each left out as DUPLICATE -> the published pair that it is like.
     """
 
@@ -57,7 +57,7 @@ class ChosenPairs:
 
 
 def choose_pairs(run: ExperimentFolder, method: Method, without_boxes: bool, scratch: pathlib.Path) -> ChosenPairs:
-    """Leaves out flagged copies, then films nearly the same as an earlier one, then, if asked, films with boxes.
+    """Leaves out flagged copies, then, if asked, films with boxes, then films nearly the same as an earlier one.
 
     Args:
       scratch: folder for marks where the set has none yet; nothing is written to the run.
@@ -77,13 +77,12 @@ def choose_pairs(run: ExperimentFolder, method: Method, without_boxes: bool, scr
     sets = [ImageSet.load("real", store, store.films("train"), size) for store in (real, held_out) if store]
     films = np.concatenate([images.films for images in sets])
     same = same_patient([patient for images in sets for patient in images.patients])
-    rest = [id_ for id_ in rows["id"] if id_ not in left_out]
+    boxed = set(rows["id"][rows["boxes"] > 0]) if without_boxes else set()
+    rest = [id_ for id_ in rows["id"] if id_ not in left_out and id_ not in boxed]
     duplicates = near_duplicates(rest, lambda ids: load_pairs(made, ids, size=size, filled=True)[0],
                                  duplicate_distance(films, same), show_progress)
     left_out |= dict.fromkeys(duplicates, DUPLICATE)
-    if without_boxes:
-        boxed = rows["id"][rows["boxes"] > 0]
-        left_out |= {id_: BOX for id_ in boxed if id_ not in left_out}
+    left_out |= {id_: BOX for id_ in rows["id"] if id_ in boxed and id_ not in left_out}
     kept = [id_ for id_ in rows["id"] if id_ not in left_out]
     if not kept:
         raise UserError(f"{made.path}: all {len(rows)} pairs are left out ({left_out_line(left_out)}); nothing "

@@ -144,3 +144,11 @@ def test_too_few_films_are_said_and_nothing_is_written(tmp_path):
         writer.add(Entry("a", "train"), few.image(few.ids()[0]), few.label(few.ids()[0]))
     assert mark_copies(PairStore(tmp_path / "made"), few, say=said.append) is None
     assert "1 training films" in said[0] and not (tmp_path / "made" / MARKS).exists()
+
+
+def test_a_damaged_training_film_is_no_want_of_films(real, tmp_path):
+    shutil.copytree(real.path, tmp_path / "real")
+    name = f"{real.ids('train')[0]}.png"
+    (tmp_path / "real" / "images" / name).write_bytes(b"no picture")
+    with pytest.raises(UserError, match=name):
+        mark_copies(_write(tmp_path / "made", real), PairStore(tmp_path / "real"))

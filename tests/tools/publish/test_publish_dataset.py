@@ -20,9 +20,10 @@ from evaluation.results.columns import method_named
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.made_with import MadeWith
 from evaluation.synthetic.fit_to_share import THRESHOLDS
+from evaluation.synthetic.marked_copies import MARKS
 from tests.helpers import binaries
 from tests.helpers.synthetic_sets import write_synthetic_set
-from tools.publish.chosen_pairs import choose_pairs
+from tools.publish.chosen_pairs import BOX, choose_pairs
 
 FIT = {"copies_made": {"value": 0.0},  # which publishing measures itself
        "check_recall": {"value": 0.995, "low": 0.98, "high": 0.999}, "check_false_alarms": {"value": 0.004},
@@ -128,7 +129,7 @@ def test_what_is_missing_or_above_is_told_and_nothing_is_written(run, tmp_path):
     done = _publish(run, tmp_path / "out", "--license=cc-by-4.0", f"--figures={figures}", "--anyway")
     assert done.code == 0 and "NOT called fit" in done.out
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "Not called fit to share" in card and "| 0.61 | at most 0.55 | NO |" in card
+    assert "Not called fit to share" in card and "| 0.61 | at most 0.55 and at least 0.45 | NO |" in card
     limits = [threshold for threshold in THRESHOLDS.values() if threshold.limit is not None]
     assert card.count("| NO |") == 1 and card.count("| yes") == len(limits) - 1
 
@@ -174,3 +175,15 @@ def test_the_published_phantoms_are_whole():
     assert sum(map(len, published.values())) < 2**21
     store = PairStore(folder / "pairs")
     assert not [finding for finding in verify_store(store.path) if not finding.warning]
+
+
+def test_duplicates_are_of_pairs_that_are_published(run, tmp_path, monkeypatch):
+    arguments = ExperimentFolder(run), method_named("three"), True, tmp_path / "marks"
+    choose_pairs(*arguments)
+    marks = pd.read_csv(tmp_path / "marks" / MARKS)
+    marks.loc[10:20:2, "boxes"] = 1
+    marks.to_csv(tmp_path / "marks" / MARKS, index=False)
+    monkeypatch.setattr("tools.publish.chosen_pairs.near_duplicates",
+                        lambda ids, *_: dict(zip(ids[1::2], ids[::2], strict=False)))
+    chosen = choose_pairs(*arguments)
+    assert chosen.count(BOX) >= 4 and set(chosen.duplicate_of.values()) <= set(chosen.kept)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from datasets.common.errors import UserError
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.columns import Method
+from evaluation.results.experiment_folder import ExperimentFolder, run_names
 from evaluation.results.tables import AVERAGE, scores
 from evaluation.synthetic.copies import KINDS
 from evaluation.synthetic.fit_to_share import FIGURES, read_figures
@@ -26,7 +27,8 @@ def copying_rows(experiments: Sequence[ExperimentFolder]) -> pd.DataFrame:
 
     Raises UserError where no experiment has a set whose pairs are marked.
     """
-    rows = [_row(experiment, method) for experiment in experiments for method in experiment.methods()]
+    named = zip(run_names(experiments), experiments, strict=True)
+    rows = [_row(experiment, name, method) for name, experiment in named for method in experiment.methods()]
     rows = [row for row in rows if row]
     if not rows:
         paths = ", ".join(str(experiment.path) for experiment in experiments)
@@ -35,13 +37,13 @@ def copying_rows(experiments: Sequence[ExperimentFolder]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _row(experiment: ExperimentFolder, method) -> dict[str, object]:
+def _row(experiment: ExperimentFolder, name: str, method: Method) -> dict[str, object]:
     synthetic = experiment.synthetic(method)
     marks = read_marks(synthetic)
     if marks is None:
         return {}
     samples, facts = marks
-    row = {"run": experiment.path.name, "method": method.name, "pairs": len(samples)}
+    row = {"run": name, "method": method.name, "pairs": len(samples)}
     row |= {f"{name}_copies": samples[f"{name}_copy"].mean() for name in ("film", "label")}
     flagged = samples[samples["copy"]]
     row |= {"copies": len(flagged) / len(samples)}

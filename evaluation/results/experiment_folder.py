@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,13 @@ def results_name(column: str, external: str = "") -> str:
 def set_name(method: Method) -> str:
     """The folder of a method's synthetic pairs."""
     return f"synthetic-{method.suffix}"
+
+
+def run_names(experiments: Sequence["ExperimentFolder"]) -> list[str]:
+    """A name for each in tables: its folder's, or all of its path where two folders have one name."""
+    paths = [experiment.path.resolve() for experiment in experiments]
+    names = [path.name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)

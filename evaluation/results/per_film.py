@@ -72,7 +72,7 @@ def summarize(per_film: pd.DataFrame) -> pd.DataFrame:
             wide = 100 * wide if column.startswith(_IN_PERCENT) else wide
             wide["average"] = wide[shown_organs(per_film, organs)].mean(axis=1)
             for organ in wide:
-                parts[name, heading(organ)] = _spread(wide[organ].dropna())
+                parts[name, heading(organ)] = spread_of(wide[organ].dropna())
     table = pd.DataFrame(parts).T.rename_axis(["metric", "organ"])
     return table.astype({"films": int})
 
@@ -131,7 +131,8 @@ def counts_of(per_film: pd.DataFrame, organs: Sequence[str]) -> np.ndarray:
     return per_film.set_index(["film", "organ"]).loc[index, _COUNTS].to_numpy().reshape(len(films), len(organs), 3)
 
 
-def _spread(values: pd.Series) -> dict[str, float]:
+def spread_of(values: pd.Series) -> dict[str, float]:
+    """Number ("films"), mean, std, min, q1, median, q3 and max of one value a film."""
     quartiles = values.quantile([0.0, 0.25, 0.5, 0.75, 1.0])
     return {"films": len(values), "mean": values.mean(), "std": values.std(ddof=1),  # sample deviation
             **dict(zip(["min", "q1", "median", "q3", "max"], quartiles, strict=True))}

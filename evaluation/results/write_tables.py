@@ -20,7 +20,7 @@ from evaluation.results.comparisons import (
     comparison_table,
     named_among,
 )
-from evaluation.results.experiment_folder import ExperimentFolder
+from evaluation.results.experiment_folder import ExperimentFolder, run_names
 from evaluation.results.inference import format_p, holm
 from evaluation.results.per_film import film_rows, film_scores, hardest, merge_runs, summarize
 from evaluation.results.published import table3
@@ -205,9 +205,7 @@ class Results:
     def films(self) -> pd.DataFrame:
         """All single films: a row for each set of films ("test" or an external one), column, run (its folder's
         name, or all of its path where two have one name), film and organ."""
-        paths = [experiment.path.resolve() for experiment in self.experiments]
-        names = [path.name if [other.name for other in paths].count(path.name) == 1 else str(path)
-                 for path in paths]
+        names = run_names(self.experiments)
         parts = {(place, column, name): films
                  for place, results in {"test": self, **self.externals}.items() for column in results.columns
                  for name, films in zip(names, results.per_film_of_runs(column), strict=True)}

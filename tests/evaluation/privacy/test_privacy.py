@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from datasets.common.errors import UserError
 from datasets.manifest import Entry
 from datasets.pair_store import PairStore, PairWriter
 from datasets.sources.phantom import phantom, write_phantoms
+from evaluation.privacy.copying import copying_rows
 from evaluation.privacy.figures import add_figures, auc, share
 from evaluation.privacy.membership import NEAREST, RATIO, TOGETHER, attack_table, distance_scores, segmenter_scores
 from evaluation.privacy.membership_report import Films, headline
@@ -18,7 +20,7 @@ from evaluation.privacy.planted_marks import measure_marks
 from evaluation.results.experiment_folder import ExperimentFolder
 from evaluation.results.tables import scores
 from evaluation.synthetic.copies import CopyCheck
-from evaluation.synthetic.fit_to_share import read_figures
+from evaluation.synthetic.fit_to_share import THRESHOLDS, Figure, read_figures
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.marked_copies import mark_copies
 from tests.helpers import binaries
@@ -221,6 +223,9 @@ def test_copying_beside_usefulness(tmp_path):
     done = binaries.run("evaluation.compare_copying", f"--results={folder}", f"--out={tmp_path}/out")
     assert done.code == 0, done.err
     row = pd.read_csv(tmp_path / "out" / "copying.csv").iloc[0]
+    shutil.copytree(folder, tmp_path / "other" / "run")
+    table = copying_rows([experiment, ExperimentFolder(tmp_path / "other" / "run")])
+    assert table["run"].nunique() == 2  # folders of one name
     assert row["pairs"] == 8 and row["distinct"] == 2
     for name in ("copies", "film_copies", "label_copies"):
         column = rows["copy" if name == "copies" else name.replace("copies", "copy")]
@@ -228,3 +233,12 @@ def test_copying_beside_usefulness(tmp_path):
     assert row["membership_auc_distance"] == 0.5 and np.isnan(row["mix"])
     for column, name in (("real", "real"), ("synth", "synth-3"), ("finetune", "finetune-3")):
         assert row[column] == pytest.approx(scores(experiment.pooled(name))["J", "Average"], abs=1e-3)
+
+
+def test_an_attack_that_is_worse_than_guessing_is_one_turned_round():
+    for name in ("membership_auc_distance", "membership_auc_segmenter"):
+        threshold = THRESHOLDS[name]
+        assert [threshold.met(value) for value in (0.2, 0.44, 0.46, 0.5, 0.54, 0.56)] == [False, False, True, True,
+                                                                                         True, False]
+        inside, below = (Figure(0.5, "privacy", "", low, 0.54) for low in (0.46, 0.4))
+        assert threshold.borne_out(inside) and not threshold.borne_out(below)

@@ -12,9 +12,9 @@ from evaluation.report.needs import COPIES, DIFFERENCES, GAN_TEST, REALISM, lack
 from evaluation.report.synthetic_sections import COUNT, add_copies, add_gan_test, add_realism
 from evaluation.results import columns
 from evaluation.results.experiment_folder import ExperimentFolder
-from evaluation.results.per_film import summarize
+from evaluation.results.per_film import film_scores, spread_of
 from evaluation.results.table_formats import markdown
-from evaluation.results.tables import AVERAGE, mean_scores, printed
+from evaluation.results.tables import mean_scores, printed
 from evaluation.results.write_tables import MEASURES, Results, comparisons_caption, write_results
 from evaluation.synthetic.gan_test import teachers
 
@@ -175,7 +175,7 @@ def _add_films(page: Page, results: Results) -> None:
     page.text("Mean J of the scored organs over single films, in percent; the tables pool pixels instead.")
     rows = []
     for column in results.columns:
-        spread = summarize(results.per_film(column)).loc[("J", AVERAGE)]
+        spread = spread_of(film_scores(results.per_film(column), results.scored)["average"].dropna())
         shown = (printed(spread[name]) for name in ("mean", "std", "q1", "median", "q3"))
         rows.append([columns.title(column), *shown])
     page.table(("column", "mean", "std", "first quartile", "median", "third quartile"), rows)

@@ -148,7 +148,8 @@ def evaluate_to_folder(predict: Predict, store: PairStore, ids: Sequence[str], f
 
 def score_to_folder(segment: Segment, store: PairStore, ids: Sequence[str], folder: pathlib.Path,
                     scored: bool = True) -> Result:
-    """`score_films`, with predictions/ID.png, per_film.csv and pooled.json written to `folder`."""
+    """`score_films`, with predictions/ID.png, per_film.csv and, last, pooled.json written to `folder`."""
+    (folder / "pooled.json").unlink(missing_ok=True)  # earlier scores are not of the predictions to come
     predictions = atomic_files.make_folder(folder / "predictions")
     if not (folder / "per_film.csv").is_file():  # from the first film on it tells whose the folder is
         atomic_files.write_text(folder / "per_film.csv", "film,organ,tp,fp,fn,j,dsc\n")

@@ -10,6 +10,7 @@ from datasets.pair_store import PairStore, write_png
 from evaluation.figures import style
 from evaluation.report.needs import COPIES, DIFFERENCES, GAN_TEST, REALISM, lacking
 from evaluation.report.write_report import summary, write_report
+from evaluation.results.per_film import film_scores
 from evaluation.results.write_tables import Results
 from tests.helpers.result_folders import write_experiment
 
@@ -60,3 +61,15 @@ def test_the_summary_is_the_tables_best(tmp_path):
     assert f"{found.difference:.2f} points above REAL" in said and "3 test films" in said
     said = summary(Results([write_experiment(tmp_path / "other", {"real": 0, "finetune-3": 3}, films=3)]))
     assert said.startswith("REAL") and "mean J 9" in said and "above Three-stage FINETUNE" in said
+
+
+def test_films_are_scored_by_the_scored_organs(tmp_path):
+    results = Results([write_experiment(tmp_path / "run", {"real": 3}, films=4, scored=False)])
+    write_report(tmp_path / "report", tmp_path / "run", "again")
+    page = (tmp_path / "report" / "report.html").read_text()
+    films = results.per_film("real")
+    scored, every = (film_scores(films, organs)["average"].mean()
+                     for organs in (results.scored, films["organ"].unique()))
+    assert abs(scored - every) > 0.5
+    row = re.search(r">Films</h2>.*?<tr><t[dh][^>]*>REAL</t[dh]><td[^>]*>([\d.]+)", page, re.DOTALL)
+    assert float(row[1]) == pytest.approx(scored, abs=0.01)

@@ -13,6 +13,7 @@ from datasets.pair_store import PairStore, read_png
 from datasets.rules.label_cleaning import keep_largest
 from datasets.sources.phantom import write_phantoms
 from evaluation.metrics.overlap import overlap_counts
+from evaluation.segmenter.evaluate import score_to_folder
 from evaluation.segmenter.saved_network import load_network, read_product
 from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.smanet import SMANet
@@ -124,3 +125,19 @@ def test_foreign_run_folders_are_refused(text, words, tmp_path):
         (tmp_path / "product.json").write_text(text)
     with pytest.raises(UserError, match=words):
         read_product(tmp_path)
+
+
+def test_scores_of_earlier_predictions_end_with_the_first_new_one(tmp_path):
+    store, done = write_phantoms(tmp_path / "films", 2, 2, 32, 0), []
+
+    def segment(id_):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(id_)
+        return store.scored_label(id_)
+
+    score_to_folder(segment, store, store.ids("test"), tmp_path)
+    assert (tmp_path / "pooled.json").is_file()
+    with pytest.raises(KeyboardInterrupt):
+        score_to_folder(segment, store, store.ids("test"), tmp_path)
+    assert not (tmp_path / "pooled.json").exists() and (tmp_path / "per_film.csv").is_file()

@@ -28,7 +28,8 @@ from evaluation.results.columns import METHODS, method_named
 
 _KIND = flags.DEFINE_enum("kind", "outlines", ["outlines", "real-or-synthetic"], "build: what readers are asked")
 _EXPERIMENT = flags.DEFINE_string("experiment", None, "build: folder of an experiment (tools.run_experiment)")
-_COLUMN = flags.DEFINE_string("column", "finetune-3", "build: column of the table whose predictions are shown")
+_COLUMN = flags.DEFINE_string("column", None, "build: column of the table whose predictions are shown (default: "
+                              "finetune-3); with --data a name alone (default: that of the folder of --results)")
 _DATA = flags.DEFINE_string("data", None, "build: pair folder of the films, instead of --experiment")
 _RESULTS = flags.DEFINE_string("results", None, "build: folder with per_film.csv and predictions/, with --data")
 _METHOD = flags.DEFINE_enum("method", "three", [method.name for method in METHODS], "build: whose films are told "
@@ -69,9 +70,10 @@ def build() -> None:
     if bool(_EXPERIMENT.value) == bool(_DATA.value) or bool(_DATA.value) != bool(_RESULTS.value):
         raise UserError("build: give either --experiment=RUN, or --data=STORE and --results=FOLDER")
     if _EXPERIMENT.value:
-        results = find_results(_EXPERIMENT.value, _COLUMN.value)
+        results = find_results(_EXPERIMENT.value, _COLUMN.value or "finetune-3")
     else:
-        results = Results(PairStore(_DATA.value), pathlib.Path(_RESULTS.value), _COLUMN.value)
+        folder = pathlib.Path(_RESULTS.value)
+        results = Results(PairStore(_DATA.value), folder, _COLUMN.value or folder.resolve().name)
     films = choose_films(results, _FILMS.value)
     title = f"{results.store.description.name}, {results.column}"
     write_study(films, _OUT.value, title, _SEED.value, _SIDE.value)

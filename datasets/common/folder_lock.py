@@ -1,5 +1,6 @@
 """One process at a time in a folder."""
 
+import errno
 import fcntl
 import os
 import pathlib
@@ -19,7 +20,7 @@ def lock_folder(path: str | os.PathLike, doing: str, name: str = ".lock", patien
       name: of the lock's file in `path`; each is a lock of its own.
       patience: seconds to wait for another process, e.g. one that is about to end.
 
-    Raises UserError if another process holds it then.
+    Raises UserError if another process holds it then, and where the file system has no locks.
     """
     # The file stays; the lock is the kernel's, and ends with the process.
     handle = open(pathlib.Path(path) / name, "w")  # noqa: SIM115 (held as long as the run)
@@ -28,7 +29,11 @@ def lock_folder(path: str | os.PathLike, doing: str, name: str = ".lock", patien
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # LOCK_NB: refuses at once
             return handle
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                handle.close()
+                raise UserError(f"{path}: its file system cannot keep a second process out ({error.strerror}); "
+                                "choose a --workdir on another") from None
             if time.monotonic() < late:
                 time.sleep(_LOOK_SECONDS)
                 continue

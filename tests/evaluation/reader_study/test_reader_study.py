@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -226,3 +227,12 @@ def test_tool_builds_and_reports(root, tmp_path):
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "r" / "preferences.csv")
     assert table.gold.tolist() == [sum(film.first == GOLD for film in key.films)] * 2
+
+
+@pytest.mark.parametrize(("options", "named"), [([], "theirs"), (["--column=nnU-Net"], "nnU-Net")])
+def test_predictions_of_others_are_not_called_ours(root, tmp_path, options, named):
+    shutil.copytree(root / f"evaluate-{COLUMN}", tmp_path / "theirs")
+    done = _tool("build", f"--data={root}/data/gan-films", f"--results={tmp_path}/theirs", f"--out={tmp_path}/out",
+                 "--films=2", *options)
+    assert done.code == 0, done.err
+    assert read_key(tmp_path / "out" / KEY).title.endswith(f", {named}")

@@ -1,6 +1,8 @@
 """The task runner: done tasks are skipped, stale ones redone with their former result kept."""
 
 import dataclasses
+import errno
+import os
 import shutil
 
 import pytest
@@ -99,3 +101,12 @@ def test_what_is_done_by_a_lost_worker_is_not_done_again(tmp_path):
     assert log == ["a"]
     do_task(task, tmp_path, "another")
     assert log == ["a", "a"]
+
+
+def test_a_file_system_without_locks_is_no_other_process(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("datasets.common.folder_lock.fcntl.flock", refuse)
+    with pytest.raises(UserError, match=os.strerror(errno.ENOLCK)):
+        lock_folder(tmp_path, "busy")

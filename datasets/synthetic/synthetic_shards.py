@@ -26,7 +26,7 @@ from datasets.common import atomic_files
 from datasets.common.errors import UserError
 from datasets.common.progress import Passing
 from datasets.common.progress import say as say_line
-from datasets.common.zips import DAMAGED_ZIP
+from datasets.common.zips import DAMAGED_NPZ
 from datasets.synthetic.made_ahead import Ahead
 from datasets.synthetic.synthetic_store import CANDIDATES_PER_PAIR, changes
 
@@ -138,7 +138,7 @@ def _read_batch(file: pathlib.Path) -> types.SimpleNamespace:
             return types.SimpleNamespace(
                 indices=arrays["indices"], labels=arrays["labels"], films=grey.to_network(arrays["films"]),
                 dots=arrays.get("dots"), mending=arrays.get("mending"), rejected=rejected)
-    except (OSError, KeyError, ValueError, AttributeError, *DAMAGED_ZIP) as error:
+    except (KeyError, *DAMAGED_NPZ) as error:
         raise UserError(f"{file}: not a batch of a shard ({type(error).__name__}); remove it, and continue the "
                         "shard by its command") from None
 

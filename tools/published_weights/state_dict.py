@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from datasets.common.errors import UserError
-from datasets.common.zips import DAMAGED_ZIP
+from datasets.common.zips import DAMAGED_NPZ
 
 _STORAGES = {"FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
              "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1",
@@ -43,7 +43,7 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
             return dict(file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, AttributeError, *DAMAGED_ZIP) as error:
+    except DAMAGED_NPZ as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable .npz of plain arrays ({reason})") from None
 

@@ -95,9 +95,12 @@ def test_shards_that_do_not_belong_together(tmp_path):
     with pytest.raises(UserError, match="shard 1, now 2"):
         write_shard(first, Shard(2, 2), method, _SET)
     batch = next((tmp_path / "1" / "batches").iterdir())
-    batch.write_bytes(batch.read_bytes()[:50])
-    with pytest.raises(UserError, match=batch.name):
-        _write(tmp_path / "joined", joined([first, second], method, _SET), method)
+    cut = batch.read_bytes()[:50]
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    for data in (cut, (tmp_path / "one.npy").read_bytes()):
+        batch.write_bytes(data)
+        with pytest.raises(UserError, match=batch.name):
+            _write(tmp_path / "joined", joined([first, second], method, _SET), method)
 
 
 @pytest.mark.parametrize("text", ["", "3", "0/8", "9/8", "3/0", "-1/2", "a/b", "1/2/3", "1.0/2", "٣/8"])

@@ -226,19 +226,19 @@ def test_other_files_are_refused(tmp_path):
     legacy = tmp_path / "legacy.pth"
     legacy.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2))
     assert "re-save it with PyTorch: torch.save(torch.load(" in refusal(legacy)
-    whole = write_state_dict(tmp_path / "whole.pth", generator_weights())
-    damaged = tmp_path / "damaged.pth"
-    data = bytearray(whole.read_bytes())
+    damaged = write_state_dict(tmp_path / "damaged.pth", generator_weights())
+    data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 255
     damaged.write_bytes(data)
     assert "damaged PyTorch file" in refusal(damaged)
     packed = write_pth(tmp_path / "packed.pth", {}, {}, zipfile.ZIP_DEFLATED)
     assert "compressed" in refusal(packed)
-    assert "no such file" in refusal(tmp_path / "missing.pth")
-    assert "no such file" in refusal(tmp_path / "missing.npz")
+    assert all("no such file" in refusal(tmp_path / f"missing.{kind}") for kind in ("pth", "npz"))
     (tmp_path / "text.npz").write_text("no arrays")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
     np.savez(tmp_path / "objects.npz", **{"global/model.1.weight": np.array([{}, None])})
-    for name in ("text.npz", "objects.npz"):
+    for name in ("text.npz", "one.npz", "objects.npz"):
         assert "not a readable .npz" in refusal(tmp_path / name)
     np.savez(tmp_path / "zip.npz", a=1)
     (tmp_path / "zip.npz").rename(tmp_path / "zip.pth")

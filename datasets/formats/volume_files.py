@@ -18,6 +18,7 @@ from datasets.formats.volume import Volume
 
 MAX_VOXELS = 2**28  # 645 x 645 x 645
 _MAX_FILE = 2**30  # bytes
+_PLACES = ("domain", "space", "time", "none", "???")  # NRRD's kinds of axes that do not count a voxel's numbers
 _PATIENT = orientations.axcodes2ornt(("L", "P", "S"))
 _MILLIMETRES = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "m": 1e3, "cm": 10.0, "micron": 1e-3, "um": 1e-3,
                 "µm": 1e-3}
@@ -65,6 +66,7 @@ def _read_nrrd(data: bytes, path: pathlib.Path) -> Volume:
     file = io.BytesIO(data)
     header = nrrd.read_header(file)
     sizes = [int(side) for side in header["sizes"]]
+    _refuse_several(header, sizes, path)
     spatial = [axis for axis, side in enumerate(sizes) if side != 1 or len(sizes) <= 3]
     shape = _checked_shape([sizes[axis] for axis in spatial] if len(sizes) > 3 else sizes, path)
     values = nrrd.read_data(*_plain_nrrd(header, file.read(), 8 * int(np.prod(shape)), path))
@@ -85,6 +87,15 @@ def _read_nrrd(data: bytes, path: pathlib.Path) -> Volume:
     sizes_mm = np.where(np.isfinite(lengths), lengths, 0.0) * unit
     turned = _to_patient(np.diag([*(signs or (1, 1, 1)), 1]) @ affine) if known else None
     return Volume(values.reshape(shape, order="F"), turned, tuple(sizes_mm))
+
+
+def _refuse_several(header: dict, sizes: Sequence[int], path: pathlib.Path) -> None:
+    """Raises UserError where an axis, by its kind or without a direction, counts the numbers of a voxel."""
+    apart = {axis for axis, kind in enumerate(header.get("kinds", ())) if kind.lower() not in _PLACES}
+    apart |= {axis for axis, row in enumerate(header.get("space directions", ())) if np.isnan(row).all()}
+    several = [sizes[axis] for axis in sorted(apart) if sizes[axis] > 1]
+    if several:
+        raise UserError(f"{path}: found {several[0]} numbers a voxel, expected one; save the channels apart")
 
 
 def _nrrd_signs(space: str) -> tuple[int, int, int] | None:

@@ -185,6 +185,22 @@ def test_nrrd_of_every_packing(tmp_path, encoding):
     np.testing.assert_array_equal(read_mask(path, Part("z", 2, 5)), CODES[:, :, 2].T)
 
 
+@pytest.mark.parametrize("kind", ["RGB-color", "vector", "list", None])
+def test_nrrd_of_several_numbers_a_voxel_is_refused(tmp_path, kind):
+    """A colour picture as 3D Slicer writes it, or one whose first axis has no direction."""
+    colours = RNG.integers(0, 256, (3, 7, 9, 1)).astype(np.uint8)
+    kinds = {"kinds": [kind, "domain", "domain", "domain"]} if kind else {}
+    placed = {"space": "left-posterior-superior", "space directions": np.vstack([np.full(3, np.nan), np.eye(3)])}
+    for values, header in ((colours, {**placed, **kinds}), *([(colours, kinds)] if kind else [])):
+        for read in (pictures_in, read_film, read_mask):
+            with pytest.raises(UserError, match=r"a\.nrrd: found 3 numbers a voxel, expected one"):
+                read(_nrrd(tmp_path / "a.nrrd", values, **header))
+    found = read_film(_nrrd(tmp_path / "a.nrrd", colours[:1], **placed, **kinds))
+    np.testing.assert_array_equal(found.pixels, colours[0, :, :, 0].T)
+    film = _nrrd(tmp_path / "a.nrrd", LPS[..., :1], kinds=["domain", "space", "time"])
+    np.testing.assert_array_equal(read_film(film).pixels, LPS[..., 0].T)
+
+
 def test_nifti_2_and_other_byte_orders(tmp_path):
     values, affine = _stored(LPS.astype(np.int16), "RAS")
     path = _nifti(tmp_path / "a.nii", values, affine, nibabel.Nifti2Image)

@@ -18,6 +18,7 @@ from datasets.formats.volume import Volume
 
 MAX_VOXELS = 2**28  # 645 x 645 x 645
 _MAX_FILE = 2**30  # bytes
+_MAX_BEFORE = 2**24  # of them unpacked before the voxels: headers of DICOM that converters keep there
 _PLACES = ("domain", "space", "time", "none", "???")  # NRRD's kinds of axes that do not count a voxel's numbers
 _PATIENT = orientations.axcodes2ornt(("L", "P", "S"))
 _MILLIMETRES = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "m": 1e3, "cm": 10.0, "micron": 1e-3, "um": 1e-3,
@@ -48,6 +49,9 @@ def _read_nifti(data: bytes, path: pathlib.Path) -> Volume:
     dtype, offset = header.get_data_dtype(), int(header["vox_offset"])
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise UserError(f"{path}: found voxels of type {dtype}, expected one number each; save the channels apart")
+    if packed and offset > _MAX_BEFORE:
+        raise UserError(f"{path}: found voxels from byte {offset:,} on, expected them within the first "
+                        f"{_MAX_BEFORE:,}; save it without header extensions, or as .nii")
     end = offset + int(np.prod(shape)) * dtype.itemsize
     data = _inflate(data, end) if packed else data
     stored = np.frombuffer(data, dtype, int(np.prod(shape)), offset).reshape(shape, order="F")
@@ -122,7 +126,7 @@ def _plain_nrrd(header: dict, data: bytes, most: int, path: pathlib.Path) -> tup
         for _ in range(int(header.pop("line skip", header.pop("lineskip", 0)))):
             data = data[data.index(b"\n") + 1:]
         skipped = max(0, int(header.get("byte skip", header.get("byteskip", 0))))
-        most += min(skipped, 2**20)
+        most += min(skipped, _MAX_BEFORE)
         data = _inflate(data, most) if encoding[0] == "g" else bz2.BZ2Decompressor().decompress(data, most)
         encoding = "raw"
     return {**header, "encoding": encoding}, io.BytesIO(data)

@@ -1,6 +1,7 @@
 """NIfTI and NRRD: slices lie as the header says, whatever the order of storage, and keep values and spacing."""
 
 import gzip
+import tracemalloc
 
 import nibabel
 import nrrd
@@ -246,6 +247,13 @@ def test_damage_is_told_and_packing_is_bounded(tmp_path):
     bomb = whole[:352] + bytes(10**8)
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(bomb))
     assert read_volume(tmp_path / "bomb.nii.gz", "NIfTI").stored.size == LPS.size
+    far = whole[:108] + np.float32(10**8).tobytes() + bomb[112:] + bytes(LPS.size)  # where the voxels begin
+    (tmp_path / "far.nii.gz").write_bytes(gzip.compress(far))
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"far\.nii\.gz: found voxels from byte 100,000,000 on"):
+        read_volume(tmp_path / "far.nii.gz", "NIfTI")
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

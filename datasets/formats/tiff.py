@@ -32,8 +32,9 @@ def read_tiff(data: bytes, path: pathlib.Path, numbers: bool = False) -> Raster:
             raise UserError(f"{path}: found {len(file.pages)} pages, expected a TIFF with one; save each "
                             "as a file of its own")
         values = page.asarray(maxworkers=1)
+        shown = page.photometric == _PALETTE and page.bitspersample <= 8  # others are numbers
         # colour tables are [3, colours] in 16 bits
-        palette = None if page.photometric != _PALETTE else (np.asarray(page.colormap).T >> 8).astype(np.uint8)
+        palette = (np.asarray(page.colormap).T >> 8).astype(np.uint8) if shown else None
     if values.shape != (page.imagelength, page.imagewidth, page.samplesperpixel)[:values.ndim] or values.ndim < 2:
         raise UserError(f"{path}: truncated or damaged TIFF (decodes to {values.shape}); copy it again")
     opacity = values[..., -1] if values.shape[2:] in ((2,), (4,)) else None
@@ -67,6 +68,8 @@ def _check_page(page, length: int, path: pathlib.Path, numbers: bool) -> None:
     if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE) or not seen:
         raise UserError(f"{path}: found {samples} samples of colour space {int(page.photometric or 0)}, "
                         "expected grey or RGB")
+    if page.photometric == _PALETTE and bits > 8 and not numbers:
+        raise UserError(f"{path}: found a palette of {bits} bits, expected 8 at most; save it as RGB")
     if int(page.compression) not in _COMPRESSIONS:
         raise UserError(f"{path}: found TIFF compression {int(page.compression)}, expected none, LZW, deflate or "
                         "PackBits; save it as PNG")

@@ -18,7 +18,7 @@ from pydicom import uid
 
 from datasets.common.errors import UserError
 from datasets.formats.channels import with_channel
-from datasets.formats.read import read_film, read_mask
+from datasets.formats.read import read_film, read_label_samples, read_mask
 from tests.helpers import pictures
 
 RNG = np.random.default_rng(0)
@@ -263,6 +263,15 @@ def _lying_png(side):
 def test_damage_and_odd_kinds_are_refused(tmp_path, capfd, name, data, said):
     assert said in _refused(read_film, _write(tmp_path, name, data))
     assert capfd.readouterr().err == ""
+
+
+def test_a_tiff_palette_of_16_bits_is_no_film_and_numbers_of_instances(tmp_path):
+    path = _write(tmp_path, "a.tif", pictures.tiff(GREY16, photometric="palette",
+                                                   colormap=np.zeros((3, 2**16), np.uint16)))
+    assert "a palette of 16 bits" in _refused(read_film, path)
+    np.testing.assert_array_equal(read_label_samples(path), GREY16)
+    with pytest.raises(UserError, match=r"a\.tif: found 16 bits, expected colours of 8"):
+        read_label_samples(path, colours=True)
 
 
 def test_a_tiff_strip_cannot_inflate_beyond_its_pixels(tmp_path):

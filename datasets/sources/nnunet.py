@@ -244,23 +244,24 @@ def _read_part(folder: pathlib.Path, part: str, ending: str,
     """
     images, maps = ({path.name.removesuffix(ending): path for path in sorted((folder / kind).glob(f"*{ending}"))
                        if not why_litter(path.name)} for kind in (f"images{part}", f"labels{part}"))
-    films: dict[str, list[pathlib.Path]] = {}
+    films: dict[str, list[tuple[int, pathlib.Path]]] = {}
     for name, path in images.items():
         numbered = re.fullmatch(r"(.+)_(\d{4})", name)
         if name in maps or numbered:
             name, number = (name, 0) if name in maps else (numbered[1], int(numbered[2]))
             if number in channels:
-                films.setdefault(name, []).append(path)
+                films.setdefault(name, []).append((number, path))
     sources = []
     for name in sorted(films.keys() & maps.keys()):
-        if len(films[name]) not in (1, 3):
-            raise UserError(f"{films[name][0]}: found {len(films[name])} files of channels "
-                            f"({describe_ids(channels.values())}), expected one or three; choose one with "
+        numbers, (first, *others) = zip(*films[name], strict=True)
+        if list(numbers) not in ([0], sorted(channels)) or len(numbers) not in (1, 3):
+            raise UserError(f"{first}: found {len(numbers)} files of channels ({describe_ids(channels.values())}"
+                            "), expected the first alone, or all three; add what is missing, or choose one with "
                             f"--nnunet_channel={next(iter(channels.values()))}")
-        sources.append(OwnFolder(to_id(name), name, films[name][0], (maps[name],), tuple(films[name][1:])))
+        sources.append(OwnFolder(to_id(name), name, first, (maps[name],), tuple(others)))
     known = {source.name for source in sources}
     alone = [path for name, path in maps.items() if name not in known]
-    return sources, alone + [path for name, paths in films.items() if name not in known for path in paths]
+    return sources, alone + [path for name, found in films.items() if name not in known for _, path in found]
 
 
 def _splits(folder: pathlib.Path, sources: Mapping[str, OwnFolder], test: Sequence[str],

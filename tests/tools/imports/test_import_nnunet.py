@@ -158,8 +158,25 @@ def test_three_channels_are_colour_and_other_numbers_are_refused(tmp_path):
     (folder / "imagesTr" / "z_0002.png").unlink()
     done = _refused(folder, tmp_path / "o", "--test_fraction=0")
     told(done, folder / "imagesTr" / "z_0000.png", "2 files", "FLAIR", "--nnunet_channel=T1")
+    (folder / "imagesTr" / "z_0001.png").rename(folder / "imagesTr" / "z.png")  # beside z_0000: the first, twice
+    told(_refused(folder, tmp_path / "o", "--test_fraction=0"), folder / "imagesTr" / "z.png", "2 files")
+    (folder / "imagesTr" / "z.png").rename(folder / "imagesTr" / "z_0001.png")
     (folder / "imagesTr" / "z_0002.png").write_bytes(pictures.png(np.zeros((SIZE, 9), np.uint8)))
     told(_refused(folder, tmp_path / "o", "--test_fraction=0"), folder / "imagesTr" / "z_0002.png", "9 x 24")
+
+
+def test_one_file_of_a_case_is_its_first_channel_or_the_one_that_is_chosen(tmp_path):
+    """A picture of three channels in one file has that number; another number has lost its others."""
+    folder = _others(tmp_path / "d", {"background": 0, "a": 1}, (0, 1), {"0": "T1", "1": "T2", "2": "FLAIR"})
+    images, plane = folder / "imagesTr", pictures.read(folder / "imagesTr" / "z_0002.png")
+    for name in ("x y_0001.png", "x y_0002.png", "z_0000.png", "z_0001.png"):
+        (images / name).unlink()
+    told(_refused(folder, tmp_path / "o", "--test_fraction=0"), images / "z_0002.png", "1 files", "T1, T2, FLAIR")
+    store, _ = _import(folder, tmp_path / "chosen", "--test_fraction=0", "--nnunet_channel=FLAIR")
+    np.testing.assert_array_equal(store.image("z"), plane)
+    (images / "z_0002.png").rename(images / "z_0000.png")
+    store, _ = _import(folder, tmp_path / "first", "--test_fraction=0")
+    np.testing.assert_array_equal(store.image("z"), plane)
 
 
 @pytest.mark.parametrize("asked", ["flair", "1"])

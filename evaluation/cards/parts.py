@@ -38,8 +38,10 @@ def head(facts: Mapping[str, str | bool | Sequence[str]]) -> str:
 
 
 def _scalar(text: str) -> str:
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if plain else json.dumps(text, ensure_ascii=True)  # JSON's strings are YAML's too
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)  # YAML's too, where all in them is printable
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -17,7 +17,8 @@ from evaluation.synthetic.near_duplicates import duplicate_distance, near_duplic
 FACTS = {"class_names": ["background", "left lung", "heart"], "size": 64, "window": 64}
 
 
-@pytest.mark.parametrize("text", ["plain", "yes", "a: b", "- x", "#", 'q"\\', "---\nlicense: mit", "Größe 漢", ""])
+@pytest.mark.parametrize("text", ["plain", "yes", "a: b", "- x", "#", 'q"\\', "---\nlicense: mit", "Größe 漢", "",
+                                  "\U0001f600 \U0002000b", "\0\t\x1b\x7f\x85\xa0\u2028\ufeff\ufffe\U0010ffff"])
 def test_a_head_is_read_back_as_it_was(text):
     facts = {"pretty_name": text, "tags": [text, "b"], "viewer": False}
     lines = head(facts).split("\n")

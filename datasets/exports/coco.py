@@ -33,7 +33,7 @@ def write_coco(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Prog
         part = found.setdefault(pair.entry.split, {"images": [], "annotations": []})
         picture = pair.picture(eight_bits=True)
         target = atomic_files.make_folder(folder / pair.entry.split) / f"{pair.name}.png"
-        if pair.store.description.max_value == 255:
+        if pair.bits == 8:
             shutil.copyfile(pair.file, target)
         else:
             write_png(target, picture)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from datasets.common.errors import UserError
+from datasets.formats.png import PngFile
+from datasets.formats.raster import read_bytes
 from datasets.manifest import SPLITS, Entry
 from datasets.pair_store import PairStore, film_names, read_png
 
@@ -35,6 +37,11 @@ class JoinedPair:
     def file(self) -> pathlib.Path:
         """Its image."""
         return self.store.path / "images" / f"{self.entry.id}.png"
+
+    @property
+    def bits(self) -> int:
+        """Of a sample of its image, 8 or 16; `max_value` counts for 16 alone."""
+        return PngFile(read_bytes(self.file), self.file).depth
 
     def picture(self, eight_bits: bool) -> np.ndarray:
         """Its image as it is stored, or in 8 bits: [H, W] or [H, W, 3]."""
@@ -120,9 +127,10 @@ def check_pairs(pairs: Sequence[JoinedPair], progress: Progress) -> None:
     progress("checked", len(pairs), len(pairs))
 
 
-def depths(pairs: Sequence[JoinedPair]) -> set[int]:
-    """The grey values shown as white in the folders."""
-    return {pair.store.description.max_value for pair in pairs}
+def depths(pairs: Sequence[JoinedPair]) -> set[tuple[int, int]]:
+    """Bits of a sample, and the grey value shown as white, of all images."""
+    found = ((pair.bits, pair.store.description.max_value) for pair in pairs)
+    return {(bits, white if bits == 16 else 255) for bits, white in found}
 
 
 def about(pairs: Sequence[JoinedPair]) -> str:

@@ -26,8 +26,8 @@ def write_nifti(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Pro
     rows = csv.writer(text, lineterminator="\n")
     known = any(pair.entry.patient for pair in pairs)
     rows.writerow(["id", "split", "source", "synthetic", *["patient"] * known])
-    colour, deep = pairs[0].store.description.channels == 3, max(depths(pairs)) > 255
-    flat = colour or len(depths(pairs)) > 1  # NIfTI has no colour of 16 bits
+    colour, kinds = pairs[0].store.description.channels == 3, depths(pairs)
+    flat = colour or len(kinds) > 1  # NIfTI has no colour of 16 bits
     overlaps = 0
     for place, pair in enumerate(pairs):
         progress("written", place, len(pairs))
@@ -41,7 +41,7 @@ def write_nifti(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Pro
     atomic_files.write_text(folder / "pairs.csv", text.getvalue())
     atomic_files.write_json(folder / "classes.json", pairs[0].store.classes.to_json())
     unknown = sum(pair.store.description.spacing_mm is None for pair in pairs)
-    return [*(["images of 16 bits written in 8"] if flat and deep else []),
+    return [*(["images of 16 bits written in 8"] if flat and max(kinds)[0] == 16 else []),
             *([f"{unknown} pairs of unknown spacing: written as 1 without a unit"] if unknown else []),
             *([f"masks/ of {overlaps} pairs left out: label maps hold no overlaps"] if overlaps else [])]
 

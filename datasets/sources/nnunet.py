@@ -57,10 +57,9 @@ def check_nnunet(pairs: Sequence[JoinedPair]) -> None:
 
 def write_nnunet(pairs: Sequence[JoinedPair], folder: pathlib.Path, progress: Progress) -> list[str]:
     """Writes `folder` with pairs that passed `check_nnunet`; returns what to say of it."""
-    description = pairs[0].store.description
-    flat = len(depths(pairs)) > 1
-    if flat:
-        description = dataclasses.replace(description, max_value=255)
+    kinds = depths(pairs)
+    flat = len(kinds) > 1
+    description = dataclasses.replace(pairs[0].store.description, max_value=255 if flat else max(kinds)[1])
     for place, pair in enumerate(pairs):
         progress("written", place, len(pairs))
         part = "Ts" if pair.entry.split == "test" else "Tr"

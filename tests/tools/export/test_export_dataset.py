@@ -22,13 +22,13 @@ TABLE = ClassTable(("background", "a", "b"))
 SIZE = (20, 28)
 
 
-def _store(path, entries, classes=TABLE, dtype=np.uint8, seed=0, **about):
+def _store(path, entries, classes=TABLE, dtype=np.uint8, seed=0, white=None, **about):
     """A folder of noise under the given (id, split, source)."""
     rng = np.random.default_rng(seed)
-    description = Description("Some films", SIZE, classes, int(np.iinfo(dtype).max), **about)
+    description = Description("Some films", SIZE, classes, white or int(np.iinfo(dtype).max), **about)
     with PairWriter(path, description) as writer:
         for entry in entries:
-            image = rng.integers(0, np.iinfo(dtype).max + 1, description.image_shape).astype(dtype)
+            image = rng.integers(0, description.max_value + 1, description.image_shape).astype(dtype)
             label = np.kron(rng.integers(0, classes.num_classes, (5, 7)), np.ones((4, 4))).astype(np.uint8)
             writer.add(Entry(*entry), image, label)
     return PairStore(path)
@@ -260,3 +260,22 @@ def test_folders_of_other_depths_are_brought_to_8_bits(tmp_path, made):
     assert "16 bits" in _export("nnunet", tmp_path / "Dataset002_C", deep, made)
     written = pictures.read(tmp_path / "Dataset002_C" / "imagesTr" / "x_0000.png")
     np.testing.assert_array_equal(written, deep.image("x"))
+
+
+@pytest.mark.parametrize("channel", ["grey", "colour"])
+def test_the_depth_of_images_is_that_of_their_files_whatever_is_white(tmp_path, channel):
+    """8 bits with 200 as white are as shallow as with 255; 16 bits with 255 as white are deep."""
+    shallow, plain, deep = (
+        _store(tmp_path / name, [(name, "train", "")], dtype=dtype, white=white, channel=channel)
+        for name, dtype, white in (("a", np.uint8, 200), ("b", np.uint8, 255), ("c", np.uint16, 255)))
+    assert "16 bits" not in _export("coco", tmp_path / "coco", shallow, plain)
+    assert "1 images of 16 bits" in _export("coco", tmp_path / "deep", shallow, deep)
+    for folder, store in (("coco", shallow), ("coco", plain), ("deep", deep)):
+        found = pictures.read(tmp_path / folder / "train" / f"{store.path.name}.png")
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, store.image(store.path.name))
+    for kind in ("nnunet", "nifti"):
+        assert "16 bits" not in _export(kind, tmp_path / f"Dataset001_{kind}", shallow, plain)
+        assert "16 bits written in 8" in _export(kind, tmp_path / f"Dataset002_{kind}", plain, deep)
+    about = json.loads((tmp_path / "Dataset001_nnunet" / "dataset.json").read_text())
+    assert about["pair_folder"]["max_value"] == 255

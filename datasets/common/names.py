@@ -19,7 +19,7 @@ def is_id(text: str) -> bool:
 def to_id(name: str) -> str:
     """A name as an id; other characters become '_'. Long names are cut, which may make two of them equal."""
     safe = "".join(char if _plain(char) else "_" for char in unicodedata.normalize("NFC", name)) or "x"
-    safe = safe if safe[0].isalnum() else f"x{safe}"
+    safe = safe if safe[0].isalnum() else unicodedata.normalize("NFC", f"x{safe}")  # a mark may join x
     return safe.encode()[:MAX_ID - _ROOM].decode(errors="ignore")
 
 

@@ -59,6 +59,7 @@ def test_names_of_two_forms_are_one_id_and_of_two_scripts_two():
     names = ["张伟", "刘洋", "Иванов", "علی", "राम", "रमि", "สมชาย", "田中", "김철수", "a b", "-b", "$x", "..", ""]
     ids = [to_id(name) for name in names]
     assert len(set(ids)) == len(names) and all(map(is_id, ids)) and ids[:2] == ["张伟", "刘洋"]
+    assert to_id("\u0308abc") == "\u1e8dabc"  # x with its dots is one letter
     for name in ("", "a/b", "a\\b", "../a", ".a", "a\nb", "a:b", unicodedata.normalize("NFD", "é"), "é" * 65):
         assert not is_id(name), name
 

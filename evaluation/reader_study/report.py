@@ -8,7 +8,7 @@ is too sure of itself; the row of majorities counts every film once.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from scipy.stats import binomtest
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
+from datasets.common.litter import why_litter
+from datasets.common.progress import say as say_line
 from evaluation.reader_study.key import GOLD, NONE, PREDICTION, Answers, Key, TruthKey, read_answers, read_key
 from evaluation.results import safe_text
 
@@ -78,15 +80,14 @@ def agreement(readers: int, kappa: float, films: int) -> str:
     return f"Agreement between {readers} readers: Fleiss' kappa {value} over {films} films that all answered."
 
 
-def read_study(key: str | os.PathLike,
-               answers: Sequence[str | os.PathLike]) -> tuple[Key | TruthKey, list[Answers]]:
-    """The key and the answers of each file; a folder stands for the .json files in it.
+def read_study(key: str | os.PathLike, answers: Sequence[str | os.PathLike],
+               say: Callable[[str], None] = say_line) -> tuple[Key | TruthKey, list[Answers]]:
+    """The key and the answers of each file; a folder stands for the .json files in it, hidden ones left out.
 
     Raises UserError for a file that is not an answer to this study, and for two files of one reader.
     """
     study = read_key(key)
-    paths = list(dict.fromkeys(found.resolve() for path in map(pathlib.Path, answers)  # each file once
-                               for found in (sorted(path.glob("*.json")) if path.is_dir() else [path])))
+    paths = _answer_files(answers, say)
     if not paths:
         raise UserError(f"{', '.join(map(str, answers)) or '--answers'}: found no answer files; expected .json "
                         "files saved from the page")
@@ -100,6 +101,20 @@ def read_study(key: str | os.PathLike,
                             "readers differently")
         found.append(given)
     return study, found
+
+
+def _answer_files(answers: Sequence[str | os.PathLike], say: Callable[[str], None]) -> list[pathlib.Path]:
+    """Each file once. Says how many hidden ones of folders, such as macOS leaves beside others, are left out."""
+    paths: dict[pathlib.Path, None] = {}
+    hidden = 0
+    for path in map(pathlib.Path, answers):
+        found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        kept = [file for file in found if file == path or not why_litter(file.name)]
+        paths.update(dict.fromkeys(file.resolve() for file in kept))
+        hidden += len(found) - len(kept)
+    if hidden:
+        say(f"left out: {hidden} hidden .json file{'s'[:hidden != 1]}")
+    return list(paths)
 
 
 def make_report(key: Key, answers: Sequence[Answers]) -> ReaderReport:

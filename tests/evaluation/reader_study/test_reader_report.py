@@ -238,6 +238,19 @@ def test_a_file_named_twice_counts_once(tmp_path):
     assert again.to_markdown() == once.to_markdown()
 
 
+def test_hidden_files_of_a_folder_are_left_out_and_counted(tmp_path):
+    """macOS keeps what it knows of a.json in ._a.json, on disks that are not its own."""
+    key, folder, said = _write(tmp_path, "key.json", KEY.to_json()), tmp_path / "answers", []
+    folder.mkdir()
+    for name, reader in (("a.json", "A"), ("b.json", "B")):
+        _write(folder, name, answer_file(KEY, reader, [1] * 6))
+        (folder / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert [given.reader for given in read_study(key, [folder], said.append)[1]] == ["A", "B"]
+    assert said == ["left out: 2 hidden .json files"]
+    with pytest.raises(UserError, match=r"\._a\.json: "):  # named, it is read
+        read_study(key, [folder / "._a.json"])
+
+
 def _key_with(**film):
     return {**KEY.to_json(), "films": [{"film": "F01", "id": "a", "first": G, "mean_j": 0.5, **film}]}
 

@@ -51,11 +51,16 @@ def export_segmenter(segmenter: FilmSegmenter, out: str, onnx: bool = False, car
              "arguments": {**_SEGMENT, **film}}
     if onnx:
         _find_tf2onnx()  # before anything is written
-    _save(segmenter, facts, out, card)
-    if onnx:
-        side = min(segmenter.facts.window, segmenter.facts.size)  # windows shrink to smaller films
-        channels = 3 if segmenter.facts.channel == "colour" else 1
-        _write_onnx(segmenter.of_windows, side, channels, pathlib.Path(out) / "network.onnx")
+
+    def add(folder: pathlib.Path) -> None:
+        if card:
+            atomic_files.write_text(folder / "README.md", card)
+        if onnx:
+            side = min(segmenter.facts.window, segmenter.facts.size)  # windows shrink to smaller films
+            channels = 3 if segmenter.facts.channel == "colour" else 1
+            _write_onnx(segmenter.of_windows, side, channels, folder / "network.onnx")
+
+    _save(segmenter, facts, out, add)
 
 
 def export_method(assembly: Assembly, out: str, batch: int | None = None, mended: bool = True,
@@ -108,12 +113,13 @@ def _write_onnx(of_windows: Callable[[tf.Tensor], tf.Tensor], side: int, channel
     spec = [tf.TensorSpec((None, side, side, channels), tf.float32, "films")]
     function = tf.function(lambda films: {"probabilities": of_windows(films)}, input_signature=spec)
     # Whatever runs it has kernels of its own.
-    with atomic_files.replacing(path) as temporary, _quiet(), kernels_of("gpu"):
-        _find_tf2onnx().convert.from_function(function, spec, opset=17, output_path=str(temporary))
+    with _quiet(), kernels_of("gpu"):
+        _find_tf2onnx().convert.from_function(function, spec, opset=17, output_path=str(path))
 
 
-def _save(module: tf.Module, facts: dict[str, Any], out: str, card: str = "") -> None:
-    """Writes beside `out` and renames, so that a stopped export leaves no half."""
+def _save(module: tf.Module, facts: dict[str, Any], out: str,
+          add: Callable[[pathlib.Path], None] = lambda folder: None) -> None:
+    """Writes beside `out`, lets `add` write more there, and renames, so that a stopped export leaves no half."""
     refuse_foreign(out, EXPORT)
     target = pathlib.Path(out)
     facts = {**facts, "signatures": sorted(module.functions), "tensorflow": tf.__version__}
@@ -123,8 +129,7 @@ def _save(module: tf.Module, facts: dict[str, Any], out: str, card: str = "") ->
         module.about = tf.saved_model.Asset(str(asset))  # SavedModel copies it to assets/
         with _quiet():
             tf.saved_model.save(module, str(made), signatures=dict(module.functions))
-        if card:
-            atomic_files.write_text(made / "README.md", card)
+        add(made)
 
 
 @contextlib.contextmanager

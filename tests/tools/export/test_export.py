@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from evaluation.segmenter.sliding_window import probabilities_of, sliding_window
 from models.precision import to_float32
 from tests.helpers.binaries import run
 from tests.helpers.tiny_networks import SIZE, method_runs, phantom_store, segmenter
+from tools.export import saved_model
 from tools.export.saved_model import export_method, export_segmenter, method_graph
 from tools.generation.method_from_runs import Assembly
 from tools.generation.stages import STAGES
@@ -225,6 +227,22 @@ def test_onnx_gives_the_same_probabilities(loaded_segmenter, tmp_path):
     films = np.random.default_rng(8).uniform(-1, 1, (3, 20, 20, 1)).astype(np.float32)
     made, = session.run(["probabilities"], {"films": films})
     np.testing.assert_allclose(made, loaded_segmenter.of_windows(tf.constant(films)), atol=1e-3)
+
+
+def test_an_export_whose_conversion_fails_leaves_the_former_one(loaded_segmenter, exported_segmenter, tmp_path,
+                                                                monkeypatch):
+    shutil.copytree(exported_segmenter, tmp_path / "export")
+    (tmp_path / "export" / "network.onnx").write_text("former")
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+
+    def fail(*_, **__):
+        raise ValueError("no such operation")
+
+    monkeypatch.setattr(saved_model, "_find_tf2onnx", lambda: types.SimpleNamespace(
+        convert=types.SimpleNamespace(from_function=fail)))
+    with pytest.raises(ValueError, match="no such operation"):
+        export_segmenter(loaded_segmenter, str(tmp_path / "export"), onnx=True)
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
 def test_real_films_as_png_and_img_agree(functions, shared_dir, tmp_path):

@@ -1,4 +1,7 @@
-"""Writing files so that a killed process leaves the old file or the new one, never a part."""
+"""Writing files so that a killed process leaves the old file or the new one, never a part.
+
+Of folders it leaves no part either, but may leave neither in its place: see `replacing_folder`.
+"""
 
 import contextlib
 import json
@@ -38,7 +41,9 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path beside `path` for a folder to make; on a clean exit it takes the place of `path`.
 
     Its parent is scratch space, removed in the end. Raises UserError where the system refuses; `path` is then as
-    it was.
+    it was. A folder that is there is renamed first, as few systems exchange two in one step: a process killed
+    just then leaves nothing at `path`, where whoever continues makes it anew, and both whole in the scratch space
+    .NAME.*, as old and made.
     """
     path = pathlib.Path(path)
     make_folder(path.parent)

@@ -58,6 +58,28 @@ def test_a_folder_that_has_vanished_is_named(tmp_path):
         atomic_files.write_text(tmp_path / "gone" / "a.txt", "new")
 
 
+def test_a_kill_between_two_renames_leaves_both_folders_whole_beside_their_place(tmp_path):
+    program = """if True:
+        import os, sys
+        from datasets.common import atomic_files as files
+        rename = os.replace
+        def killed(source, target):
+            rename(source, target)
+            if os.path.basename(target) == "old":
+                os._exit(9)
+        for text in ("former", "new"):
+            with files.replacing_folder(sys.argv[1]) as made:
+                files.write_text(files.make_folder(made) / "a.txt", text)
+            os.replace = killed"""
+    path = tmp_path / "kept"
+    assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == 9
+    scratch, = tmp_path.glob(".kept.*")
+    assert [(scratch / name / "a.txt").read_text() for name in ("old", "made")] == ["former", "new"]
+    with atomic_files.replacing_folder(path) as made:
+        atomic_files.make_folder(made)
+    assert path.is_dir()
+
+
 @pytest.mark.parametrize("call", ["files.write_text(path, 'x' * 100_000)",
                                   "write_png(path, np.random.default_rng(0).integers(0, 256, (300, 300)))"])
 def test_a_full_disk_leaves_the_old_file(tmp_path, call):

@@ -48,8 +48,17 @@ class Labels:
         return counts / self.codes.size
 
 
+class _Codes:
+    """Labels that are class codes and nothing else."""
+
+    classes: ClassTable
+
+    def resize(self, found: Labels, size: tuple[int, int]) -> Labels:
+        return Labels(resize_labels(found.codes, size, self.classes.num_classes))
+
+
 @dataclasses.dataclass(frozen=True)
-class CodeLabels:
+class CodeLabels(_Codes):
     """Label maps of class codes.
 
     Attributes:
@@ -77,12 +86,9 @@ class CodeLabels:
                             "translate with --remap, e.g. --remap=0:0,255:1, or name codes for --ignore")
         return Labels(np.where(unknown, IGNORED, table).astype(np.uint8)[found])
 
-    def resize(self, found: Labels, size: tuple[int, int]) -> Labels:
-        return Labels(resize_labels(found.codes, size, self.classes.num_classes))
-
 
 @dataclasses.dataclass(frozen=True)
-class ColourLabels:
+class ColourLabels(_Codes):
     """Label maps in which a colour stands for a class, see `own_colours`."""
 
     colours: Colours
@@ -95,9 +101,6 @@ class ColourLabels:
         """Raises UserError for a colour that no class has."""
         found = read_label_samples(source.label, source.part, source.image, colours=True)
         return Labels(self.colours.to_codes(found, source.label))
-
-    def resize(self, found: Labels, size: tuple[int, int]) -> Labels:
-        return Labels(resize_labels(found.codes, size, self.classes.num_classes))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -318,17 +318,6 @@ def film_names(store: PairStore, ids: Sequence[str]) -> list[str]:
     return [films[id_] for id_ in ids]
 
 
-def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:
-    """Places in `ids` of up to `count` pairs for a grid: one of each film, spread over them, then others."""
-    first: dict[str, int] = {}
-    for place, film in enumerate(film_names(store, ids)):
-        first.setdefault(film, place)
-    films = list(first.values())
-    if len(films) >= count:
-        return [films[place] for place in np.linspace(0, len(films) - 1, count).astype(int)]
-    return [*films, *sorted(set(range(len(ids))) - set(films))][:count]
-
-
 def _read_description(path: pathlib.Path) -> Description:
     read_bytes(path, MAX_DESCRIPTION)
     try:

@@ -1,4 +1,5 @@
-"""Parts of a pair folder: the train films an experiment may see, all (FULL) or a few drawn by seed (TINY)."""
+"""Parts of a pair folder: the train films an experiment may see, all (FULL) or a few drawn by seed (TINY), and few
+of many that stand for the others."""
 
 import os
 import shutil
@@ -8,7 +9,7 @@ import numpy as np
 
 from datasets.common import atomic_files
 from datasets.common.errors import UserError
-from datasets.pair_store import PairStore, PairWriter
+from datasets.pair_store import PairStore, PairWriter, film_names
 
 CONFIGS = ("full", "tiny")
 TINY_FILMS = 11  # the paper's, of 124
@@ -49,6 +50,22 @@ def _shuffled(ids: Sequence[str], seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
     first = rng.choice(ids, min(TINY_FILMS, len(ids)), replace=False).tolist()
     return first + rng.permutation([id_ for id_ in ids if id_ not in set(first)]).tolist()
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """Places in a row of `count`, in order: up to `most`, evenly spread from the first to the last."""
+    return np.linspace(0, count - 1, min(most, count)).astype(int)
+
+
+def different_films(store: PairStore, ids: Sequence[str], count: int) -> list[int]:
+    """Places in `ids` of up to `count` pairs for a grid: one of each film, spread over them, then others."""
+    first: dict[str, int] = {}
+    for place, film in enumerate(film_names(store, ids)):
+        first.setdefault(film, place)
+    films = list(first.values())
+    if len(films) >= count:
+        return [films[place] for place in evenly(len(films), count)]
+    return [*films, *sorted(set(range(len(ids))) - set(films))][:count]
 
 
 def write_subset(store: PairStore, ids: Sequence[str], path: str | os.PathLike,

@@ -12,10 +12,11 @@ import tensorflow as tf
 from datasets import grey, pair_cache
 from datasets.common.errors import UserError
 from datasets.dots import Dot
-from datasets.pair_store import PairStore, check_square, different_films, film_names, split_ids
+from datasets.pair_store import PairStore, check_square, film_names, split_ids
 from datasets.rules.dot_rules import learn_dots, undotted_codes
 from datasets.rules.label_rules import LabelRules
 from datasets.rules.sample_checks import choose_snapshot, dot_check, label_check
+from datasets.subsets import different_films
 from evaluation.metrics.sliced_wasserstein import SMALLEST_LEVEL, distance_of_streams, level_sides
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from models import methods

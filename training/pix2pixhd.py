@@ -16,10 +16,11 @@ from datasets.augmentation.moved_pairs import MovedPairs
 from datasets.common.errors import UserError
 from datasets.dots import Dot
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import PairStore, different_films, film_names, split_ids
+from datasets.pair_store import PairStore, film_names, split_ids
 from datasets.resize import refuse_oblong
 from datasets.rules.dot_rules import learn_dots, undotted_codes
 from datasets.rules.label_rules import LabelRules
+from datasets.subsets import different_films
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.network_file import network_options, refuse_others
 from evaluation.segmenter.saved_network import load_network

@@ -17,10 +17,10 @@ from datasets.augmentation.strong_augment import StrongAugmentation
 from datasets.class_table import IGNORED, ClassTable
 from datasets.common import progress
 from datasets.common.errors import UserError
-from datasets.pair_store import different_films
 from datasets.rules.label_cleaning import asked_organs, named_organs
 from datasets.rules.label_filters import fill_from_neighbours
 from datasets.rules.label_rules import LabelRules
+from datasets.subsets import different_films
 from evaluation.pictures import colour_labels, grid, pictures_to_rgb
 from evaluation.segmenter.evaluate import FilmsInMemory
 from evaluation.segmenter.network_file import read_facts

@@ -17,6 +17,7 @@ from datasets.class_table import ClassTable
 from datasets.common.errors import UserError
 from datasets.dots import Centres, ClassDots, Dot, FindPieces
 from datasets.rules.label_rules import LabelRules
+from datasets.subsets import evenly
 
 _SAMPLE, _DOTS = 100, 5000  # maps, and about how many dots, at most, by which sizes are chosen
 PLACED = 0.95  # share of a class's pieces that its dots should place
@@ -117,14 +118,14 @@ def learn_dots(base: Dot, maps: np.ndarray, rules: LabelRules, undotted: Sequenc
     """
     num_classes, find = rules.table.num_classes, rules.find_pieces
     dotted = [code for code in range(1, num_classes) if code not in undotted]
-    sample = maps[_spread(len(maps), _SAMPLE)]
+    sample = maps[evenly(len(maps), _SAMPLE)]
     # of any radius: where the dots stand depends on the pieces alone
     plain = dataclasses.replace(base, classes=tuple(
         ClassDots(base.radius if code in dotted else 0.0, code in dotted and rules.in_pieces(code))
         for code in range(1, num_classes)))
     places = [plain.place(label, num_classes, find) for label in sample]
     many = sum(len(centres) for one in places for centres in one.values())
-    places = [places[row] for row in _spread(len(places), len(places) * _DOTS // max(1, many))]
+    places = [places[row] for row in evenly(len(places), max(1, len(places) * _DOTS // max(1, many)))]
     shapes = {code: _Shapes(sample, code, find) for code in sorted(set().union(*places))}
     dot, placed = base, _placed(base, places, num_classes)
     paper = len(dotted) == num_classes - 1 and not any(
@@ -137,11 +138,6 @@ def learn_dots(base: Dot, maps: np.ndarray, rules: LabelRules, undotted: Sequenc
     for line in learnt.lines() if say else ():
         say(line)
     return learnt
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    """Rows of `count`, evenly spread, `most` of them at most but one at least."""
-    return np.unique(np.linspace(0, count - 1, max(1, min(most, count))).astype(int))
 
 
 class _Shapes:

@@ -29,6 +29,7 @@ from datasets.sources.shape_model import (
     principal_modes,
     truncated_normal,
 )
+from datasets.subsets import evenly
 
 SMOOTHING = 0.5  # share of the deviation along a mode that is drawn anew; the variance stays that of the data
 MOVED = 0.05  # standard deviation of a piece's place, in parts of its size (the root of its area)
@@ -157,8 +158,7 @@ def _is_whole(rules: LabelRules, code: int) -> bool:
 
 def _check(maps: Sequence[np.ndarray], rules: LabelRules, order: Sequence[int]) -> None:
     """Raises UserError for a class whose outlines, as they are, do not give its real maps back."""
-    places = np.unique(np.linspace(0, len(maps) - 1, _CHECKED).astype(int))
-    real = np.stack([maps[place] for place in places])
+    real = np.stack([maps[place] for place in evenly(len(maps), _CHECKED)])
     painted = np.stack([_paint(*_taken_apart(labels, rules), order, labels.shape) for labels in real])
     for code in order:
         one, other = real == code, painted == code

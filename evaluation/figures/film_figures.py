@@ -12,6 +12,7 @@ from datasets.formats.png import PngFile
 from datasets.formats.raster import read_bytes
 from datasets.pair_store import PairStore, read_png
 from datasets.resize import enlarge
+from datasets.subsets import evenly
 from evaluation.figures.style import COLUMN, PAGE, colour_legend, organ_colours, picture_grid, show, style
 from evaluation.pictures import ERRORS, colour_labels, error_overlay
 from evaluation.results import columns
@@ -133,8 +134,7 @@ def _typical(scores) -> list[str]:
 
 
 def _spread(ids: Sequence[str], count: int) -> list[str]:
-    places = np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)
-    return [ids[place] for place in places]
+    return [ids[place] for place in evenly(len(ids), count)]
 
 
 def _aspect(store: PairStore) -> float:

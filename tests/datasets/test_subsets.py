@@ -11,7 +11,7 @@ from datasets.common.errors import UserError
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairStore, PairWriter
 from datasets.sources.phantom import write_phantoms
-from datasets.subsets import choose_subset
+from datasets.subsets import choose_subset, evenly
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,16 @@ def test_tiny_depends_on_the_seed_alone(store):
     assert len(set(drawn)) == 11 and set(drawn) <= set(store.ids("train"))
     assert choose_subset(store, "tiny", 3) == drawn
     assert any(choose_subset(store, "tiny", seed) != drawn for seed in range(4, 8))
+
+
+def test_few_of_many_are_spread_from_the_first_to_the_last():
+    assert evenly(9, 3).tolist() == [0, 4, 8] and evenly(10, 4).tolist() == [0, 3, 6, 9]
+    assert evenly(5, 1).tolist() == [0] and evenly(0, 4).tolist() == []
+    for count in range(1, 300):
+        assert evenly(count, 300).tolist() == list(range(count))
+        for most in (2, 9, 50, 100):
+            places = np.linspace(0, count - 1, most).astype(int)
+            np.testing.assert_array_equal(evenly(count, most), np.unique(places))
 
 
 def test_the_papers_draw_stays_and_others_are_nested_with_it(tmp_path):

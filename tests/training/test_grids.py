@@ -8,8 +8,9 @@ import pytest
 from datasets.augmentation.augment import augment_store
 from datasets.class_table import CHEST
 from datasets.pair_cache import load_pairs
-from datasets.pair_store import different_films, split_ids
+from datasets.pair_store import split_ids
 from datasets.sources.phantom import write_phantoms
+from datasets.subsets import different_films
 from models.label_coding import LabelCoding
 from tests.helpers.tiny_experiment import PRESET
 from training import pggan, pix2pixhd, smanet

@@ -20,6 +20,7 @@ from datasets.sources import piece_model, shape_model
 from datasets.sources.piece_model import PieceModel, fit_label_model
 from datasets.sources.shape_model import ShapeModel
 from datasets.sources.warp_model import WarpModel
+from datasets.subsets import evenly
 from datasets.synthetic.made_ahead import processes, spread
 from datasets.synthetic.synthetic_shards import Shard, joined, write_shard
 from datasets.synthetic.synthetic_store import write_synthetic
@@ -211,8 +212,7 @@ class Assembly:
     def real_reasons(self) -> list[str | None]:
         """Why each of the train pairs, as many as _REAL of them, would fail the checks; None where it passes."""
         ids = self.store.ids("train")
-        places = np.unique(np.linspace(0, len(ids) - 1, _REAL).astype(int))
-        maps = np.stack([self.store.filled_label(ids[place]) for place in places])
+        maps = np.stack([self.store.filled_label(ids[place]) for place in evenly(len(ids), _REAL)])
         _, reasons = label_check(self.rules, self.has_rims)(maps)
         if self.dot:
             number = self.classes.num_classes

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datasets.burnt_in import Box, find_boxes, same_place
 from datasets.class_table import CHEST
 from datasets.common.errors import UserError
 from datasets.manifest import Entry
@@ -18,6 +17,7 @@ from evaluation.synthetic.copies_report import report_memorization, training_ids
 from evaluation.synthetic.image_sets import ImageSet
 from evaluation.synthetic.nearest_films import feature_distances, film_distances, label_distances
 from tests.helpers import binaries
+from tests.helpers.name_boxes import plain_film, with_box
 
 SIZE = 96
 SWAPPED = np.array([0, 2, 1, 3, 5, 4], np.uint8)  # codes after left and right change sides
@@ -245,69 +245,20 @@ class TestDistances:
         assert feature_distances(blank, training.films)[0].min() == 1
 
 
-def plain_film() -> np.ndarray:
-    """A phantom without a name box, its greys off both ends."""
-    return np.clip(chest(1, 0)[0], 40, 215)
-
-
-def with_box(film: np.ndarray, grey: int, top=2, left=4, tall=10, wide=24, written: bool = False) -> np.ndarray:
-    film = film.copy()
-    film[top:top + tall, left:left + wide] = grey
-    if written:
-        film[top + 3:top + 7, left + 3:left + wide - 3:3] = 255 - grey
-    return film
-
-
-class TestBurntIn:
-    @pytest.mark.parametrize("grey", [0, 255])
-    @pytest.mark.parametrize("written", [False, True])
-    @pytest.mark.parametrize("scale", [1, 4])
-    def test_finds_a_box(self, grey, written, scale):
-        film = with_box(plain_film(), grey, written=written).repeat(scale, 0).repeat(scale, 1)
-        (box,) = find_boxes(film)
-        assert box.bright == (grey == 255)
-        edges = np.array([box.top, box.left, box.bottom, box.right]) * 96
-        assert edges == pytest.approx([2, 4, 12, 28], abs=1.1)
-
-    def test_finds_a_noisy_blurred_box(self):
-        film = cv2.GaussianBlur(with_box(plain_film(), 255, left=0, top=0), (0, 0), 0.7)
-        assert [box.bright for box in find_boxes(noisy(film, 2))] == [True]
-
-    def test_finds_the_name_boxes_of_phantoms_and_nothing_else(self):
-        """A phantom's box has grey 250 and covers row 11 of 256 from 2 % or 72 % of the width on, for 25 %."""
-        found, expected = [], []
-        for index in range(20):
-            film = phantom(6, index, 256).image
-            expected += [(index, start) for start in (5, 184) if (film[11, start:start + 64] == 250).all()]
-            found += [(index, round(box.left * 256)) for box in find_boxes(film)]
-        assert found == expected and len(expected) > 1
-
-    def test_a_films_border_and_a_round_shadow_are_none(self):
-        film = plain_film()
-        film[:, :6] = film[-5:] = 0
-        cv2.circle(film, (60, 40), 8, 255, -1)
-        assert find_boxes(film) == []
-        assert find_boxes(np.full((64, 64), 255, np.uint8)) == []
-
-    def test_same_place(self):
-        box = Box(True, 0, 0, 0.2, 0.2)
-        assert same_place(box, [Box(True, 0, 0.05, 0.2, 0.25)])
-        assert not same_place(box, [Box(False, 0, 0, 0.2, 0.2), Box(True, 0, 0.1, 0.2, 0.3)])
-
-    def test_shares(self):
-        """Two of four samples bear a box, one of them where a training film has its own."""
-        labels = chests(1, 4).labels
-        training, samples = (ImageSet(name, [f"{name}-{index}" for index in range(4)],
-                                      np.stack([plain_film()] * 4), labels) for name in ("real", "new"))
-        training.films[3] = with_box(plain_film(), 255)
-        samples.films[0] = with_box(plain_film(), 255, left=6)
-        samples.films[1] = with_box(plain_film(), 255, top=80, left=60)
-        found = compare(samples, training, training, CHEST)
-        assert found.samples["boxes"].tolist() == [1, 1, 0, 0]
-        assert found.samples["box_source"].tolist() == ["real-3", "", "", ""]
-        assert found.summary["burnt_in"] == pytest.approx({
-            "share_with_box": 0.5, "share_at_training_place": 0.25, "training_share_with_box": 0.25,
-            "new_share_with_box": 0.25, "new_share_at_training_place": 0.25})
+def test_boxes_are_counted_and_traced_to_training_films():
+    """Two of four samples bear a box, one of them where a training film has its own."""
+    labels = chests(1, 4).labels
+    training, samples = (ImageSet(name, [f"{name}-{index}" for index in range(4)],
+                                  np.stack([plain_film()] * 4), labels) for name in ("real", "new"))
+    training.films[3] = with_box(plain_film(), 255)
+    samples.films[0] = with_box(plain_film(), 255, left=6)
+    samples.films[1] = with_box(plain_film(), 255, top=80, left=60)
+    found = compare(samples, training, training, CHEST)
+    assert found.samples["boxes"].tolist() == [1, 1, 0, 0]
+    assert found.samples["box_source"].tolist() == ["real-3", "", "", ""]
+    assert found.summary["burnt_in"] == pytest.approx({
+        "share_with_box": 0.5, "share_at_training_place": 0.25, "training_share_with_box": 0.25,
+        "new_share_with_box": 0.25, "new_share_at_training_place": 0.25})
 
 
 def write_store(path, images: ImageSet, splits: list[str]) -> PairStore:

@@ -109,6 +109,8 @@ class PairStore:
     """
 
     def __init__(self, path: str | os.PathLike):
+        if not os.fspath(path):
+            raise UserError("found an empty name of a pair folder; name one")
         self.path = pathlib.Path(path)
         if not (self.path / "description.json").is_file():
             raise UserError(f"{self.path}: not a pair folder (no description.json); make one with "

@@ -19,7 +19,7 @@ if not __package__:  # started by its path, from any folder
 
 from absl import app, flags
 
-from datasets.common.errors import report_user_errors
+from datasets.common.errors import UserError, report_user_errors
 from datasets.common.output_folders import RESULTS, check_output
 from datasets.manifest import SPLITS
 from datasets.pair_store import PairStore
@@ -41,6 +41,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     check_output(FLAGS.out, RESULTS, [FLAGS.real, *FLAGS.synthetic, FLAGS.feature_model])
     model = load_model(FLAGS.feature_model) if FLAGS.feature_model else None
+    if not FLAGS.synthetic:
+        raise UserError("--synthetic: found no pair folder, expected one or more")
     found = report_realism(PairStore(FLAGS.real), name_stores(FLAGS.synthetic), FLAGS.out, split=FLAGS.split,
                            count=FLAGS.count, size=FLAGS.size, model=model, seed=FLAGS.seed)
     print(found.describe())

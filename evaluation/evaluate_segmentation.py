@@ -176,6 +176,7 @@ def _network(store, ids, classes: str):
     """What segments films by --model, and whether the scored organs alone are scored."""
     from evaluation.segmenter.evaluate import segment_with
     from evaluation.segmenter.load import check_fit, coded, read_largest, read_segmenter
+    from evaluation.segmenter.network_file import refuse_moved_classes
     from evaluation.segmenter.sliding_window import probabilities_of
 
     del ids
@@ -184,6 +185,7 @@ def _network(store, ids, classes: str):
     window = int(facts["crop"]) if _WINDOW.value is None else _WINDOW.value
     overlap = float(facts["overlap"]) if _OVERLAP.value is None else _OVERLAP.value
     scored = _scored_only(network, store, classes)
+    refuse_moved_classes(_MODEL.value, facts, store.classes.segmented(scored).names, store.path)
     names = facts.get("class_names") or ()  # the run's own: a folder may call the same classes otherwise
     largest = coded(read_largest(_MODEL.value, facts, names), names)
     return segment_with(probabilities_of(network), store, window, overlap, largest), scored

@@ -188,7 +188,7 @@ class SMANetConfig(EngineConfig):
                                    "'heart,left lung'; auto: those in one piece in all label maps it was trained "
                                    "on (ours, not in the paper)", decides="nothing")
     # How long.
-    steps: int = option(20000, "updates in all (the paper does not say)", decides="length")
+    steps: int = option(20000, "updates in all (the paper does not say)", least=1, decides="length")
     learning_rate: float = option(1e-4, "Adam's constant rate")
     average_decay: float = option(0.0, "decay per step of averaged weights, which then stand for the run, running "
                                        "statistics included; less in the first updates (0: none; ours)", most=1,

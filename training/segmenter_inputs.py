@@ -4,6 +4,7 @@ What cannot be is told on opening, by descriptions and manifests alone: before a
 picture is decoded.
 """
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,13 @@ from datasets import pair_cache
 from datasets.common.errors import UserError
 from datasets.pair_store import PairStore, split_ids
 from evaluation.segmenter.evaluate import FilmsInMemory
-from evaluation.segmenter.network_file import network_digest, network_options, refuse_others
+from evaluation.segmenter.network_file import (
+    network_digest,
+    network_options,
+    read_facts,
+    refuse_moved_classes,
+    refuse_others,
+)
 from models.unet import halvings
 from training.config import SMANetConfig
 
@@ -100,6 +107,8 @@ class SegmenterInputs:
 
     def _check_start(self, path: str) -> None:
         side = min(self._config.crop, *self.store.description.size)
+        if pathlib.Path(path).is_dir():  # a .keras file names no classes
+            refuse_moved_classes(path, read_facts(path), self.classes.names, self.store.path)
         refuse_others(path, network_options(path), {
             "network": {"smanet": "SMANet", "unet": "UNet"}[self._config.network],
             "input channels": self.store.description.channels,

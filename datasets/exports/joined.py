@@ -60,6 +60,8 @@ def join_stores(stores: Sequence[PairStore], made: Collection[str]) -> list[Join
     Synthetic pairs of a folder that has an id of another's get their source in front: three-stage-000001.
     Raises UserError where classes or channels differ, two real pairs have one id, or there is no pair.
     """
+    if not stores:
+        raise UserError("--data: found no pair folder, expected one or more")
     first = stores[0]
     for store in stores:
         for what, ours, theirs in (("classes", first.classes, store.classes),

@@ -73,6 +73,8 @@ def find_named(named: Sequence[str], without: Collection[str | os.PathLike] = ()
     files: dict[pathlib.Path, None] = {}
     left_out: dict[pathlib.Path, str] = {}
     for text in named:
+        if not text.strip():
+            raise UserError("found an empty name of a film; name a file, a folder or a pattern")
         path = pathlib.Path(text.strip())
         places = [path] if path.exists() else sorted(map(pathlib.Path, glob.glob(text.strip(), recursive=True)))
         found = [_search(place, without, any_suffix=place is path) for place in places]

@@ -107,6 +107,9 @@ def match_files(images: pathlib.Path, labels: pathlib.Path | None = None, image_
     said += [f"names: {used}"] if used else []
     for place, organ in enumerate(masks or ()):
         missing = sum(paths[place] is None for _, paths in pairs.values())
+        if missing == len(pairs):
+            raise UserError(f"{labels}: found no mask file of {organ} for any of {len(pairs)} images, expected "
+                            f"files like {masks[organ]}; mend --masks, or leave {organ} out of it")
         said += [f"{organ}: {missing} of {len(pairs)} images have no mask file; it is taken as absent there"] * (
             missing > 0)
     taken = {path for image, paths in pairs.values() for path in (image, *paths)}

@@ -15,6 +15,7 @@ from datasets.formats.raster import Film
 from datasets.pair_store import PairStore
 from datasets.rules.label_cleaning import keep_largest
 from evaluation.segmenter.film_segmenter import FilmSegmenter, SegmenterFacts
+from evaluation.segmenter.network_file import refuse_moved_classes
 from evaluation.segmenter.saved_network import load_keras, read_product
 from models.segmenter import Segmenter
 
@@ -84,7 +85,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4, target: s
       batch: windows predicted at a time.
       target: the devices it is to run on, as in `FilmSegmenter`.
 
-    Raises UserError where the classes are not known, or are not as many as the network's.
+    Raises UserError where the classes are not known, not as many as the network's, or in another order in `data`.
     """
     network, facts = read_segmenter(path)
     names, size = tuple(facts.get("class_names", ())), facts.get("size")
@@ -96,6 +97,7 @@ def load_segmenter(path: str, data: str | None = None, batch: int = 4, target: s
         channel = store.description.channel
         tables = [store.classes.names, store.classes.scored_table().names]
         names = next((table for table in tables if len(table) == network.num_classes), store.classes.names)
+        refuse_moved_classes(path, facts, names, store.path)
         size = max(store.description.size)
     if not names or not size:
         raise UserError(f"{path}: does not say its classes and size; give --data, the pair folder it was trained "

@@ -9,7 +9,7 @@ import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.common import atomic_files
@@ -55,6 +55,19 @@ def network_digest(path: str | os.PathLike) -> str:
         raise UserError(f"{file}: no such file; expected a run folder or a .keras file of this project")
     facts = file.stat()
     return _file_digest(file.absolute(), facts.st_size, facts.st_mtime_ns)
+
+
+def refuse_moved_classes(path: str | os.PathLike, facts: Mapping[str, Any], names: Sequence[str],
+                         source: str | os.PathLike) -> None:
+    """Raises UserError where a class that the run at `path` names has another code in `names`, those of `source`.
+
+    Names that only one side has are passed over: a folder may call the same classes otherwise.
+    """
+    known = {str(name).casefold(): code for code, name in enumerate(facts.get("class_names") or ())}
+    for code, name in enumerate(names):
+        if known.get(name.casefold(), code) != code:
+            raise UserError(f"{path}: was trained with {name} as class {known[name.casefold()]}, but it is class "
+                            f"{code} in {source}; bring its classes to that order by tools.import_dataset")
 
 
 def network_options(path: str | os.PathLike) -> dict[str, Any]:

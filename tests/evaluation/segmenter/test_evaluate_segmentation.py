@@ -141,3 +141,26 @@ def test_scores_of_earlier_predictions_end_with_the_first_new_one(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         score_to_folder(segment, store, store.ids("test"), tmp_path)
     assert not (tmp_path / "pooled.json").exists() and (tmp_path / "per_film.csv").is_file()
+
+
+def test_classes_in_another_order_are_refused_wherever_a_run_meets_a_folder(folder, tmp_path):
+    names = ["background", "left lung", "right lung", "heart"]
+    shutil.copytree(folder / "run", tmp_path / "run")
+    shutil.copytree(folder / "films", tmp_path / "films")
+    product, moved = tmp_path / "run" / "product.json", tmp_path / "films" / "description.json"
+    product.write_text(json.dumps({**json.loads(product.read_text()), "class_names": names, "size": 48}))
+    assert _run(folder, f"--model={tmp_path}/run", f"--out={tmp_path}/out").code == 0
+    facts = json.loads(moved.read_text())
+    facts["classes"]["names"][1:4] = ["heart", "right lung", "left lung"]
+    moved.write_text(json.dumps(facts))
+    film = next((tmp_path / "films" / "images").iterdir())
+    for command in (
+            ("evaluation.evaluate_segmentation", f"--model={tmp_path}/run", f"--data={tmp_path}/films"),
+            ("tools.predict", f"{tmp_path}/run", film, f"--data={tmp_path}/films"),
+            ("tools.export_model", f"--run={tmp_path}/run", f"--data={tmp_path}/films")):
+        binaries.told(binaries.run(*command, f"--out={tmp_path}/new"), "heart", "class 3", "class 1")
+        assert not (tmp_path / "new").exists()
+    done = binaries.run("training.train_smanet", "--preset=demo", f"--finetune_from={tmp_path}/run",
+                        f"--data={tmp_path}/films", f"--workdir={tmp_path}/new")
+    binaries.told(done, "heart", "class 3", "class 1")
+    assert not (tmp_path / "new").exists()

@@ -266,3 +266,10 @@ def test_labels_beside_their_images_and_capitals(tmp_path):
 def test_sources_know_their_first_label():
     masks = (None, pathlib.Path("b.png"))
     assert OwnFolder("a", "a", pathlib.Path("a.png"), masks).label == masks[1]
+
+
+def test_a_mask_that_no_image_has_is_a_mistyped_one(tmp_path):
+    films(tmp_path, "a", "b")
+    for name in "ab":
+        write(tmp_path, f"l/{name}_left.png", np.eye(SIDE, dtype=np.uint8))
+    refused(tmp_path, run(tmp_path, "--masks=left:_left,heart:_hart"), "heart", "_hart")

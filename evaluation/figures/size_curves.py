@@ -26,14 +26,24 @@ Points = dict[tuple[str, str], dict[int, np.ndarray]]  # set of films, column ->
 
 
 def results_by_films(folders: Sequence[str]) -> dict[int, Results]:
-    """Number of train films -> the runs of it among `folders`, rising. Raises UserError for one number alone."""
+    """Number of train films -> the runs of it among `folders`, rising.
+
+    Raises UserError for one number alone, and for runs that were scored on other organs or numbers of test films.
+    """
     found: dict[int, list[str]] = {}
     for folder in folders:
         found.setdefault(len(ExperimentFolder(pathlib.Path(folder)).subset()["train"]), []).append(folder)
     if len(found) < 2:
         raise UserError(f"--results={','.join(folders)}: found runs of {', '.join(map(str, found))} train films, "
                         "expected two numbers or more")
-    return {films: Results(found[films]) for films in sorted(found)}
+    results = {films: Results(found[films]) for films in sorted(found)}
+    first, *others = results.values()
+    for other in others:
+        if (set(other.scored), other.tested) != (set(first.scored), first.tested):
+            ours, theirs = (f"{', '.join(one.scored)} on {one.tested} test films" for one in (other, first))
+            raise UserError(f"{other.experiments[0].path}: scored {ours}, but {first.experiments[0].path} "
+                            f"{theirs}; make curves of each")
+    return results
 
 
 def write_curves(folder: pathlib.Path, results: Mapping[int, Results], chosen: Sequence[str] = ()) -> list[Table]:

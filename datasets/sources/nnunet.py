@@ -38,11 +38,18 @@ _COLOURS = ("R", "G", "B")
 
 
 def dataset_folder(out: pathlib.Path, number: int, name: str) -> pathlib.Path:
-    """`out` itself where it is called as nnU-Net wants it, else DatasetNNN_NAME in it."""
+    """`out` itself where it is called as nnU-Net wants it, else DatasetNNN_NAME in it.
+
+    Raises UserError where another data set in `out` has that number.
+    """
     if FOLDER.fullmatch(out.name):
         return out
     plain = re.sub(r"[^A-Za-z0-9]+", " ", name).title().replace(" ", "") or "Films"
-    return out / f"Dataset{number:03d}_{plain}"
+    made = out / f"Dataset{number:03d}_{plain}"
+    if taken := [path for path in sorted(out.glob(f"Dataset{number:03d}_*")) if path != made]:
+        raise UserError(f"{taken[0]}: has the number {number} already, by which nnU-Net knows data sets; choose "
+                        "another --dataset_id")
+    return made
 
 
 def check_nnunet(pairs: Sequence[JoinedPair]) -> None:

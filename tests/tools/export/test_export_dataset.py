@@ -248,6 +248,10 @@ def test_mistakes_are_told_before_anything_is_written(real, made, tmp_path):
     told(fails("--format=nnunet", f"--data={odd.path}", f"--out={tmp_path}/o"), odd.path, "'ignore'")
     tests = _store(tmp_path / "tests", [("x", "test", "")])
     told(fails("--format=nnunet", f"--data={tests.path}", f"--out={tmp_path}/o"), tests.path, "test")
+    taken = tmp_path / "raw" / "Dataset501_Other"
+    taken.mkdir(parents=True)
+    told(fails("--format=nnunet", f"--data={real.path}", f"--out={taken.parent}"), taken, "--dataset_id")
+    told(fails("--format=coco", "--data=", f"--out={tmp_path}/o"), "--data")
     damaged = real.path / "labels" / "r3.png"
     damaged.write_bytes(b"")
     for kind in ("nnunet", "coco", "nifti"):

@@ -78,6 +78,9 @@ def main(argv) -> int:
           + ("; problems are listed above" if problems else ""))
     if earlier := len(predictor.earlier()):
         print(f"{earlier} films of earlier runs stay there, as the segmenter of those runs made them")
+    if replaced := predictor.replaced():
+        print(f"{len(replaced)} took the place of earlier films of the same name from other files, such as "
+              f"{replaced[0]}; to keep both, give each folder of films an --out of its own")
     if predictor.reduced:
         print(f"{predictor.reduced} films are in colour: the model saw their {segmenter.channel}, as in training")
     if predictor.spread:

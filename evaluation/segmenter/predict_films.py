@@ -90,6 +90,11 @@ class Predictor:
         made = {row["name"] for row in self.rows}
         return [row for row in self._before if row["name"] not in made]
 
+    def replaced(self) -> list[str]:
+        """Files of earlier runs' films in whose place this run's films of the same name came from other files."""
+        files = {row["name"]: row["file"] for row in self.rows}
+        return [row["file"] for row in self._before if files.get(row["name"], row["file"]) != row["file"]]
+
     def _columns(self) -> list[str]:
         organs = [f"{name} area" for name in self.segmenter.class_names[1:]]
         return ["name", "file", "height", "width", "spacing_mm", "unit", *organs, "cardiothoracic_ratio"]

@@ -234,10 +234,13 @@ def test_a_second_run_adds_its_films_to_the_table(python, tmp_path):
         predictor = Predictor(python, str(tmp_path / "out"))
         predictor.predict(name, tmp_path / f"{name}.png")
         predictor.write_table()
-        assert [row["name"] for row in predictor.earlier()] == earlier
+        assert [row["name"] for row in predictor.earlier()] == earlier and not predictor.replaced()
         written.append(list(csv.DictReader((tmp_path / "out" / "areas.csv").open())))
     assert [[row["name"] for row in rows] for rows in written] == [["two"], ["two", "one"], ["one", "two"]]
     assert written[2] == written[1][::-1] and written[1][0] == written[0][0]
+    predictor = Predictor(python, str(tmp_path / "out"))
+    predictor.predict("one", tmp_path / "two.png")
+    assert predictor.replaced() == [str(tmp_path / "one.png")]
     table = (tmp_path / "out" / "areas.csv").read_text()
     (tmp_path / "out" / "areas.csv").write_text(table.replace(f"{NAMES[1]} area", "spleen area"))
     with pytest.raises(UserError, match="spleen area"):

@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from datasets.common import text_files
@@ -73,8 +74,9 @@ def read_manifest(path: pathlib.Path, name: str) -> list[Entry]:
             raise UserError(f"{path}: line {number} has {len(row)} fields, expected {','.join(header)}")
         entries.append(Entry(**dict(zip(header, row, strict=True))))
         check_entry(entries[-1], path)
-    if len({entry.id for entry in entries}) != len(entries):
-        raise UserError(f"{path}: an id stands there twice; each pair needs its own id")
+    counts = Counter(entry.id for entry in entries)
+    if twice := [id_ for id_, count in counts.items() if count > 1]:
+        raise UserError(f"{path}: id {twice[0]} stands there {counts[twice[0]]} times; each pair needs its own id")
     return entries if "operation" in header else _by_names(entries, name)
 
 

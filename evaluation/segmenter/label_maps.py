@@ -54,6 +54,7 @@ class LabelMaps:
         found = table[stored]
         if found.max() > highest:
             codes = describe_ids(map(str, np.unique(stored)), 8)
+            codes += f", by --remap {describe_ids(map(str, np.unique(found)), 8)}" if self.remap else ""
             raise UserError(f"{path}: found codes {codes}, expected 0 to {highest} "
                             f"({describe_ids(self.classes.names)}); translate with --remap, e.g. --remap=255:1, "
                             "or see --codes")

@@ -166,7 +166,7 @@ def test_a_description_that_is_no_object_is_refused(tmp_path, text):
 
 @pytest.mark.parametrize(("row", "said"), [
     ("../../etc/passwd,train,", "plain file name"), ("/tmp/a,train,", "plain file name"),
-    (".hidden,train,", "plain"), ("a b,train,", "plain file name"), ("p0,train,", "twice"),
+    (".hidden,train,", "plain"), ("a b,train,", "plain file name"), ("p0,train,", "id p0"),
     ("a,holdout,", "expected one of train"),
     ("a,train,b,noise", "4 fields"),
     ("a,train", "2 fields"), ('a,train,"two\nlines"', "printable"), ("a" * 129 + ",train,", "plain file name"),

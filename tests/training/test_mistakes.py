@@ -10,7 +10,7 @@ from datasets.class_table import CHEST, ClassTable
 from datasets.common.errors import UserError
 from datasets.manifest import Entry
 from datasets.pair_store import Description, PairWriter
-from tests.helpers import process_state
+from tests.helpers import binaries, process_state
 from tests.helpers.tiny_experiment import PRESET
 from tests.helpers.tiny_networks import method_runs, segmenter_run
 from training import pggan, pix2pixhd, smanet
@@ -154,3 +154,9 @@ def test_what_fits_is_taken(files):
     config = dataclasses.replace(SEGMENTER, attention="multiscale", dropout=0.5, bn_momentum=0.9)
     SegmenterInputs(config, str(files / "good"), str(files / "validation"), str(files / "segmenter"),
                     str(files / "good"))
+
+
+def test_a_training_without_updates_is_refused(files, tmp_path):
+    done = binaries.run("training.train_smanet", "--preset=demo", f"--data={files}/good", "--steps=0",
+                        f"--workdir={tmp_path}/run")
+    assert done.code == 1 and "steps" in done.err and not (tmp_path / "run").exists()

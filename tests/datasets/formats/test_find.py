@@ -9,6 +9,7 @@ import pytest
 from datasets.common.errors import UserError
 from datasets.formats.dicom_start import has_explicit_vrs, is_dicom
 from datasets.formats.find import find_in_folder, find_named, is_dicom_file, picture_stem
+from datasets.pair_store import PairStore
 from datasets.sources.own_files import match_files
 from tests.helpers import pictures
 
@@ -103,3 +104,14 @@ def test_what_is_not_read_is_no_naming_mistake(tmp_path):
     _fill(tmp_path / "maps", ["a.mha", "b.mha", "overview.png"])
     with pytest.raises(UserError, match=r"2 \.mha"):
         match_files(tmp_path / "films", tmp_path / "maps")
+
+
+@pytest.mark.parametrize("read", [
+    lambda: find_named([""]), lambda: find_named(["films", " "]), lambda: PairStore("")])
+def test_an_empty_name_is_not_the_folder_one_is_in(read, tmp_path, monkeypatch):
+    (tmp_path / "films").mkdir()
+    for folder in (tmp_path, tmp_path / "films"):
+        (folder / "a.png").write_bytes(pictures.png(np.zeros((4, 4), np.uint8)))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="empty name"):
+        read()
